@@ -1,0 +1,2 @@
+//! The `proofmesh` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Proofmesh: services.

@@ -1,0 +1,2 @@
+//! Project tasks: ci, tidy, bless, bench.
+fn main() {}

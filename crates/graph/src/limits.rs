@@ -1,0 +1,26 @@
+//! Bounds on what a program may ask for. A file or a statement beyond them is refused before any work is done on it.
+
+/// Most nodes in a program.
+pub const MAX_NODES: usize = 4096;
+/// Most elements of one tensor or of one weight tensor.
+pub const MAX_ELEMENTS: usize = 1 << 24;
+/// Most bytes in a program's or statement's canonical form.
+pub const MAX_PROGRAM_BYTES: usize = 1 << 28;
+/// Most inputs in one proof.
+pub const MAX_BATCH: usize = 1 << 12;
+/// An accumulator must stay below this in absolute value: two such sides of an equation cannot differ by the field's prime.
+pub const MAX_ACCUMULATOR: i64 = 1 << 29;
+/// `|2^k q|` must stay at or below this.
+pub const MAX_QUOTIENT_SIDE: i64 = 1 << 30;
+/// Largest right shift of a rescale.
+pub const MAX_SHIFT: u32 = 16;
+/// Activations stay inside `[-2^15, 2^15)`.
+pub const MAX_ACTIVATION: i32 = 1 << 15;
+/// Rows in a clamp table, at most.
+pub const MAX_CLAMP_ROWS_LOG2: usize = 18;
+/// Rows in a look-up table that is given row by row, at most.
+pub const MAX_LUT_ROWS: usize = 1 << 12;
+/// A private weight lies in `[-2^11, 2^11)`.
+pub const PRIVATE_WEIGHT_BITS: u32 = 12;
+/// A private bias lies in `[-2^23, 2^23)`: two 12-bit limbs.
+pub const PRIVATE_BIAS_BITS: u32 = 24;

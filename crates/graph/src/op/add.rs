@@ -1,0 +1,54 @@
+//! Residual sum: `acc = m0 * x0 + m1 * x1`, then [`Rescale`]; the two factors bring the operands to one scale.
+
+use alloc::string::String;
+use serde::{Deserialize, Serialize};
+
+use super::{Operator, Rescale};
+use crate::program::{ValueType, WeightMode};
+use crate::tensor::Tensor;
+
+/// A weighted sum of two values of one shape.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Add {
+    /// Public integer factor of each operand.
+    pub factors: [i32; 2],
+    /// How the sum becomes an activation.
+    pub rescale: Rescale,
+}
+
+impl Add {
+    /// Largest `|acc|`.
+    pub fn accumulator_bound(&self, operands: &[ValueType]) -> i64 {
+        operands
+            .iter()
+            .zip(self.factors)
+            .map(|(o, m)| o.interval.magnitude().saturating_mul(i64::from(m).abs()))
+            .fold(0, i64::saturating_add)
+    }
+}
+
+impl Operator for Add {
+    fn check(&self, operands: &[ValueType], _: WeightMode) -> Result<ValueType, String> {
+        let [a, b] = operands else {
+            return Err(alloc::format!("needs two operands, has {}", operands.len()));
+        };
+        if a.shape != b.shape {
+            return Err(
+                "the operands' shapes differ: broadcasting is not supported, reshape one of them".into()
+            );
+        }
+        self.rescale.quotient_bound(self.accumulator_bound(operands))?;
+        Ok(ValueType { shape: a.shape, interval: self.rescale.clamp })
+    }
+
+    fn execute(&self, operands: &[&Tensor]) -> Tensor {
+        let [m0, m1] = self.factors.map(i64::from);
+        let sums = operands[0].data.iter().zip(&operands[1].data);
+        let data = sums.map(|(a, b)| self.rescale.apply(m0 * i64::from(*a) + m1 * i64::from(*b))).collect();
+        Tensor { shape: operands[0].shape, data }
+    }
+
+    fn multiply_adds(&self, operands: &[ValueType]) -> u64 {
+        2 * operands[0].shape.len() as u64
+    }
+}

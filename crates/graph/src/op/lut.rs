@@ -1,0 +1,48 @@
+//! A unary function as a table: LeakyRelu, sigmoid and their like on 8- to 12-bit values.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+use super::{Operator, unary};
+use crate::limits;
+use crate::program::{Interval, ValueType, WeightMode};
+use crate::tensor::Tensor;
+
+/// `y = table[x - first]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lut {
+    /// The operand that row 0 stands for.
+    pub first: i32,
+    /// Results, one a row; must cover the operand's interval.
+    pub table: Vec<i32>,
+}
+
+impl Operator for Lut {
+    fn check(&self, operands: &[ValueType], _: WeightMode) -> Result<ValueType, String> {
+        let a = unary(operands)?;
+        let last = i64::from(self.first) + self.table.len() as i64 - 1;
+        if self.table.is_empty() || self.table.len() > limits::MAX_LUT_ROWS {
+            return Err(alloc::format!(
+                "a table has {} rows, at most {} are possible",
+                self.table.len(),
+                limits::MAX_LUT_ROWS
+            ));
+        }
+        if self.first > a.interval.lo || last < i64::from(a.interval.hi) {
+            return Err("the table does not cover the operand's interval".into());
+        }
+        let lo = self.table.iter().copied().min().unwrap_or(0);
+        let hi = self.table.iter().copied().max().unwrap_or(0);
+        Ok(ValueType { shape: a.shape, interval: Interval { lo, hi } })
+    }
+
+    fn execute(&self, operands: &[&Tensor]) -> Tensor {
+        let row = |x: &i32| self.table[(x - self.first) as usize];
+        Tensor { shape: operands[0].shape, data: operands[0].data.iter().map(row).collect() }
+    }
+
+    fn multiply_adds(&self, _: &[ValueType]) -> u64 {
+        0
+    }
+}

@@ -1,0 +1,196 @@
+//! Operators. One file each: attributes, shape rule, integer meaning; and one row in [`Op::row`].
+
+mod add;
+mod average_pool;
+mod conv;
+mod extreme_pool;
+mod gather;
+mod lut;
+
+pub use add::Add;
+pub use average_pool::AveragePool;
+pub use conv::Conv;
+pub use extreme_pool::ExtremePool;
+pub use gather::Gather;
+pub use lut::Lut;
+
+use alloc::string::String;
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+use crate::program::{Interval, ValueType, WeightMode};
+use crate::tensor::Tensor;
+
+/// What a node does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Op {
+    /// Convolution, dense and depthwise layers, matrix products with constants.
+    Conv(Conv),
+    /// Weighted sum of two values, rescaled.
+    Add(Add),
+    /// Mean over windows, rounded half up.
+    AveragePool(AveragePool),
+    /// Largest or smallest element of windows.
+    ExtremePool(ExtremePool),
+    /// Elements picked by constant index: transpose, slice, concatenation, repetition.
+    Gather(Gather),
+    /// A unary function given as a table.
+    Lut(Lut),
+}
+
+impl Op {
+    /// The operator's row.
+    pub fn row(&self) -> &dyn Operator {
+        match self {
+            Self::Conv(op) => op,
+            Self::Add(op) => op,
+            Self::AveragePool(op) => op,
+            Self::ExtremePool(op) => op,
+            Self::Gather(op) => op,
+            Self::Lut(op) => op,
+        }
+    }
+
+    /// Removes what a verifier may not see in private mode.
+    pub fn hide_weights(&mut self) {
+        if let Self::Conv(op) = self {
+            op.weights.clear();
+            op.bias.clear();
+        }
+    }
+}
+
+/// What every operator must say of itself.
+pub trait Operator {
+    /// Checks attributes and operands; gives the result's type. The error says what is wrong and what to do.
+    fn check(&self, operands: &[ValueType], weights: WeightMode) -> Result<ValueType, String>;
+
+    /// The integer meaning: this is the reference that proofs are held against. Operands have passed [`Operator::check`].
+    fn execute(&self, operands: &[&Tensor]) -> Tensor;
+
+    /// Multiply-adds for one input.
+    fn multiply_adds(&self, operands: &[ValueType]) -> u64;
+}
+
+/// Rescale: `acc + 2^(shift-1) = 2^shift * q + r`, `0 <= r < 2^shift`, `y = clamp(q, lo, hi)`. Rounds half up. `shift = 0` keeps `acc`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rescale {
+    /// Right shift in bits, at most [`limits::MAX_SHIFT`].
+    pub shift: u32,
+    /// Clamp; `lo = 0` is a ReLU.
+    pub clamp: Interval,
+}
+
+impl Rescale {
+    /// `(q, r)` of an accumulator.
+    pub fn divide(&self, acc: i64) -> (i64, i64) {
+        let shifted = acc + self.half();
+        let q = shifted >> self.shift;
+        (q, shifted - (q << self.shift))
+    }
+
+    /// The rounding term `2^(shift-1)`, 0 for no shift.
+    pub fn half(&self) -> i64 {
+        if self.shift == 0 { 0 } else { 1 << (self.shift - 1) }
+    }
+
+    /// The rescaled and clamped value.
+    pub fn apply(&self, acc: i64) -> i32 {
+        self.divide(acc).0.clamp(i64::from(self.clamp.lo), i64::from(self.clamp.hi)) as i32
+    }
+
+    /// Largest `|q|` for accumulators up to `bound`, or why the bound is too large for the field or for the clamp table.
+    pub fn quotient_bound(&self, bound: i64) -> Result<i64, String> {
+        if self.shift > limits::MAX_SHIFT || self.clamp.lo > self.clamp.hi {
+            return Err("the rescale's shift or clamp is out of bounds".into());
+        }
+        if bound >= limits::MAX_ACCUMULATOR {
+            return Err(alloc::format!(
+                "the accumulator can reach {bound}, more than 2^29: use fewer weight bits or split the layer"
+            ));
+        }
+        let q = (bound + self.half()).div_euclid(1 << self.shift) + 1;
+        if q << self.shift > limits::MAX_QUOTIENT_SIDE {
+            return Err("the rescaled quotient does not fit the field: use fewer weight bits".into());
+        }
+        if 2 * q + 1 > 1 << limits::MAX_CLAMP_ROWS_LOG2 {
+            return Err(alloc::format!(
+                "the quotient can reach {q}, more than the clamp table holds: use a larger shift"
+            ));
+        }
+        Ok(q)
+    }
+}
+
+/// One axis of a sliding window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowAxis {
+    /// Input size.
+    pub input: usize,
+    /// Output size.
+    pub output: usize,
+    /// Window size.
+    pub kernel: usize,
+    /// Step.
+    pub stride: usize,
+    /// Elements of padding before the first.
+    pub before: usize,
+}
+
+impl WindowAxis {
+    /// The axis for the given sizes and padding, or why there is none.
+    pub fn new(
+        input: usize,
+        kernel: usize,
+        stride: usize,
+        before: usize,
+        after: usize,
+    ) -> Result<Self, String> {
+        let padded = input
+            .checked_add(before)
+            .and_then(|n| n.checked_add(after))
+            .filter(|n| *n <= limits::MAX_ELEMENTS);
+        match padded {
+            Some(n) if kernel >= 1 && stride >= 1 && n >= kernel && before < kernel && after < kernel => {
+                Ok(Self { input, output: (n - kernel) / stride + 1, kernel, stride, before })
+            }
+            _ => Err(alloc::format!(
+                "a window of {kernel} with stride {stride} and padding {before}+{after} does not fit an axis of {input}"
+            )),
+        }
+    }
+
+    /// The input index that window position `k` of output `o` reads, if it is not padding.
+    pub fn source(&self, o: usize, k: usize) -> Option<usize> {
+        (o * self.stride + k).checked_sub(self.before).filter(|i| *i < self.input)
+    }
+}
+
+/// Attributes of a two-dimensional sliding window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Height and width.
+    pub kernel: [usize; 2],
+    /// Steps.
+    pub stride: [usize; 2],
+    /// Padding: top, left, bottom, right, each smaller than the kernel.
+    pub pad: [usize; 4],
+}
+
+impl Window {
+    /// The two axes over an input of the given height and width.
+    pub fn axes(&self, h: usize, w: usize) -> Result<[WindowAxis; 2], String> {
+        Ok([
+            WindowAxis::new(h, self.kernel[0], self.stride[0], self.pad[0], self.pad[2])?,
+            WindowAxis::new(w, self.kernel[1], self.stride[1], self.pad[1], self.pad[3])?,
+        ])
+    }
+}
+
+/// The one operand of a unary operator.
+fn unary(operands: &[ValueType]) -> Result<ValueType, String> {
+    match operands {
+        [one] => Ok(*one),
+        _ => Err(alloc::format!("needs one operand, has {}", operands.len())),
+    }
+}

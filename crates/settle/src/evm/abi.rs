@@ -1,0 +1,265 @@
+//! The contracts' interfaces, written once for Rust. A test holds them against the committed artifacts, selector by selector.
+#![allow(missing_docs)] // the contracts' own documentation explains every member
+
+use alloy::sol;
+
+sol! {
+    #[derive(Debug)]
+    struct Receipt {
+        bytes32 job; uint64 sequence; address node; bytes32 device; bytes32 service; bytes32 model; bytes32 input;
+        bytes32 output; uint64 units; uint64 windowStart; uint64 windowEnd; bytes32 evidence; bytes32 previous;
+    }
+
+    #[derive(Debug)]
+    struct Config {
+        address token; address registry; address poster; address auditor; uint64 challengeWindow; uint64 responseTime;
+        uint128 posterBond; uint128 challengeBond;
+    }
+
+    #[derive(Debug)]
+    struct Terms {
+        address beneficiary; uint64 cell; uint64 start; uint16 dayCount; uint8 quorum; uint96 payout; bytes32 model;
+        bytes32[3] stations;
+    }
+
+    #[derive(Debug)]
+    interface Token {
+        function OWNER() external view returns (address);
+        function mint(address to, uint256 amount) external;
+        function balanceOf(address owner) external view returns (uint256);
+        function allowance(address owner, address spender) external view returns (uint256);
+        function approve(address spender, uint256 amount) external returns (bool);
+        error NotOwner();
+        error AllowanceOverflow();
+        error AllowanceUnderflow();
+        error InsufficientAllowance();
+        error InsufficientBalance();
+        error InvalidPermit();
+        error Permit2AllowanceIsFixedAtInfinity();
+        error PermitExpired();
+        error TotalSupplyOverflow();
+    }
+
+    #[derive(Debug)]
+    interface Books {
+        struct Epoch {
+            bytes32 balancesRoot; bytes32 receiptsRoot; bytes32 logHash; uint128 total; uint64 postedAt; uint32 post;
+            uint32 open;
+        }
+        struct Challenge { address challenger; uint64 deadline; uint32 epoch; }
+
+        function deposit(uint256 amount) external;
+        function bondPoster(uint256 amount) external;
+        function unbondPoster(uint256 amount) external;
+        function postEpoch(uint64 epoch, bytes32 balancesRoot, bytes32 receiptsRoot, bytes32 logHash, uint256 total) external;
+        function claim(address account, uint256 cumulative, bytes32[] proof) external returns (uint256 paid);
+        function veto(uint64 epoch) external;
+        function challenge(uint64 epoch, Receipt receipt, bytes32[] proof) external;
+        function answer(uint64 epoch, Receipt receipt, bytes proof) external;
+        function resolve(uint64 epoch, bytes32 digest) external;
+        function openExit() external;
+        function exit(address account) external returns (uint256 paid);
+        function exitAmount(address account) external view returns (uint256);
+        function exitOpen() external view returns (bool);
+        function fresh(address account) external view returns (uint128 amount, uint32 post, bool exited);
+        function accounts(address account) external view returns (uint128 deposited, uint128 claimed);
+        function totalDeposits() external view returns (uint128);
+        function posterBond() external view returns (uint128);
+        function latestEpoch() external view returns (uint64);
+        function epochs(uint64 epoch) external view returns (Epoch memory);
+        function isFinal(uint64 epoch) external view returns (bool);
+        function isSettledReceipt(bytes32 digest, uint64 epoch, bytes32[] proof) external view returns (bool);
+        function receiptDigest(Receipt receipt) external view returns (bytes32);
+        function domainSeparator() external view returns (bytes32);
+        function challengeOf(uint32 post, bytes32 digest) external view returns (Challenge memory);
+
+        error ZeroValue();
+        error BadConfig();
+        error AmountTooLarge();
+        error InexactToken();
+        error NotPoster();
+        error NotAuditor();
+        error ExitIsOpen();
+        error ExitNotOpen();
+        error BondTooSmall(uint256 have, uint256 need);
+        error BondInUse();
+        error EpochOutOfOrder(uint64 expected, uint64 got);
+        error TooManyPending();
+        error TotalFell(uint256 was, uint256 got);
+        error TotalExceedsDeposits(uint256 deposits, uint256 got);
+        error NothingFinal();
+        error BadProof();
+        error NothingToClaim(uint256 claimed);
+        error ClaimExceedsTotal(uint256 left, uint256 asked);
+        error EpochNotPending(uint64 epoch);
+        error WindowClosed();
+        error NoVerifier(bytes32 model);
+        error ChallengeExists();
+        error NoChallenge();
+        error TooLate();
+        error TooEarly(uint256 from);
+        error StillStanding();
+        error EpochsPending();
+        error AlreadyExited();
+        error InvalidShortString();
+        error StringTooLong(string str);
+
+        event Deposited(address indexed account, uint256 amount, uint256 deposited);
+        event EpochPosted(uint64 indexed epoch, bytes32 balancesRoot, bytes32 receiptsRoot, bytes32 logHash, uint256 total, uint32 post);
+        event EpochsRolledBack(uint64 indexed from, uint64 to);
+        event Claimed(address indexed account, uint256 amount, uint256 cumulative);
+        event Challenged(uint64 indexed epoch, bytes32 indexed digest, address challenger, uint64 deadline, uint32 post);
+        event PosterSlashed(uint256 reward, uint256 burned);
+        event ExitOpened();
+        event Exited(address indexed account, uint256 amount);
+    }
+
+    #[derive(Debug)]
+    interface Roll {
+        struct Device { address owner; uint64 cell; uint24 maker; uint8 status; }
+        struct Model { bytes32 program; address publisher; uint32 verifierClass; uint8 status; }
+        struct Node { address operator; uint64 since; uint8 status; }
+
+        function roles(address account) external view returns (uint8);
+        function setRoles(address account, uint8 bits) external;
+        function setVerifier(uint32 class, address verifier) external;
+        function verifiers(uint32 class) external view returns (address);
+        function enrolDevice(bytes32 key, address owner, uint64 cell) external;
+        function transferDevice(bytes32 key, address owner) external;
+        function revokeDevice(bytes32 key) external;
+        function device(bytes32 key) external view returns (Device memory);
+        function registerModel(bytes32 id, bytes32 program, uint32 verifierClass) external;
+        function revokeModel(bytes32 id) external;
+        function model(bytes32 id) external view returns (Model memory);
+        function registerNode(address operator) external;
+        function retireNode(address node_) external;
+        function node(address node_) external view returns (Node memory);
+
+        error NotGovernor();
+        error NotMaker();
+        error NotPublisher();
+        error NotAllowed();
+        error ZeroValue();
+        error DeviceExists(bytes32 key);
+        error DeviceNotActive(bytes32 key);
+        error ModelExists(bytes32 id);
+        error ModelNotActive(bytes32 id);
+        error NodeExists(address node);
+        error NodeNotActive(address node);
+        error VerifierExists(uint32 class);
+
+        event DeviceEnrolled(bytes32 indexed key, address indexed owner, uint64 cell, uint24 maker);
+        event DeviceRevoked(bytes32 indexed key);
+        event ModelRegistered(bytes32 indexed id, bytes32 program, uint32 verifierClass, address indexed publisher);
+        event ModelRevoked(bytes32 indexed id);
+        event NodeRegistered(address indexed node, address indexed operator);
+    }
+
+    #[derive(Debug)]
+    interface Bonds {
+        function bonds(address node) external view returns (uint128 bonded, uint128 unbonding, uint64 unbondAt);
+        function bond(address node, uint256 amount) external;
+        function startUnbonding(uint256 amount) external;
+        function withdraw() external returns (uint256 amount);
+        function slashEquivocation(Receipt a, bytes sigA, Receipt b, bytes sigB) external returns (uint256 reward);
+
+        error ZeroValue();
+        error AmountTooLarge();
+        error InexactToken();
+        error NotEnough(uint256 have, uint256 asked);
+        error TooEarly(uint256 from);
+        error SameReceipt();
+        error DifferentNodes();
+        error NoConflict();
+        error BadSignature();
+        error NothingAtStake();
+
+        event Bonded(address indexed node, uint256 amount, uint256 bonded);
+        event Slashed(address indexed node, address indexed reporter, uint256 reward, uint256 burned, bytes32 digestA, bytes32 digestB);
+    }
+
+    #[derive(Debug)]
+    interface Frost {
+        struct Policy {
+            address beneficiary; uint64 start; uint16 dayCount; uint8 quorum; uint8 status; address insurer; uint96 payout;
+            bytes32 model; bytes32[3] stations;
+        }
+
+        function open(Terms terms, bytes32 salt) external returns (bytes32 id);
+        function report(bytes32 id, Receipt receipt, bytes outputBytes, uint64 epoch, bytes32[] proof) external;
+        function reclaim(bytes32 id) external;
+        function policy(bytes32 id) external view returns (Policy memory);
+        function policyId(address insurer, bytes32 salt, Terms terms) external pure returns (bytes32);
+        function dayMarks(bytes32 id, uint256 day) external view returns (uint256 bits, uint256 count);
+
+        error BadConfig();
+        error BadTerms();
+        error InexactToken();
+        error PolicyExists(bytes32 id);
+        error PolicyNotOpen(bytes32 id);
+        error StationNotActive(bytes32 key);
+        error StationElsewhere(bytes32 key, uint64 cell);
+        error ModelNotActive(bytes32 model);
+        error NotAStation(bytes32 device);
+        error WrongModel(bytes32 expected, bytes32 got);
+        error NotADay(uint64 windowStart, uint64 windowEnd);
+        error OutputMismatch();
+        error BadOutput(uint256 length);
+        error NotGenuine(int32 class);
+        error NotTriggered(int32 word);
+        error DayCounted(uint256 day, bytes32 device);
+        error NotSettled(bytes32 digest, uint64 epoch);
+        error NotInsurer();
+        error TooEarly(uint256 from);
+
+        event PolicyOpened(bytes32 indexed id, address indexed insurer, address indexed beneficiary, uint256 payout, Terms terms);
+        event DayReported(bytes32 indexed id, uint256 day, bytes32 indexed device, bytes32 digest, uint256 stations);
+        event PolicyPaid(bytes32 indexed id, address indexed beneficiary, uint256 payout, uint256 day);
+        event PolicyReclaimed(bytes32 indexed id, address indexed insurer, uint256 payout);
+    }
+
+    /// Errors of libraries that the artifacts do not list: SafeTransferLib, ReentrancyGuardTransient, and the compiler's own.
+    #[derive(Debug)]
+    interface Library {
+        error TransferFailed();
+        error TransferFromFailed();
+        error ReentrancyGuardReentrantCall();
+        error Error(string reason);
+        error Panic(uint256 code);
+    }
+}
+
+impl From<&crate::Receipt> for Receipt {
+    fn from(r: &crate::Receipt) -> Self {
+        Self {
+            job: r.job.into(),
+            sequence: r.sequence,
+            node: r.node.into(),
+            device: r.device.into(),
+            service: r.service.into(),
+            model: r.model.into(),
+            input: r.input.into(),
+            output: r.output.into(),
+            units: r.units,
+            windowStart: r.window_start,
+            windowEnd: r.window_end,
+            evidence: r.evidence.into(),
+            previous: r.previous.into(),
+        }
+    }
+}
+
+impl From<&crate::CoverTerms> for Terms {
+    fn from(t: &crate::CoverTerms) -> Self {
+        Self {
+            beneficiary: t.beneficiary.into(),
+            cell: t.cell,
+            start: t.start,
+            dayCount: t.day_count,
+            quorum: t.quorum,
+            payout: alloy::primitives::aliases::U96::from(t.payout),
+            model: t.model.into(),
+            stations: t.stations.map(Into::into),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Putting the contracts on a chain, at addresses that follow from their code and parameters (CREATE2 through the deterministic
+//! deployment proxy). A contract that is there already is left alone, so a deployment that crashed is finished by calling again.
+
+use std::sync::LazyLock;
+
+use alloy::primitives::{Address, B256, Bytes, U256, address, bytes};
+use alloy::providers::Provider;
+use alloy::sol_types::SolValue;
+use serde::Deserialize;
+
+use super::abi::Config;
+use super::send::{Sender, Sending, Target};
+use crate::{DeployParams, Deployment, Result, SettleError, Signer};
+
+/// The proxy that many chains have at this address (it is the same transaction, without chain id, everywhere).
+pub(crate) const PROXY: Address = address!("4e59b44847b379578588920cA78FbF26c0B4956C");
+/// Its code: takes salt || creation code, CREATE2s it, returns the address.
+pub(crate) const PROXY_CODE: Bytes = bytes!(
+    "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd5b8082525050506014600cf3"
+);
+
+/// A compiled contract as committed.
+#[derive(Deserialize)]
+pub(crate) struct Artifact {
+    /// Creation code.
+    bytecode: Bytes,
+    /// Runtime code, immutables zero.
+    #[serde(rename = "deployedBytecode")]
+    runtime: Bytes,
+}
+
+macro_rules! artifact {
+    ($name:literal) => {
+        LazyLock::new(|| {
+            serde_json::from_str(include_str!(concat!("../../../../contracts/artifacts/", $name, ".json")))
+                .expect("a committed artifact is well-formed (tests read all of them)")
+        })
+    };
+}
+
+static TOKEN: LazyLock<Artifact> = artifact!("TestUSD");
+static REGISTRY: LazyLock<Artifact> = artifact!("Registry");
+static SETTLEMENT: LazyLock<Artifact> = artifact!("Settlement");
+static STAKE: LazyLock<Artifact> = artifact!("Stake");
+static COVER: LazyLock<Artifact> = artifact!("WeatherCover");
+
+/// One contract of a plan.
+struct Step {
+    name: &'static str,
+    artifact: &'static Artifact,
+    /// Creation code with constructor arguments.
+    init: Vec<u8>,
+    address: Address,
+}
+
+/// The five contracts in order of creation, for given parameters.
+struct Plan(Vec<Step>);
+
+impl Plan {
+    fn new(p: &DeployParams) -> Self {
+        let salt = B256::from(U256::from(p.salt));
+        let step = |name, artifact: &'static Artifact, args: Vec<u8>| {
+            let init = [artifact.bytecode.as_ref(), &args].concat();
+            let address = PROXY.create2_from_code(salt, &init);
+            Step { name, artifact, init, address }
+        };
+        let governor = Address::from(p.governor);
+        let token = step("TestUSD", &*TOKEN, governor.abi_encode());
+        let registry = step("Registry", &*REGISTRY, governor.abi_encode());
+        let config = Config {
+            token: token.address,
+            registry: registry.address,
+            poster: p.poster.into(),
+            auditor: p.auditor.into(),
+            challengeWindow: p.challenge_window_s,
+            responseTime: p.response_time_s,
+            posterBond: p.poster_bond.into(),
+            challengeBond: p.challenge_bond.into(),
+        };
+        let settlement = step("Settlement", &*SETTLEMENT, config.abi_encode());
+        let stake_args = (token.address, settlement.address, p.unbonding_delay_s).abi_encode_params();
+        let stake = step("Stake", &*STAKE, stake_args);
+        let cover_args = (token.address, settlement.address, registry.address).abi_encode_params();
+        let cover = step("WeatherCover", &*COVER, cover_args);
+        Self(vec![token, registry, settlement, stake, cover])
+    }
+
+    fn record(&self, chain_id: u64, first_block: u64, params: &DeployParams) -> Deployment {
+        let at = |i: usize| self.0[i].address.into_array();
+        Deployment {
+            chain_id,
+            first_block,
+            token: at(0),
+            registry: at(1),
+            settlement: at(2),
+            stake: at(3),
+            cover: at(4),
+            params: params.clone(),
+        }
+    }
+}
+
+/// Creates what is missing and gives the record.
+pub(crate) async fn deploy<P: Provider>(
+    sender: &Sender<P>,
+    chain_id: u64,
+    by: &Signer,
+    params: &DeployParams,
+) -> Result<Deployment> {
+    if sender.code(PROXY).await?.is_empty() {
+        let why = format!("no deterministic deployment proxy at {PROXY}");
+        return Err(SettleError::WrongChain(why));
+    }
+    let first_block = sender.head().await?;
+    let plan = Plan::new(params);
+    let salt = B256::from(U256::from(params.salt));
+    let proxy = Target { name: "deployment proxy", address: PROXY };
+    let mut created = 0;
+    for step in &plan.0 {
+        // A sending that lost its nonce to an earlier run's: look whether that one created the contract.
+        let mut tries = 0;
+        while sender.code(step.address).await?.is_empty() {
+            let data = [salt.as_slice(), &step.init].concat();
+            match sender.send(by, proxy, data).await? {
+                Sending::Mined(_) => created += 1,
+                Sending::NonceGone(_) if tries < super::ATTEMPTS => tries += 1,
+                Sending::NonceGone(nonce) => {
+                    let account = by.address().to_string();
+                    return Err(SettleError::NonceTaken { account, nonce });
+                }
+            }
+        }
+    }
+    // Events start at the first block of ours. If an earlier run made some of the contracts, we do not know it: read from the beginning.
+    let fresh = created == plan.0.len();
+    let record = plan.record(chain_id, if fresh { first_block } else { 0 }, params);
+    check(sender, &record).await?;
+    Ok(record)
+}
+
+/// Refuses a record whose addresses do not follow from its parameters, or whose contracts are not there or not ours.
+pub(crate) async fn check<P: Provider>(sender: &Sender<P>, record: &Deployment) -> Result<()> {
+    let plan = Plan::new(&record.params);
+    if plan.record(record.chain_id, record.first_block, &record.params) != *record {
+        let why = "the record's addresses do not follow from its parameters and our contracts";
+        return Err(SettleError::WrongChain(why.to_owned()));
+    }
+    for step in &plan.0 {
+        let code = sender.code(step.address).await?;
+        // The address commits to the creation code; the length is a last check that the chain runs the same EVM.
+        if code.len() != step.artifact.runtime.len() {
+            let why = format!("no {} of ours at {}", step.name, step.address);
+            return Err(SettleError::WrongChain(why));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! Reading events in order, from a cursor, without ever skipping or repeating one.
+
+use alloy::consensus::BlockHeader;
+use alloy::primitives::{Address, LogData};
+use alloy::providers::Provider;
+use alloy::rpc::types::{Filter, Log};
+use alloy::sol_types::SolEventInterface;
+
+use super::abi::{Bonds, Books, Frost, Roll};
+use super::money;
+use super::send::{Sender, rpc};
+use crate::{ChainEvent, Cursor, Deployment, EpochRoots, EventKind, EventPage, Result, SettleError};
+
+/// Blocks asked for at once; public nodes refuse much larger ranges.
+const BLOCKS_AT_ONCE: u64 = 1_000;
+
+/// See [`Settlement::events_since`](crate::Settlement::events_since). At most [`BLOCKS_AT_ONCE`] blocks a read; a page may be empty and yet move the cursor.
+pub(crate) async fn since<P: Provider>(
+    sender: &Sender<P>,
+    deployment: &Deployment,
+    cursor: &Cursor,
+    limit: usize,
+) -> Result<EventPage> {
+    check_on_chain(sender, cursor).await?;
+    let head = sender.head().await?;
+    let newest = head.saturating_add(1).saturating_sub(sender.profile().confirmations);
+    let first = match cursor.log_index {
+        Some(_) => cursor.block,
+        None if cursor.block_hash == [0; 32] => cursor.block.max(deployment.first_block),
+        None => cursor.block.saturating_add(1),
+    };
+    if first > newest || limit == 0 {
+        return Ok(EventPage { events: Vec::new(), next: cursor.clone() });
+    }
+    let last = newest.min(first.saturating_add(BLOCKS_AT_ONCE - 1));
+    let contracts = [deployment.registry, deployment.settlement, deployment.stake, deployment.cover];
+    let filter =
+        Filter::new().address(contracts.map(Address::from).to_vec()).from_block(first).to_block(last);
+    let logs = sender.provider().get_logs(&filter).await.map_err(rpc)?;
+
+    let mut events = Vec::new();
+    for log in logs {
+        let (block, log_index, block_hash, tx) = place(&log)?;
+        let read = block < first
+            || (block == cursor.block && cursor.log_index.is_some_and(|seen| log_index <= seen));
+        if read {
+            continue;
+        }
+        if let Some(kind) = decode(deployment, log.inner.address, &log.inner.data)? {
+            events.push(ChainEvent { block, log_index, tx, kind });
+            if events.len() >= limit {
+                let next = Cursor { block, block_hash, log_index: Some(log_index) };
+                return Ok(EventPage { events, next });
+            }
+        }
+    }
+    let block_hash = hash_of(sender, last).await?.ok_or(SettleError::Reorg { block: last })?;
+    Ok(EventPage { events, next: Cursor { block: last, block_hash, log_index: None } })
+}
+
+async fn check_on_chain<P: Provider>(sender: &Sender<P>, cursor: &Cursor) -> Result<()> {
+    if cursor.block_hash == [0; 32] {
+        return Ok(());
+    }
+    match hash_of(sender, cursor.block).await? {
+        Some(hash) if hash == cursor.block_hash => Ok(()),
+        _ => Err(SettleError::Reorg { block: cursor.block }),
+    }
+}
+
+async fn hash_of<P: Provider>(sender: &Sender<P>, number: u64) -> Result<Option<[u8; 32]>> {
+    let block = sender.provider().get_block_by_number(number.into()).await.map_err(rpc)?;
+    // The hash as the node gives it: chains exist whose headers hash otherwise.
+    Ok(block.filter(|b| b.header.number() == number).map(|b| b.header.hash.0))
+}
+
+fn place(log: &Log) -> Result<(u64, u64, [u8; 32], [u8; 32])> {
+    match (log.block_number, log.log_index, log.block_hash, log.transaction_hash) {
+        (Some(block), Some(index), Some(hash), Some(tx)) => Ok((block, index, hash.0, tx.0)),
+        _ => Err(rpc("a mined log lacks its place")),
+    }
+}
+
+/// `None` for events that the market need not know.
+fn decode(d: &Deployment, at: Address, data: &LogData) -> Result<Option<EventKind>> {
+    let at = at.into_array();
+    let raw = (data.topics(), &data.data);
+    Ok(if at == d.settlement {
+        Books::BooksEvents::decode_raw_log(raw.0, raw.1).ok().map(books).transpose()?
+    } else if at == d.registry {
+        Roll::RollEvents::decode_raw_log(raw.0, raw.1).ok().map(roll)
+    } else if at == d.stake {
+        Bonds::BondsEvents::decode_raw_log(raw.0, raw.1).ok().map(bonds).transpose()?
+    } else if at == d.cover {
+        Frost::FrostEvents::decode_raw_log(raw.0, raw.1).ok().map(frost).transpose()?
+    } else {
+        None
+    })
+}
+
+fn books(event: Books::BooksEvents) -> Result<EventKind> {
+    use Books::BooksEvents as E;
+    Ok(match event {
+        E::Deposited(e) => EventKind::Deposited {
+            account: e.account.into_array(),
+            amount: money(e.amount)?,
+            deposited: money(e.deposited)?,
+        },
+        E::Claimed(e) => EventKind::Claimed {
+            account: e.account.into_array(),
+            amount: money(e.amount)?,
+            cumulative: money(e.cumulative)?,
+        },
+        E::EpochPosted(e) => EventKind::EpochPosted(EpochRoots {
+            epoch: e.epoch,
+            balances_root: e.balancesRoot.0,
+            receipts_root: e.receiptsRoot.0,
+            log_hash: e.logHash.0,
+            total: money(e.total)?,
+        }),
+        E::EpochsRolledBack(e) => EventKind::EpochsRolledBack { from: e.from, to: e.to },
+        E::Challenged(e) => EventKind::Challenged {
+            epoch: e.epoch,
+            digest: e.digest.0,
+            challenger: e.challenger.into_array(),
+            deadline: e.deadline,
+        },
+        E::PosterSlashed(e) => {
+            EventKind::PosterSlashed { reward: money(e.reward)?, burned: money(e.burned)? }
+        }
+        E::ExitOpened(_) => EventKind::ExitOpened,
+        E::Exited(e) => EventKind::Exited { account: e.account.into_array(), amount: money(e.amount)? },
+    })
+}
+
+fn roll(event: Roll::RollEvents) -> EventKind {
+    use Roll::RollEvents as E;
+    match event {
+        E::DeviceEnrolled(e) => {
+            EventKind::DeviceEnrolled { key: e.key.0, owner: e.owner.into_array(), cell: e.cell }
+        }
+        E::DeviceRevoked(e) => EventKind::DeviceRevoked { key: e.key.0 },
+        E::ModelRegistered(e) => {
+            EventKind::ModelRegistered { id: e.id.0, program: e.program.0, verifier_class: e.verifierClass }
+        }
+        E::ModelRevoked(e) => EventKind::ModelRevoked { id: e.id.0 },
+        E::NodeRegistered(e) => {
+            EventKind::NodeRegistered { node: e.node.into_array(), operator: e.operator.into_array() }
+        }
+    }
+}
+
+fn bonds(event: Bonds::BondsEvents) -> Result<EventKind> {
+    use Bonds::BondsEvents as E;
+    Ok(match event {
+        E::Bonded(e) => EventKind::Bonded {
+            node: e.node.into_array(),
+            amount: money(e.amount)?,
+            bonded: money(e.bonded)?,
+        },
+        E::Slashed(e) => EventKind::NodeSlashed {
+            node: e.node.into_array(),
+            reporter: e.reporter.into_array(),
+            reward: money(e.reward)?,
+            burned: money(e.burned)?,
+        },
+    })
+}
+
+fn frost(event: Frost::FrostEvents) -> Result<EventKind> {
+    use Frost::FrostEvents as E;
+    Ok(match event {
+        E::PolicyOpened(e) => EventKind::CoverOpened {
+            id: e.id.0,
+            insurer: e.insurer.into_array(),
+            beneficiary: e.beneficiary.into_array(),
+            payout: money(e.payout)?,
+        },
+        E::DayReported(e) => EventKind::CoverDayReported {
+            id: e.id.0,
+            day: money(e.day)?,
+            device: e.device.0,
+            digest: e.digest.0,
+            stations: money(e.stations)?,
+        },
+        E::PolicyPaid(e) => EventKind::CoverPaid {
+            id: e.id.0,
+            beneficiary: e.beneficiary.into_array(),
+            payout: money(e.payout)?,
+            day: money(e.day)?,
+        },
+        E::PolicyReclaimed(e) => EventKind::CoverReclaimed {
+            id: e.id.0,
+            insurer: e.insurer.into_array(),
+            payout: money(e.payout)?,
+        },
+    })
+}

@@ -1,0 +1,107 @@
+//! The EVM implementation of [`Settlement`](crate::Settlement), for any chain that an alloy provider reaches.
+
+pub mod abi;
+mod deploy;
+mod events;
+mod revert;
+mod send;
+mod verbs;
+
+use alloy::primitives::{Address, U256};
+use alloy::providers::Provider;
+use alloy::sol_types::SolCall;
+
+use crate::{Account, DeployParams, Deployment, Outcome, Result, Sent, SettleError, Signer, profile};
+pub(crate) use deploy::{PROXY, PROXY_CODE};
+use send::{Sender, Sending, Target};
+
+/// Times that a verb looks again after its nonce went to another transaction.
+pub(crate) const ATTEMPTS: u32 = 5;
+
+/// Our contracts on one EVM chain.
+pub struct Evm<P> {
+    sender: Sender<P>,
+    deployment: Deployment,
+    token: Target,
+    books: Target,
+    roll: Target,
+    bonds: Target,
+    frost: Target,
+}
+
+impl<P: Provider> Evm<P> {
+    /// Puts on the chain what is missing of a deployment, and attaches to it.
+    ///
+    /// # Errors
+    /// `settle.wrong-chain` if the chain lacks the deterministic deployment proxy; those of sending.
+    pub async fn deploy(provider: P, chain_id: u64, by: &Signer, params: &DeployParams) -> Result<Self> {
+        let sender = Sender::new(provider, chain_id, profile(chain_id));
+        let deployment = deploy::deploy(&sender, chain_id, by, params).await?;
+        Ok(Self::with(sender, deployment))
+    }
+
+    /// Attaches to a deployment.
+    ///
+    /// # Errors
+    /// `settle.wrong-chain` if the chain id differs, or the contracts are not there or not ours.
+    pub async fn attach(provider: P, chain_id: u64, deployment: &Deployment) -> Result<Self> {
+        if chain_id != deployment.chain_id {
+            let why = format!("chain id {chain_id}, the record says {}", deployment.chain_id);
+            return Err(SettleError::WrongChain(why));
+        }
+        let sender = Sender::new(provider, chain_id, profile(chain_id));
+        deploy::check(&sender, deployment).await?;
+        Ok(Self::with(sender, deployment.clone()))
+    }
+
+    fn with(sender: Sender<P>, deployment: Deployment) -> Self {
+        let target = |name, at: Account| Target { name, address: Address::from(at) };
+        Self {
+            token: target("TestUSD", deployment.token),
+            books: target("Settlement", deployment.settlement),
+            roll: target("Registry", deployment.registry),
+            bonds: target("Stake", deployment.stake),
+            frost: target("WeatherCover", deployment.cover),
+            sender,
+            deployment,
+        }
+    }
+
+    /// Sends one call. `None` if another transaction took the nonce, so that the caller must look at the chain again.
+    async fn transact<C: SolCall>(&self, by: &Signer, to: Target, call: C) -> Result<Option<Outcome>> {
+        match self.sender.send(by, to, call.abi_encode()).await? {
+            Sending::NonceGone(_) => Ok(None),
+            Sending::Mined(r) => Ok(Some(Outcome::Sent(Sent {
+                tx: r.transaction_hash.0,
+                block: r.block_number.unwrap_or_default(),
+                gas: r.gas_used,
+            }))),
+        }
+    }
+
+    /// Lets `spender` take `amount` of the signer's tokens, if it may not already.
+    async fn allow(&self, by: &Signer, spender: Target, amount: u64) -> Result<()> {
+        let amount = U256::from(amount);
+        for _ in 0..=ATTEMPTS {
+            let seen = abi::Token::allowanceCall { owner: by.address(), spender: spender.address };
+            if self.sender.view(self.token, seen).await? >= amount {
+                return Ok(());
+            }
+            let call = abi::Token::approveCall { spender: spender.address, amount };
+            self.transact(by, self.token, call).await?;
+        }
+        Err(nonce_taken(by))
+    }
+}
+
+fn nonce_taken(by: &Signer) -> SettleError {
+    // The nonce itself moved on with every look; the last one says nothing.
+    SettleError::NonceTaken { account: by.address().to_string(), nonce: 0 }
+}
+
+/// A 256-bit (or narrower) amount of the chain as ours.
+fn money(amount: impl TryInto<u64>) -> Result<u64> {
+    amount
+        .try_into()
+        .map_err(|_| SettleError::WrongChain("an amount on the chain does not fit 64 bits".to_owned()))
+}

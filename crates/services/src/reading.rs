@@ -1,0 +1,261 @@
+//! Readings of a device: signed, numbered, each naming the one before.
+//!
+//! Bytes of a reading, version 1, 94 bytes, big-endian: `0x01 || device 32 || number u64 || Unix second u64 || previous digest 32 || present u8 (1 temperature,
+//! 2 humidity, 4 pressure) || three i32`; a value that is not present is zero. `digest = H(H("proofmesh/reading/v1") || bytes)`; the device signs it
+//! (Ed25519). Values are fixed point: centi-degC, centi-%RH, Pa (which is centi-hPa).
+//!
+//! What can be wrong with a stream, each by its own name: `reading.signature`, `reading.wrong-device`, `reading.gap` (numbers missing),
+//! `reading.duplicate` (the last one again), `reading.replayed` (an older one again), `reading.reordered` (missing here, there later in the batch),
+//! `reading.rewritten` (the past that it names is not the one we saw), `reading.cloned` (another reading with the number and past of one we saw: two
+//! holders of one key), `reading.time-not-later`, `reading.form`.
+
+use proofmesh_market::{Device, DeviceSecret, DeviceSignature, Hash32, Refusal, keccak};
+use std::collections::VecDeque;
+
+/// Bytes of an encoded reading without its signature.
+pub const READING_BYTES: usize = 1 + 32 + 8 + 8 + 32 + 1 + 12;
+/// Bytes of an encoded reading with its signature.
+pub const SIGNED_READING_BYTES: usize = READING_BYTES + 64;
+/// Past readings that a [`Chain`] remembers, to tell a replay from a rewrite or a clone.
+pub const MEMORY: usize = 1_024;
+const READING_VERSION: u8 = 1;
+
+/// What was measured; `None` where the sensor gave nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Values {
+    /// Air temperature, centi-degC.
+    pub temp_centi_c: Option<i32>,
+    /// Relative humidity, centi-percent.
+    pub rh_centi_pct: Option<i32>,
+    /// Pressure, Pa.
+    pub pressure_pa: Option<i32>,
+}
+
+impl Values {
+    /// The three values in the order of the encoding.
+    #[must_use]
+    pub fn array(&self) -> [Option<i32>; 3] {
+        [self.temp_centi_c, self.rh_centi_pct, self.pressure_pa]
+    }
+
+    fn from_array([temp_centi_c, rh_centi_pct, pressure_pa]: [Option<i32>; 3]) -> Self {
+        Values { temp_centi_c, rh_centi_pct, pressure_pa }
+    }
+}
+
+/// One reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Who measured.
+    pub device: Device,
+    /// From 0, no gaps.
+    pub number: u64,
+    /// Unix second of the measurement.
+    pub time_s: u64,
+    /// Digest of the reading before, zero for number 0.
+    pub previous: Hash32,
+    /// What was measured.
+    pub values: Values,
+}
+
+impl Reading {
+    /// The canonical bytes.
+    #[must_use]
+    pub fn encode(&self) -> [u8; READING_BYTES] {
+        let mut bytes = Vec::with_capacity(READING_BYTES);
+        bytes.push(READING_VERSION);
+        bytes.extend_from_slice(&self.device.0);
+        bytes.extend_from_slice(&self.number.to_be_bytes());
+        bytes.extend_from_slice(&self.time_s.to_be_bytes());
+        bytes.extend_from_slice(&self.previous.0);
+        let values = self.values.array();
+        bytes.push(values.iter().rev().fold(0, |present, value| present << 1 | u8::from(value.is_some())));
+        bytes.extend(values.iter().flat_map(|value| value.unwrap_or(0).to_be_bytes()));
+        bytes.try_into().expect("the lengths above add up to READING_BYTES")
+    }
+
+    /// What the device signs, and what the next reading names.
+    #[must_use]
+    pub fn digest(&self) -> Hash32 {
+        let tag = keccak(b"proofmesh/reading/v1");
+        keccak(&[&tag.0[..], &self.encode()].concat())
+    }
+
+    /// Signs.
+    ///
+    /// # Errors
+    /// `reading.wrong-device` when the secret is another device's.
+    pub fn sign(self, secret: &DeviceSecret) -> Result<SignedReading, Refusal> {
+        if secret.device() != self.device {
+            return Err(Refusal::new("reading.wrong-device", self.device, secret.device()));
+        }
+        Ok(SignedReading { signature: secret.sign(&self.digest()), reading: self })
+    }
+}
+
+/// A reading and its device's signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedReading {
+    /// The reading.
+    pub reading: Reading,
+    /// Over its digest.
+    pub signature: DeviceSignature,
+}
+
+impl SignedReading {
+    /// The canonical bytes: the reading's, then the signature.
+    #[must_use]
+    pub fn encode(&self) -> [u8; SIGNED_READING_BYTES] {
+        let mut bytes = [0u8; SIGNED_READING_BYTES];
+        bytes[..READING_BYTES].copy_from_slice(&self.reading.encode());
+        bytes[READING_BYTES..].copy_from_slice(&self.signature.0);
+        bytes
+    }
+
+    /// Reads the canonical bytes. The signature is not verified here.
+    ///
+    /// # Errors
+    /// `reading.form` when the bytes are not exactly what [`SignedReading::encode`] makes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Refusal> {
+        let refused = |got: &str| {
+            Refusal::new("reading.form", format_args!("{SIGNED_READING_BYTES} bytes, version 1"), got)
+        };
+        if bytes.len() != SIGNED_READING_BYTES {
+            return Err(refused(&format!("{} bytes", bytes.len())));
+        }
+        let mut rest = &bytes[1..];
+        let mut next = |length: usize| {
+            let (front, back) = rest.split_at(length); // the lengths below add up to the length checked above
+            rest = back;
+            front
+        };
+        let device = Device(array(next(32)));
+        let number = u64::from_be_bytes(array(next(8)));
+        let time_s = u64::from_be_bytes(array(next(8)));
+        let previous = Hash32(array(next(32)));
+        let present = next(1)[0];
+        let mut values = [None; 3];
+        for (bit, value) in values.iter_mut().enumerate() {
+            let word = i32::from_be_bytes(array(next(4)));
+            *value = (present >> bit & 1 == 1).then_some(word);
+        }
+        let signature = DeviceSignature(array(next(64)));
+        let reading = Reading { device, number, time_s, previous, values: Values::from_array(values) };
+        let signed = SignedReading { reading, signature };
+        if signed.encode() != bytes { Err(refused("another form")) } else { Ok(signed) }
+    }
+}
+
+fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    bytes.try_into().expect("the caller took N bytes")
+}
+
+/// What is known of a device's stream: where it stands, and its recent past.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    device: Device,
+    next: u64,
+    head: Hash32,
+    last_s: Option<u64>,
+    recent: VecDeque<(Hash32, Hash32)>, // (digest, previous) of the last readings, oldest first
+}
+
+impl Chain {
+    /// A device's stream before its first reading.
+    #[must_use]
+    pub fn new(device: Device) -> Self {
+        Chain { device, next: 0, head: Hash32::ZERO, last_s: None, recent: VecDeque::new() }
+    }
+
+    /// The number of the next reading.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// What the next reading must name as previous.
+    #[must_use]
+    pub fn head(&self) -> Hash32 {
+        self.head
+    }
+
+    /// Takes the next reading; on a refusal the chain stays as it was.
+    ///
+    /// # Errors
+    /// The names in the head of this file, but `reading.reordered` and `reading.form`.
+    pub fn accept(&mut self, signed: &SignedReading) -> Result<(), Refusal> {
+        let reading = &signed.reading;
+        if reading.device != self.device {
+            return Err(Refusal::new("reading.wrong-device", self.device, reading.device));
+        }
+        let digest = reading.digest();
+        reading
+            .device
+            .verify(&digest, &signed.signature)
+            .map_err(|refusal| Refusal::new("reading.signature", refusal.expected, refusal.got))?;
+        if reading.number < self.next {
+            return Err(self.past(reading, &digest));
+        }
+        if reading.number > self.next {
+            return Err(Refusal::new("reading.gap", self.next, reading.number));
+        }
+        if reading.previous != self.head {
+            return Err(Refusal::new(
+                "reading.rewritten",
+                format_args!("previous {}", self.head),
+                reading.previous,
+            ));
+        }
+        if let Some(last_s) = self.last_s.filter(|last_s| reading.time_s <= *last_s) {
+            return Err(Refusal::new(
+                "reading.time-not-later",
+                format_args!("after {last_s}"),
+                reading.time_s,
+            ));
+        }
+        if self.recent.len() == MEMORY {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((digest, reading.previous));
+        (self.next, self.head, self.last_s) = (self.next + 1, digest, Some(reading.time_s));
+        Ok(())
+    }
+
+    /// Why a reading with a number that is taken is refused. One older than [`MEMORY`] counts as a replay.
+    fn past(&self, reading: &Reading, digest: &Hash32) -> Refusal {
+        let back = self.next - reading.number;
+        let known = usize::try_from(back)
+            .ok()
+            .and_then(|back| self.recent.len().checked_sub(back))
+            .map(|index| self.recent[index]);
+        let name = match known {
+            Some((seen, _)) if seen == *digest && back == 1 => "reading.duplicate",
+            Some((seen, _)) if seen == *digest => "reading.replayed",
+            Some((_, previous)) if previous == reading.previous => "reading.cloned",
+            Some(_) => "reading.rewritten",
+            None => "reading.replayed",
+        };
+        Refusal::new(
+            name,
+            format_args!("number {}", self.next),
+            format_args!("number {}, {digest}", reading.number),
+        )
+    }
+
+    /// Takes a batch in order, all or nothing. A number that is missing at its place but comes later in the batch is `reading.reordered`.
+    ///
+    /// # Errors
+    /// The first refusal.
+    pub fn accept_all(&mut self, batch: &[SignedReading]) -> Result<(), Refusal> {
+        let mut after = self.clone();
+        for (index, signed) in batch.iter().enumerate() {
+            let Err(refusal) = after.accept(signed) else { continue };
+            let missing = after.next;
+            let later = refusal.name == "reading.gap"
+                && batch[index..].iter().any(|other| other.reading.number == missing);
+            return Err(if later { Refusal { name: "reading.reordered", ..refusal } } else { refusal });
+        }
+        *self = after;
+        Ok(())
+    }
+}

@@ -388,6 +388,11 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
         return _epochs[epoch];
     }
 
+    /// @notice Newest final epoch, 0 if none; claims prove against its balances root.
+    function lastFinal() external view returns (uint64) {
+        return _lastFinal();
+    }
+
     /// @notice True if `epoch` is final. Once true, true for ever.
     function isFinal(uint64 epoch) public view returns (bool) {
         return epoch != 0 && epoch <= _lastFinal();

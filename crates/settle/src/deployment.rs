@@ -1,32 +1,28 @@
 //! The record of a deployment: which contracts, where, with which parameters. The caller stores it (JSON) and attaches with it later.
 
+use proofmesh_market::{Address, Domain, Usd};
 use serde::{Deserialize, Serialize};
 
-use crate::Account;
-
-/// What a deployment is to be. Times in seconds, money in token base units (micro-USD).
+/// What a deployment is to be. Times in seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeployParams {
     /// Lets one chain hold several deployments with equal parameters; part of every address.
     pub salt: u64,
     /// The only account that posts epochs.
-    #[serde(with = "alloy::hex::serde")]
-    pub poster: Account,
+    pub poster: Address,
     /// May veto an epoch that is not final; zero for none.
-    #[serde(with = "alloy::hex::serde")]
-    pub auditor: Account,
+    pub auditor: Address,
     /// Grants roles and sets verifiers in the registry; mints test money. Moves no money of others.
-    #[serde(with = "alloy::hex::serde")]
-    pub governor: Account,
+    pub governor: Address,
     /// Challenge window.
     pub challenge_window_s: u64,
     /// Time to answer a challenge. Window and this together stay below 7 days (WeatherCover's bound).
     pub response_time_s: u64,
     /// Bond of the poster.
-    pub poster_bond: u64,
+    pub poster_bond: Usd,
     /// Bond of a challenger.
-    pub challenge_bond: u64,
+    pub challenge_bond: Usd,
     /// Delay before a node gets a bond back.
     pub unbonding_delay_s: u64,
 }
@@ -40,20 +36,22 @@ pub struct Deployment {
     /// Block from which events are read.
     pub first_block: u64,
     /// Test token.
-    #[serde(with = "alloy::hex::serde")]
-    pub token: Account,
+    pub token: Address,
     /// Registry.
-    #[serde(with = "alloy::hex::serde")]
-    pub registry: Account,
+    pub registry: Address,
     /// Settlement; the verifying contract of receipts.
-    #[serde(with = "alloy::hex::serde")]
-    pub settlement: Account,
+    pub settlement: Address,
     /// Stake.
-    #[serde(with = "alloy::hex::serde")]
-    pub stake: Account,
+    pub stake: Address,
     /// WeatherCover.
-    #[serde(with = "alloy::hex::serde")]
-    pub cover: Account,
+    pub cover: Address,
     /// Parameters it was made with.
     pub params: DeployParams,
+}
+
+impl Deployment {
+    /// The domain in which receipts are signed.
+    pub fn domain(&self) -> Domain {
+        Domain { chain_id: self.chain_id, settlement: self.settlement }
+    }
 }

@@ -1,22 +1,18 @@
 //! What the product asks of a chain, in its own words. One trait; no type of any chain's library in it.
 //!
-//! Money is in token base units (micro-USD), times are Unix seconds. Verbs that change the chain name a *target* (a cumulative amount, a
+//! Money is in token base units ([`Usd`]), times are Unix seconds. Receipts, epochs and their proofs are those of `proofmesh-market`. Verbs that change the chain name a *target* (a cumulative amount, a
 //! record, an epoch), never a step, and look at the chain first: calling one again after a crash finds the target reached and
-//! answers [`Outcome::Already`]. Nothing is ever paid, deposited or posted twice.
+//! answers [`Done::Already`]. Nothing is ever paid, deposited or posted twice.
 
 use async_trait::async_trait;
+use proofmesh_market::{Address, Device, Epoch, Hash32, Receipt, SignedReceipt, Usd};
 use serde::{Deserialize, Serialize};
 
 use crate::{ChainProfile, Deployment, Result, Signer};
 
-/// Address of an account or contract.
-pub type Account = [u8; 20];
-/// A 32-byte digest, key or id.
-pub type Hash = [u8; 32];
-
 /// What a verb did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Done {
     /// The target had been reached before; nothing was sent.
     Already,
     /// One transaction was mined, with the chain profile's confirmations.
@@ -27,14 +23,14 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// Transaction hash.
-    pub tx: Hash,
+    pub tx: Hash32,
     /// Block number.
     pub block: u64,
     /// Gas used by the verb's own call (an approval sent before it is not counted).
     pub gas: u64,
 }
 
-impl Outcome {
+impl Done {
     /// Gas used, 0 if nothing was sent.
     pub fn gas(&self) -> u64 {
         match self {
@@ -44,56 +40,22 @@ impl Outcome {
     }
 }
 
-/// Arguments of `postEpoch`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EpochRoots {
-    /// Number, from 1, no gaps.
-    pub epoch: u64,
-    /// Root over (account, cumulative).
-    pub balances_root: Hash,
-    /// Root over receipt digests.
-    pub receipts_root: Hash,
-    /// Head of the event log's hash chain.
-    pub log_hash: Hash,
-    /// Sum of all cumulatives.
-    pub total: u64,
-}
-
 /// An epoch as the chain has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostedEpoch {
     /// What was posted.
-    pub roots: EpochRoots,
+    pub epoch: Epoch,
     /// When.
     pub posted_at: u64,
     /// True for ever once the window is over and no challenge is open.
     pub is_final: bool,
 }
 
-/// The 13 signed fields of a receipt (docs/spec/market.md).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // named and explained by the specification
-pub struct Receipt {
-    pub job: Hash,
-    pub sequence: u64,
-    pub node: Account,
-    pub device: Hash,
-    pub service: Hash,
-    pub model: Hash,
-    pub input: Hash,
-    pub output: Hash,
-    pub units: u64,
-    pub window_start: u64,
-    pub window_end: u64,
-    pub evidence: Hash,
-    pub previous: Hash,
-}
-
 /// A device as registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device {
+pub struct DeviceRecord {
     /// Owner's account.
-    pub owner: Account,
+    pub owner: Address,
     /// Cell (place) it stands in.
     pub cell: u64,
     /// Id of the maker that vouches for it, from 1. Set by the registry.
@@ -104,22 +66,22 @@ pub struct Device {
 
 /// A model as registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Model {
+pub struct ModelRecord {
     /// Commitment to the program.
-    pub program: Hash,
+    pub program: Hash32,
     /// Verifier class, see `IProofVerifier`.
     pub verifier_class: u32,
     /// Who registered it. Set by the registry.
-    pub publisher: Account,
+    pub publisher: Address,
     /// False once revoked.
     pub active: bool,
 }
 
 /// A node as registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Node {
+pub struct NodeRecord {
     /// Who runs it.
-    pub operator: Account,
+    pub operator: Address,
     /// When it was registered.
     pub since: u64,
     /// False once retired.
@@ -139,27 +101,18 @@ pub struct Roles {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bond {
     /// Bonded.
-    pub bonded: u64,
+    pub bonded: Usd,
     /// On its way out, still at stake.
-    pub unbonding: u64,
+    pub unbonding: Usd,
     /// When that may be withdrawn.
     pub unbond_at: u64,
-}
-
-/// A receipt with the node's signature of its digest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignedReceipt {
-    /// The receipt.
-    pub receipt: Receipt,
-    /// `r || s || v`, low s.
-    pub signature: [u8; 65],
 }
 
 /// Terms of a frost cover.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoverTerms {
     /// Farmer.
-    pub beneficiary: Account,
+    pub beneficiary: Address,
     /// Cell that all stations stand in.
     pub cell: u64,
     /// Unix second at which day 0 begins.
@@ -169,11 +122,11 @@ pub struct CoverTerms {
     /// Stations that must prove the same day.
     pub quorum: u8,
     /// Paid once.
-    pub payout: u64,
+    pub payout: Usd,
     /// Model that decides; fixes the threshold.
-    pub model: Hash,
+    pub model: Hash32,
     /// Three distinct device keys.
-    pub stations: [Hash; 3],
+    pub stations: [Device; 3],
 }
 
 /// Where a policy stands.
@@ -191,9 +144,9 @@ pub enum CoverState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cover {
     /// Who funded it.
-    pub insurer: Account,
+    pub insurer: Address,
     /// Farmer.
-    pub beneficiary: Account,
+    pub beneficiary: Address,
     /// First second of day 0.
     pub start: u64,
     /// Days covered.
@@ -201,11 +154,11 @@ pub struct Cover {
     /// Stations needed on one day.
     pub quorum: u8,
     /// Payout.
-    pub payout: u64,
+    pub payout: Usd,
     /// Model.
-    pub model: Hash,
+    pub model: Hash32,
     /// Stations.
-    pub stations: [Hash; 3],
+    pub stations: [Device; 3],
     /// State.
     pub state: CoverState,
 }
@@ -213,14 +166,12 @@ pub struct Cover {
 /// One settled receipt, handed to a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoverReport {
-    /// The receipt.
-    pub receipt: Receipt,
-    /// Output bytes that `receipt.output` commits to.
-    pub output_bytes: Vec<u8>,
+    /// The receipt, with its output.
+    pub receipt: SignedReceipt,
     /// Final epoch that holds the receipt.
     pub epoch: u64,
     /// Siblings from the receipt's leaf to the receipts root.
-    pub proof: Vec<Hash>,
+    pub proof: Vec<Hash32>,
 }
 
 /// A place in the chain's events: everything up to and including `log_index` of `block` has been read.
@@ -229,7 +180,7 @@ pub struct Cursor {
     /// Block number.
     pub block: u64,
     /// Its hash, zero for the start.
-    pub block_hash: Hash,
+    pub block_hash: Hash32,
     /// Index of the last event read in the block; `None` if the whole block was read.
     pub log_index: Option<u64>,
 }
@@ -251,7 +202,7 @@ pub struct ChainEvent {
     /// Index in the block.
     pub log_index: u64,
     /// Transaction.
-    pub tx: Hash,
+    pub tx: Hash32,
     /// What happened.
     pub kind: EventKind,
 }
@@ -261,25 +212,25 @@ pub struct ChainEvent {
 #[non_exhaustive]
 #[allow(missing_docs)] // fields are named as in the contracts' events, which explain them
 pub enum EventKind {
-    Deposited { account: Account, amount: u64, deposited: u64 },
-    Claimed { account: Account, amount: u64, cumulative: u64 },
-    EpochPosted(EpochRoots),
+    Deposited { account: Address, amount: Usd, deposited: Usd },
+    Claimed { account: Address, amount: Usd, cumulative: Usd },
+    EpochPosted(Epoch),
     EpochsRolledBack { from: u64, to: u64 },
-    Challenged { epoch: u64, digest: Hash, challenger: Account, deadline: u64 },
-    PosterSlashed { reward: u64, burned: u64 },
+    Challenged { epoch: u64, digest: Hash32, challenger: Address, deadline: u64 },
+    PosterSlashed { reward: Usd, burned: Usd },
     ExitOpened,
-    Exited { account: Account, amount: u64 },
-    NodeRegistered { node: Account, operator: Account },
-    DeviceEnrolled { key: Hash, owner: Account, cell: u64 },
-    DeviceRevoked { key: Hash },
-    ModelRegistered { id: Hash, program: Hash, verifier_class: u32 },
-    ModelRevoked { id: Hash },
-    Bonded { node: Account, amount: u64, bonded: u64 },
-    NodeSlashed { node: Account, reporter: Account, reward: u64, burned: u64 },
-    CoverOpened { id: Hash, insurer: Account, beneficiary: Account, payout: u64 },
-    CoverDayReported { id: Hash, day: u64, device: Hash, digest: Hash, stations: u64 },
-    CoverPaid { id: Hash, beneficiary: Account, payout: u64, day: u64 },
-    CoverReclaimed { id: Hash, insurer: Account, payout: u64 },
+    Exited { account: Address, amount: Usd },
+    NodeRegistered { node: Address, operator: Address },
+    DeviceEnrolled { key: Device, owner: Address, cell: u64 },
+    DeviceRevoked { key: Device },
+    ModelRegistered { id: Hash32, program: Hash32, verifier_class: u32 },
+    ModelRevoked { id: Hash32 },
+    Bonded { node: Address, amount: Usd, bonded: Usd },
+    NodeSlashed { node: Address, reporter: Address, reward: Usd, burned: Usd },
+    CoverOpened { id: Hash32, insurer: Address, beneficiary: Address, payout: Usd },
+    CoverDayReported { id: Hash32, day: u64, device: Device, digest: Hash32, stations: u64 },
+    CoverPaid { id: Hash32, beneficiary: Address, payout: Usd, day: u64 },
+    CoverReclaimed { id: Hash32, insurer: Address, payout: Usd },
 }
 
 /// A chain with our contracts on it.
@@ -300,113 +251,115 @@ pub trait Settlement: Send + Sync {
 
     // Token.
     /// Token balance.
-    async fn balance_of(&self, account: Account) -> Result<u64>;
+    async fn balance_of(&self, account: Address) -> Result<Usd>;
     /// Test money: mints what `to` lacks to have `balance`. `by` must be the governor.
-    async fn mint(&self, by: &Signer, to: Account, balance: u64) -> Result<Outcome>;
+    async fn mint(&self, by: &Signer, to: Address, balance: Usd) -> Result<Done>;
 
     // Deposits, epochs, claims.
     /// Brings all deposits ever of `by` up to `cumulative`.
-    async fn deposit(&self, by: &Signer, cumulative: u64) -> Result<Outcome>;
+    async fn deposit(&self, by: &Signer, cumulative: Usd) -> Result<Done>;
     /// All deposits ever of an account.
-    async fn deposited(&self, account: Account) -> Result<u64>;
+    async fn deposited(&self, account: Address) -> Result<Usd>;
     /// All deposits ever.
-    async fn total_deposits(&self) -> Result<u64>;
+    async fn total_deposits(&self) -> Result<Usd>;
     /// Brings the poster's bond up to `bond`. `by` must be the poster.
-    async fn bond_poster(&self, by: &Signer, bond: u64) -> Result<Outcome>;
+    async fn bond_poster(&self, by: &Signer, bond: Usd) -> Result<Done>;
     /// Brings the poster's bond down to `bond`, while nothing is pending.
-    async fn unbond_poster(&self, by: &Signer, bond: u64) -> Result<Outcome>;
+    async fn unbond_poster(&self, by: &Signer, bond: Usd) -> Result<Done>;
     /// The poster's bond.
-    async fn poster_bond(&self) -> Result<u64>;
-    /// Posts an epoch. Posted already with equal content is [`Outcome::Already`], with other content `settle.conflict`.
-    async fn post_epoch(&self, by: &Signer, roots: &EpochRoots) -> Result<Outcome>;
+    async fn poster_bond(&self) -> Result<Usd>;
+    /// Posts an epoch. Posted already with equal content is [`Done::Already`], with other content `settle.conflict`.
+    async fn post_epoch(&self, by: &Signer, epoch: &Epoch) -> Result<Done>;
     /// An epoch, `None` if not posted.
     async fn epoch(&self, epoch: u64) -> Result<Option<PostedEpoch>>;
     /// Newest posted epoch, 0 if none.
     async fn latest_epoch(&self) -> Result<u64>;
+    /// Newest final epoch, 0 if none: claims prove against this one.
+    async fn final_epoch(&self) -> Result<u64>;
     /// True if the epoch is final.
     async fn is_final(&self, epoch: u64) -> Result<bool>;
-    /// Claims for `account`, whoever `by` is. Claimed already is [`Outcome::Already`]. The proof is against the newest final epoch.
-    async fn claim(&self, by: &Signer, account: Account, cumulative: u64, proof: &[Hash]) -> Result<Outcome>;
+    /// Claims for `account`, whoever `by` is. Claimed already is [`Done::Already`]. The proof is against the newest final epoch.
+    async fn claim(&self, by: &Signer, account: Address, cumulative: Usd, proof: &[Hash32]) -> Result<Done>;
     /// All that the account ever claimed.
-    async fn claimed(&self, account: Account) -> Result<u64>;
+    async fn claimed(&self, account: Address) -> Result<Usd>;
     /// True if the digest is in the receipts root of a final epoch.
-    async fn is_settled_receipt(&self, digest: Hash, epoch: u64, proof: &[Hash]) -> Result<bool>;
+    async fn is_settled_receipt(&self, digest: Hash32, epoch: u64, proof: &[Hash32]) -> Result<bool>;
     /// The contract's own digest of a receipt.
-    async fn receipt_digest(&self, receipt: &Receipt) -> Result<Hash>;
+    async fn receipt_digest(&self, receipt: &Receipt) -> Result<Hash32>;
 
     // Veto, challenge, exit.
     /// The auditor strikes a pending epoch and all after it.
-    async fn veto(&self, by: &Signer, epoch: u64) -> Result<Outcome>;
+    async fn veto(&self, by: &Signer, epoch: u64) -> Result<Done>;
     /// Demands a proof for a receipt of a pending epoch.
-    async fn challenge(&self, by: &Signer, epoch: u64, receipt: &Receipt, proof: &[Hash]) -> Result<Outcome>;
+    async fn challenge(&self, by: &Signer, epoch: u64, receipt: &Receipt, proof: &[Hash32]) -> Result<Done>;
     /// Answers a challenge with a proof that the model's verifier accepts.
-    async fn answer(&self, by: &Signer, epoch: u64, receipt: &Receipt, proof: &[u8]) -> Result<Outcome>;
+    async fn answer(&self, by: &Signer, epoch: u64, receipt: &Receipt, proof: &[u8]) -> Result<Done>;
     /// Ends a challenge that nobody answered in time.
-    async fn resolve(&self, by: &Signer, epoch: u64, digest: Hash) -> Result<Outcome>;
+    async fn resolve(&self, by: &Signer, epoch: u64, digest: Hash32) -> Result<Done>;
     /// Opens the forced exit.
-    async fn open_exit(&self, by: &Signer) -> Result<Outcome>;
+    async fn open_exit(&self, by: &Signer) -> Result<Done>;
     /// Pays an account its part by the forced exit.
-    async fn exit(&self, by: &Signer, account: Account) -> Result<Outcome>;
+    async fn exit(&self, by: &Signer, account: Address) -> Result<Done>;
     /// What the exit would pay the account.
-    async fn exit_amount(&self, account: Account) -> Result<u64>;
+    async fn exit_amount(&self, account: Address) -> Result<Usd>;
 
     // Registry.
     /// Sets the roles of an account. `by` must be the governor.
-    async fn set_roles(&self, by: &Signer, account: Account, roles: Roles) -> Result<Outcome>;
+    async fn set_roles(&self, by: &Signer, account: Address, roles: Roles) -> Result<Done>;
     /// Sets the verifier contract of a class, once. `by` must be the governor.
-    async fn set_verifier(&self, by: &Signer, class: u32, verifier: Account) -> Result<Outcome>;
+    async fn set_verifier(&self, by: &Signer, class: u32, verifier: Address) -> Result<Done>;
     /// Registers the account of `by` as a node, run by `operator`.
-    async fn register_node(&self, by: &Signer, operator: Account) -> Result<Outcome>;
+    async fn register_node(&self, by: &Signer, operator: Address) -> Result<Done>;
     /// Retires a node. `by` must be its operator.
-    async fn retire_node(&self, by: &Signer, node: Account) -> Result<Outcome>;
+    async fn retire_node(&self, by: &Signer, node: Address) -> Result<Done>;
     /// A node, `None` if unknown.
-    async fn node(&self, node: Account) -> Result<Option<Node>>;
+    async fn node(&self, node: Address) -> Result<Option<NodeRecord>>;
     /// Enrols a device. `by` must be a maker.
-    async fn enrol_device(&self, by: &Signer, key: Hash, owner: Account, cell: u64) -> Result<Outcome>;
+    async fn enrol_device(&self, by: &Signer, key: Device, owner: Address, cell: u64) -> Result<Done>;
     /// Hands a device over. `by` must be its owner.
-    async fn transfer_device(&self, by: &Signer, key: Hash, owner: Account) -> Result<Outcome>;
+    async fn transfer_device(&self, by: &Signer, key: Device, owner: Address) -> Result<Done>;
     /// Revokes a device. `by` must be its owner or maker.
-    async fn revoke_device(&self, by: &Signer, key: Hash) -> Result<Outcome>;
+    async fn revoke_device(&self, by: &Signer, key: Device) -> Result<Done>;
     /// A device, `None` if unknown.
-    async fn device(&self, key: Hash) -> Result<Option<Device>>;
+    async fn device(&self, key: Device) -> Result<Option<DeviceRecord>>;
     /// Registers a model. `by` must be a publisher.
     async fn register_model(
         &self,
         by: &Signer,
-        id: Hash,
-        program: Hash,
+        id: Hash32,
+        program: Hash32,
         verifier_class: u32,
-    ) -> Result<Outcome>;
+    ) -> Result<Done>;
     /// Revokes a model. `by` must be its publisher.
-    async fn revoke_model(&self, by: &Signer, id: Hash) -> Result<Outcome>;
+    async fn revoke_model(&self, by: &Signer, id: Hash32) -> Result<Done>;
     /// A model, `None` if unknown.
-    async fn model(&self, id: Hash) -> Result<Option<Model>>;
+    async fn model(&self, id: Hash32) -> Result<Option<ModelRecord>>;
 
     // Stake.
     /// Brings the bond of `node` up to `bonded`, with money of `by`.
-    async fn bond_node(&self, by: &Signer, node: Account, bonded: u64) -> Result<Outcome>;
+    async fn bond_node(&self, by: &Signer, node: Address, bonded: Usd) -> Result<Done>;
     /// Starts to take the bond of the node `by` down to `bonded`.
-    async fn unbond_node(&self, by: &Signer, bonded: u64) -> Result<Outcome>;
+    async fn unbond_node(&self, by: &Signer, bonded: Usd) -> Result<Done>;
     /// Withdraws what has finished unbonding.
-    async fn withdraw_bond(&self, by: &Signer) -> Result<Outcome>;
+    async fn withdraw_bond(&self, by: &Signer) -> Result<Done>;
     /// A node's bond.
-    async fn bond(&self, node: Account) -> Result<Bond>;
+    async fn bond(&self, node: Address) -> Result<Bond>;
     /// Takes the stake of a node that signed both.
-    async fn slash_equivocation(&self, by: &Signer, a: &SignedReceipt, b: &SignedReceipt) -> Result<Outcome>;
+    async fn slash_equivocation(&self, by: &Signer, a: &SignedReceipt, b: &SignedReceipt) -> Result<Done>;
 
     // Frost cover.
     /// Id of the policy that `insurer` opens with these terms and salt.
-    fn cover_id(&self, insurer: Account, terms: &CoverTerms, salt: Hash) -> Hash;
+    fn cover_id(&self, insurer: Address, terms: &CoverTerms, salt: Hash32) -> Hash32;
     /// Opens and funds a policy with money of `by`, the insurer.
-    async fn cover_open(&self, by: &Signer, terms: &CoverTerms, salt: Hash) -> Result<Outcome>;
-    /// Hands a settled receipt to a policy; pays the farmer if it completes the quorum. Counted already is [`Outcome::Already`].
-    async fn cover_report(&self, by: &Signer, id: Hash, report: &CoverReport) -> Result<Outcome>;
+    async fn cover_open(&self, by: &Signer, terms: &CoverTerms, salt: Hash32) -> Result<Done>;
+    /// Hands a settled receipt to a policy; pays the farmer if it completes the quorum. Counted already is [`Done::Already`].
+    async fn cover_report(&self, by: &Signer, id: Hash32, report: &CoverReport) -> Result<Done>;
     /// The insurer takes back the money of an expired policy.
-    async fn cover_reclaim(&self, by: &Signer, id: Hash) -> Result<Outcome>;
+    async fn cover_reclaim(&self, by: &Signer, id: Hash32) -> Result<Done>;
     /// A policy, `None` if unknown.
-    async fn cover(&self, id: Hash) -> Result<Option<Cover>>;
+    async fn cover(&self, id: Hash32) -> Result<Option<Cover>>;
     /// Which of the policy's stations proved `day`.
-    async fn cover_day(&self, id: Hash, day: u64) -> Result<[bool; 3]>;
+    async fn cover_day(&self, id: Hash32, day: u64) -> Result<[bool; 3]>;
 
     /// Events after `cursor`, up to the newest confirmed block, at most about `limit`.
     ///

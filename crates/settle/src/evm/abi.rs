@@ -65,6 +65,7 @@ sol! {
         function accounts(address account) external view returns (uint128 deposited, uint128 claimed);
         function totalDeposits() external view returns (uint128);
         function posterBond() external view returns (uint128);
+        function lastFinal() external view returns (uint64);
         function latestEpoch() external view returns (uint64);
         function epochs(uint64 epoch) external view returns (Epoch memory);
         function isFinal(uint64 epoch) external view returns (bool);
@@ -229,22 +230,22 @@ sol! {
     }
 }
 
-impl From<&crate::Receipt> for Receipt {
-    fn from(r: &crate::Receipt) -> Self {
+impl From<&proofmesh_market::Receipt> for Receipt {
+    fn from(r: &proofmesh_market::Receipt) -> Self {
         Self {
-            job: r.job.into(),
+            job: r.job.0.into(),
             sequence: r.sequence,
-            node: r.node.into(),
-            device: r.device.into(),
-            service: r.service.into(),
-            model: r.model.into(),
-            input: r.input.into(),
-            output: r.output.into(),
+            node: r.node.0.into(),
+            device: r.device.0.into(),
+            service: r.service.0.into(),
+            model: r.model.0.into(),
+            input: r.input.0.into(),
+            output: r.output.0.into(),
             units: r.units,
             windowStart: r.window_start,
             windowEnd: r.window_end,
-            evidence: r.evidence.into(),
-            previous: r.previous.into(),
+            evidence: r.evidence.0.into(),
+            previous: r.previous.0.into(),
         }
     }
 }
@@ -252,14 +253,14 @@ impl From<&crate::Receipt> for Receipt {
 impl From<&crate::CoverTerms> for Terms {
     fn from(t: &crate::CoverTerms) -> Self {
         Self {
-            beneficiary: t.beneficiary.into(),
+            beneficiary: t.beneficiary.0.into(),
             cell: t.cell,
             start: t.start,
             dayCount: t.day_count,
             quorum: t.quorum,
-            payout: alloy::primitives::aliases::U96::from(t.payout),
-            model: t.model.into(),
-            stations: t.stations.map(Into::into),
+            payout: alloy::primitives::aliases::U96::from(t.payout.micro()),
+            model: t.model.0.into(),
+            stations: t.stations.map(|s| s.0.into()),
         }
     }
 }

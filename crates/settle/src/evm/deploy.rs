@@ -64,18 +64,18 @@ impl Plan {
             let address = PROXY.create2_from_code(salt, &init);
             Step { name, artifact, init, address }
         };
-        let governor = Address::from(p.governor);
+        let governor = Address::from(p.governor.0);
         let token = step("TestUSD", &*TOKEN, governor.abi_encode());
         let registry = step("Registry", &*REGISTRY, governor.abi_encode());
         let config = Config {
             token: token.address,
             registry: registry.address,
-            poster: p.poster.into(),
-            auditor: p.auditor.into(),
+            poster: p.poster.0.into(),
+            auditor: p.auditor.0.into(),
             challengeWindow: p.challenge_window_s,
             responseTime: p.response_time_s,
-            posterBond: p.poster_bond.into(),
-            challengeBond: p.challenge_bond.into(),
+            posterBond: p.poster_bond.micro().into(),
+            challengeBond: p.challenge_bond.micro().into(),
         };
         let settlement = step("Settlement", &*SETTLEMENT, config.abi_encode());
         let stake_args = (token.address, settlement.address, p.unbonding_delay_s).abi_encode_params();
@@ -86,7 +86,7 @@ impl Plan {
     }
 
     fn record(&self, chain_id: u64, first_block: u64, params: &DeployParams) -> Deployment {
-        let at = |i: usize| self.0[i].address.into_array();
+        let at = |i: usize| super::account(self.0[i].address);
         Deployment {
             chain_id,
             first_block,

@@ -7,9 +7,11 @@ use alloy::rpc::types::{Filter, Log};
 use alloy::sol_types::SolEventInterface;
 
 use super::abi::{Bonds, Books, Frost, Roll};
-use super::money;
 use super::send::{Sender, rpc};
-use crate::{ChainEvent, Cursor, Deployment, EpochRoots, EventKind, EventPage, Result, SettleError};
+use super::{account, hash, money};
+use proofmesh_market::{Device, Epoch, Hash32};
+
+use crate::{ChainEvent, Cursor, Deployment, EventKind, EventPage, Result, SettleError};
 
 /// Blocks asked for at once; public nodes refuse much larger ranges.
 const BLOCKS_AT_ONCE: u64 = 1_000;
@@ -26,7 +28,7 @@ pub(crate) async fn since<P: Provider>(
     let newest = head.saturating_add(1).saturating_sub(sender.profile().confirmations);
     let first = match cursor.log_index {
         Some(_) => cursor.block,
-        None if cursor.block_hash == [0; 32] => cursor.block.max(deployment.first_block),
+        None if cursor.block_hash == Hash32::ZERO => cursor.block.max(deployment.first_block),
         None => cursor.block.saturating_add(1),
     };
     if first > newest || limit == 0 {
@@ -34,8 +36,10 @@ pub(crate) async fn since<P: Provider>(
     }
     let last = newest.min(first.saturating_add(BLOCKS_AT_ONCE - 1));
     let contracts = [deployment.registry, deployment.settlement, deployment.stake, deployment.cover];
-    let filter =
-        Filter::new().address(contracts.map(Address::from).to_vec()).from_block(first).to_block(last);
+    let filter = Filter::new()
+        .address(contracts.map(|a| Address::from(a.0)).to_vec())
+        .from_block(first)
+        .to_block(last);
     let logs = sender.provider().get_logs(&filter).await.map_err(rpc)?;
 
     let mut events = Vec::new();
@@ -59,7 +63,7 @@ pub(crate) async fn since<P: Provider>(
 }
 
 async fn check_on_chain<P: Provider>(sender: &Sender<P>, cursor: &Cursor) -> Result<()> {
-    if cursor.block_hash == [0; 32] {
+    if cursor.block_hash == Hash32::ZERO {
         return Ok(());
     }
     match hash_of(sender, cursor.block).await? {
@@ -68,22 +72,24 @@ async fn check_on_chain<P: Provider>(sender: &Sender<P>, cursor: &Cursor) -> Res
     }
 }
 
-async fn hash_of<P: Provider>(sender: &Sender<P>, number: u64) -> Result<Option<[u8; 32]>> {
+async fn hash_of<P: Provider>(sender: &Sender<P>, number: u64) -> Result<Option<Hash32>> {
     let block = sender.provider().get_block_by_number(number.into()).await.map_err(rpc)?;
     // The hash as the node gives it: chains exist whose headers hash otherwise.
-    Ok(block.filter(|b| b.header.number() == number).map(|b| b.header.hash.0))
+    Ok(block.filter(|b| b.header.number() == number).map(|b| hash(b.header.hash)))
 }
 
-fn place(log: &Log) -> Result<(u64, u64, [u8; 32], [u8; 32])> {
+fn place(log: &Log) -> Result<(u64, u64, Hash32, Hash32)> {
     match (log.block_number, log.log_index, log.block_hash, log.transaction_hash) {
-        (Some(block), Some(index), Some(hash), Some(tx)) => Ok((block, index, hash.0, tx.0)),
+        (Some(block), Some(index), Some(hash), Some(tx)) => {
+            Ok((block, index, super::hash(hash), super::hash(tx)))
+        }
         _ => Err(rpc("a mined log lacks its place")),
     }
 }
 
 /// `None` for events that the market need not know.
 fn decode(d: &Deployment, at: Address, data: &LogData) -> Result<Option<EventKind>> {
-    let at = at.into_array();
+    let at = account(at);
     let raw = (data.topics(), &data.data);
     Ok(if at == d.settlement {
         Books::BooksEvents::decode_raw_log(raw.0, raw.1).ok().map(books).transpose()?
@@ -102,34 +108,34 @@ fn books(event: Books::BooksEvents) -> Result<EventKind> {
     use Books::BooksEvents as E;
     Ok(match event {
         E::Deposited(e) => EventKind::Deposited {
-            account: e.account.into_array(),
+            account: account(e.account),
             amount: money(e.amount)?,
             deposited: money(e.deposited)?,
         },
         E::Claimed(e) => EventKind::Claimed {
-            account: e.account.into_array(),
+            account: account(e.account),
             amount: money(e.amount)?,
             cumulative: money(e.cumulative)?,
         },
-        E::EpochPosted(e) => EventKind::EpochPosted(EpochRoots {
-            epoch: e.epoch,
-            balances_root: e.balancesRoot.0,
-            receipts_root: e.receiptsRoot.0,
-            log_hash: e.logHash.0,
+        E::EpochPosted(e) => EventKind::EpochPosted(Epoch {
+            number: e.epoch,
+            balances_root: hash(e.balancesRoot),
+            receipts_root: hash(e.receiptsRoot),
+            log_hash: hash(e.logHash),
             total: money(e.total)?,
         }),
         E::EpochsRolledBack(e) => EventKind::EpochsRolledBack { from: e.from, to: e.to },
         E::Challenged(e) => EventKind::Challenged {
             epoch: e.epoch,
-            digest: e.digest.0,
-            challenger: e.challenger.into_array(),
+            digest: hash(e.digest),
+            challenger: account(e.challenger),
             deadline: e.deadline,
         },
         E::PosterSlashed(e) => {
             EventKind::PosterSlashed { reward: money(e.reward)?, burned: money(e.burned)? }
         }
         E::ExitOpened(_) => EventKind::ExitOpened,
-        E::Exited(e) => EventKind::Exited { account: e.account.into_array(), amount: money(e.amount)? },
+        E::Exited(e) => EventKind::Exited { account: account(e.account), amount: money(e.amount)? },
     })
 }
 
@@ -137,15 +143,17 @@ fn roll(event: Roll::RollEvents) -> EventKind {
     use Roll::RollEvents as E;
     match event {
         E::DeviceEnrolled(e) => {
-            EventKind::DeviceEnrolled { key: e.key.0, owner: e.owner.into_array(), cell: e.cell }
+            EventKind::DeviceEnrolled { key: Device(e.key.0), owner: account(e.owner), cell: e.cell }
         }
-        E::DeviceRevoked(e) => EventKind::DeviceRevoked { key: e.key.0 },
-        E::ModelRegistered(e) => {
-            EventKind::ModelRegistered { id: e.id.0, program: e.program.0, verifier_class: e.verifierClass }
-        }
-        E::ModelRevoked(e) => EventKind::ModelRevoked { id: e.id.0 },
+        E::DeviceRevoked(e) => EventKind::DeviceRevoked { key: Device(e.key.0) },
+        E::ModelRegistered(e) => EventKind::ModelRegistered {
+            id: hash(e.id),
+            program: hash(e.program),
+            verifier_class: e.verifierClass,
+        },
+        E::ModelRevoked(e) => EventKind::ModelRevoked { id: hash(e.id) },
         E::NodeRegistered(e) => {
-            EventKind::NodeRegistered { node: e.node.into_array(), operator: e.operator.into_array() }
+            EventKind::NodeRegistered { node: account(e.node), operator: account(e.operator) }
         }
     }
 }
@@ -153,14 +161,12 @@ fn roll(event: Roll::RollEvents) -> EventKind {
 fn bonds(event: Bonds::BondsEvents) -> Result<EventKind> {
     use Bonds::BondsEvents as E;
     Ok(match event {
-        E::Bonded(e) => EventKind::Bonded {
-            node: e.node.into_array(),
-            amount: money(e.amount)?,
-            bonded: money(e.bonded)?,
-        },
+        E::Bonded(e) => {
+            EventKind::Bonded { node: account(e.node), amount: money(e.amount)?, bonded: money(e.bonded)? }
+        }
         E::Slashed(e) => EventKind::NodeSlashed {
-            node: e.node.into_array(),
-            reporter: e.reporter.into_array(),
+            node: account(e.node),
+            reporter: account(e.reporter),
             reward: money(e.reward)?,
             burned: money(e.burned)?,
         },
@@ -171,28 +177,32 @@ fn frost(event: Frost::FrostEvents) -> Result<EventKind> {
     use Frost::FrostEvents as E;
     Ok(match event {
         E::PolicyOpened(e) => EventKind::CoverOpened {
-            id: e.id.0,
-            insurer: e.insurer.into_array(),
-            beneficiary: e.beneficiary.into_array(),
+            id: hash(e.id),
+            insurer: account(e.insurer),
+            beneficiary: account(e.beneficiary),
             payout: money(e.payout)?,
         },
         E::DayReported(e) => EventKind::CoverDayReported {
-            id: e.id.0,
-            day: money(e.day)?,
-            device: e.device.0,
-            digest: e.digest.0,
-            stations: money(e.stations)?,
+            id: hash(e.id),
+            day: number(e.day)?,
+            device: Device(e.device.0),
+            digest: hash(e.digest),
+            stations: number(e.stations)?,
         },
         E::PolicyPaid(e) => EventKind::CoverPaid {
-            id: e.id.0,
-            beneficiary: e.beneficiary.into_array(),
+            id: hash(e.id),
+            beneficiary: account(e.beneficiary),
             payout: money(e.payout)?,
-            day: money(e.day)?,
+            day: number(e.day)?,
         },
         E::PolicyReclaimed(e) => EventKind::CoverReclaimed {
-            id: e.id.0,
-            insurer: e.insurer.into_array(),
+            id: hash(e.id),
+            insurer: account(e.insurer),
             payout: money(e.payout)?,
         },
     })
+}
+
+fn number(n: alloy::primitives::U256) -> Result<u64> {
+    n.try_into().map_err(|_| rpc("a number in an event does not fit 64 bits"))
 }

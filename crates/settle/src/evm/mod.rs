@@ -7,11 +7,13 @@ mod revert;
 mod send;
 mod verbs;
 
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, B256, U256};
 use alloy::providers::Provider;
 use alloy::sol_types::SolCall;
 
-use crate::{Account, DeployParams, Deployment, Outcome, Result, Sent, SettleError, Signer, profile};
+use proofmesh_market::{Address as Account, Hash32 as Hash, Usd};
+
+use crate::{DeployParams, Deployment, Done, Result, Sent, SettleError, Signer, profile};
 pub(crate) use deploy::{PROXY, PROXY_CODE};
 use send::{Sender, Sending, Target};
 
@@ -55,7 +57,7 @@ impl<P: Provider> Evm<P> {
     }
 
     fn with(sender: Sender<P>, deployment: Deployment) -> Self {
-        let target = |name, at: Account| Target { name, address: Address::from(at) };
+        let target = |name, at: Account| Target { name, address: at.0.into() };
         Self {
             token: target("TestUSD", deployment.token),
             books: target("Settlement", deployment.settlement),
@@ -68,11 +70,11 @@ impl<P: Provider> Evm<P> {
     }
 
     /// Sends one call. `None` if another transaction took the nonce, so that the caller must look at the chain again.
-    async fn transact<C: SolCall>(&self, by: &Signer, to: Target, call: C) -> Result<Option<Outcome>> {
+    async fn transact<C: SolCall>(&self, by: &Signer, to: Target, call: C) -> Result<Option<Done>> {
         match self.sender.send(by, to, call.abi_encode()).await? {
             Sending::NonceGone(_) => Ok(None),
-            Sending::Mined(r) => Ok(Some(Outcome::Sent(Sent {
-                tx: r.transaction_hash.0,
+            Sending::Mined(r) => Ok(Some(Done::Sent(Sent {
+                tx: hash(r.transaction_hash),
                 block: r.block_number.unwrap_or_default(),
                 gas: r.gas_used,
             }))),
@@ -80,8 +82,8 @@ impl<P: Provider> Evm<P> {
     }
 
     /// Lets `spender` take `amount` of the signer's tokens, if it may not already.
-    async fn allow(&self, by: &Signer, spender: Target, amount: u64) -> Result<()> {
-        let amount = U256::from(amount);
+    async fn allow(&self, by: &Signer, spender: Target, amount: Usd) -> Result<()> {
+        let amount = U256::from(amount.micro());
         for _ in 0..=ATTEMPTS {
             let seen = abi::Token::allowanceCall { owner: by.address(), spender: spender.address };
             if self.sender.view(self.token, seen).await? >= amount {
@@ -100,8 +102,17 @@ fn nonce_taken(by: &Signer) -> SettleError {
 }
 
 /// A 256-bit (or narrower) amount of the chain as ours.
-fn money(amount: impl TryInto<u64>) -> Result<u64> {
+fn money(amount: impl TryInto<u64>) -> Result<Usd> {
     amount
         .try_into()
+        .map(Usd::from_micro)
         .map_err(|_| SettleError::WrongChain("an amount on the chain does not fit 64 bits".to_owned()))
+}
+
+fn account(address: Address) -> Account {
+    Account(address.into_array())
+}
+
+fn hash(word: B256) -> Hash {
+    Hash(word.0)
 }

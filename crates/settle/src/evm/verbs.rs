@@ -7,14 +7,16 @@ use async_trait::async_trait;
 use super::abi::{Bonds, Books, Frost, Roll, Terms, Token};
 use super::send::rpc;
 use super::{ATTEMPTS, Evm, events, money, nonce_taken};
+use super::{account as to_account, hash as to_hash};
 use crate::*;
+use proofmesh_market::{Address as Account, Device, Epoch, Hash32 as Hash, Receipt, SignedReceipt, Usd};
 
 /// `reach!(self, by, look, to, call)`: answers `Already` if `look` is true, else sends `call` to `to`; again if the nonce went elsewhere.
 macro_rules! reach {
     ($self:ident, $by:expr, $look:expr, $to:expr, $call:expr) => {{
         for _ in 0..=ATTEMPTS {
             if $look {
-                return Ok(Outcome::Already);
+                return Ok(Done::Already);
             }
             if let Some(outcome) = $self.transact($by, $to, $call).await? {
                 return Ok(outcome);
@@ -28,7 +30,16 @@ macro_rules! reach {
 const ACTIVE: u8 = 1;
 
 fn hashes(proof: &[Hash]) -> Vec<B256> {
-    proof.iter().map(Into::into).collect()
+    proof.iter().map(|h| h.0.into()).collect()
+}
+
+/// What is missing from `have` to `want`, zero if nothing.
+fn gap(want: Usd, have: Usd) -> Usd {
+    want.checked_sub(have).unwrap_or_default()
+}
+
+fn lack(want: Usd, have: Usd) -> U256 {
+    U256::from(gap(want, have).micro())
 }
 
 fn conflict(what: String, expected: &impl std::fmt::Debug, found: &impl std::fmt::Debug) -> SettleError {
@@ -38,7 +49,7 @@ fn conflict(what: String, expected: &impl std::fmt::Debug, found: &impl std::fmt
 impl<P: Provider> Evm<P> {
     async fn challenge_open(&self, epoch: u64, digest: Hash) -> Result<bool> {
         let posted = self.sender.view(self.books, Books::epochsCall { epoch }).await?;
-        let call = Books::challengeOfCall { post: posted.post, digest: digest.into() };
+        let call = Books::challengeOfCall { post: posted.post, digest: digest.0.into() };
         let found = self.sender.view(self.books, call).await?;
         // Rolled back or never posted: nothing is open there.
         Ok(posted.post != 0 && found.deadline != 0)
@@ -46,10 +57,12 @@ impl<P: Provider> Evm<P> {
 
     async fn counted(&self, id: Hash, report: &CoverReport) -> Result<bool> {
         let Some(cover) = self.cover(id).await? else { return Ok(false) };
-        let Some(station) = cover.stations.iter().position(|s| *s == report.receipt.device) else {
+        let Some(station) = cover.stations.iter().position(|s| *s == report.receipt.receipt.device) else {
             return Ok(false);
         };
-        let Some(second) = report.receipt.window_start.checked_sub(cover.start) else { return Ok(false) };
+        let Some(second) = report.receipt.receipt.window_start.checked_sub(cover.start) else {
+            return Ok(false);
+        };
         Ok(second % 86_400 == 0 && self.cover_day(id, second / 86_400).await?[station])
     }
 }
@@ -80,11 +93,11 @@ impl<P: Provider> Settlement for Evm<P> {
         Ok(())
     }
 
-    async fn balance_of(&self, account: Account) -> Result<u64> {
-        money(self.sender.view(self.token, Token::balanceOfCall { owner: account.into() }).await?)
+    async fn balance_of(&self, account: Account) -> Result<Usd> {
+        money(self.sender.view(self.token, Token::balanceOfCall { owner: account.0.into() }).await?)
     }
 
-    async fn mint(&self, by: &Signer, to: Account, balance: u64) -> Result<Outcome> {
+    async fn mint(&self, by: &Signer, to: Account, balance: Usd) -> Result<Done> {
         let mut have;
         reach!(
             self,
@@ -94,11 +107,11 @@ impl<P: Provider> Settlement for Evm<P> {
                 have >= balance
             },
             self.token,
-            Token::mintCall { to: to.into(), amount: U256::from(balance - have) }
+            Token::mintCall { to: to.0.into(), amount: lack(balance, have) }
         )
     }
 
-    async fn deposit(&self, by: &Signer, cumulative: u64) -> Result<Outcome> {
+    async fn deposit(&self, by: &Signer, cumulative: Usd) -> Result<Done> {
         let mut have;
         reach!(
             self,
@@ -106,25 +119,25 @@ impl<P: Provider> Settlement for Evm<P> {
             {
                 have = self.deposited(by.account()).await?;
                 if have < cumulative {
-                    self.allow(by, self.books, cumulative - have).await?;
+                    self.allow(by, self.books, gap(cumulative, have)).await?;
                 }
                 have >= cumulative
             },
             self.books,
-            Books::depositCall { amount: U256::from(cumulative - have) }
+            Books::depositCall { amount: lack(cumulative, have) }
         )
     }
 
-    async fn deposited(&self, account: Account) -> Result<u64> {
-        let found = self.sender.view(self.books, Books::accountsCall { account: account.into() }).await?;
+    async fn deposited(&self, account: Account) -> Result<Usd> {
+        let found = self.sender.view(self.books, Books::accountsCall { account: account.0.into() }).await?;
         money(found.deposited)
     }
 
-    async fn total_deposits(&self) -> Result<u64> {
+    async fn total_deposits(&self) -> Result<Usd> {
         money(self.sender.view(self.books, Books::totalDepositsCall {}).await?)
     }
 
-    async fn bond_poster(&self, by: &Signer, bond: u64) -> Result<Outcome> {
+    async fn bond_poster(&self, by: &Signer, bond: Usd) -> Result<Done> {
         let mut have;
         reach!(
             self,
@@ -132,16 +145,16 @@ impl<P: Provider> Settlement for Evm<P> {
             {
                 have = self.poster_bond().await?;
                 if have < bond {
-                    self.allow(by, self.books, bond - have).await?;
+                    self.allow(by, self.books, gap(bond, have)).await?;
                 }
                 have >= bond
             },
             self.books,
-            Books::bondPosterCall { amount: U256::from(bond - have) }
+            Books::bondPosterCall { amount: lack(bond, have) }
         )
     }
 
-    async fn unbond_poster(&self, by: &Signer, bond: u64) -> Result<Outcome> {
+    async fn unbond_poster(&self, by: &Signer, bond: Usd) -> Result<Done> {
         let mut have;
         reach!(
             self,
@@ -151,32 +164,32 @@ impl<P: Provider> Settlement for Evm<P> {
                 have <= bond
             },
             self.books,
-            Books::unbondPosterCall { amount: U256::from(have - bond) }
+            Books::unbondPosterCall { amount: lack(have, bond) }
         )
     }
 
-    async fn poster_bond(&self) -> Result<u64> {
+    async fn poster_bond(&self) -> Result<Usd> {
         money(self.sender.view(self.books, Books::posterBondCall {}).await?)
     }
 
-    async fn post_epoch(&self, by: &Signer, roots: &EpochRoots) -> Result<Outcome> {
+    async fn post_epoch(&self, by: &Signer, epoch: &Epoch) -> Result<Done> {
         reach!(
             self,
             by,
-            match self.epoch(roots.epoch).await? {
-                Some(found) if found.roots == *roots => true,
+            match self.epoch(epoch.number).await? {
+                Some(found) if found.epoch == *epoch => true,
                 Some(found) => {
-                    return Err(conflict(format!("epoch {}", roots.epoch), roots, &found.roots));
+                    return Err(conflict(format!("epoch {}", epoch.number), epoch, &found.epoch));
                 }
                 None => false,
             },
             self.books,
             Books::postEpochCall {
-                epoch: roots.epoch,
-                balancesRoot: roots.balances_root.into(),
-                receiptsRoot: roots.receipts_root.into(),
-                logHash: roots.log_hash.into(),
-                total: U256::from(roots.total),
+                epoch: epoch.number,
+                balancesRoot: epoch.balances_root.0.into(),
+                receiptsRoot: epoch.receipts_root.0.into(),
+                logHash: epoch.log_hash.0.into(),
+                total: U256::from(epoch.total.micro()),
             }
         )
     }
@@ -186,53 +199,57 @@ impl<P: Provider> Settlement for Evm<P> {
         if e.post == 0 {
             return Ok(None);
         }
-        let roots = EpochRoots {
-            epoch,
-            balances_root: e.balancesRoot.0,
-            receipts_root: e.receiptsRoot.0,
-            log_hash: e.logHash.0,
+        let posted = Epoch {
+            number: epoch,
+            balances_root: to_hash(e.balancesRoot),
+            receipts_root: to_hash(e.receiptsRoot),
+            log_hash: to_hash(e.logHash),
             total: money(e.total)?,
         };
-        Ok(Some(PostedEpoch { roots, posted_at: e.postedAt, is_final: self.is_final(epoch).await? }))
+        Ok(Some(PostedEpoch { epoch: posted, posted_at: e.postedAt, is_final: self.is_final(epoch).await? }))
     }
 
     async fn latest_epoch(&self) -> Result<u64> {
         self.sender.view(self.books, Books::latestEpochCall {}).await
     }
 
+    async fn final_epoch(&self) -> Result<u64> {
+        self.sender.view(self.books, Books::lastFinalCall {}).await
+    }
+
     async fn is_final(&self, epoch: u64) -> Result<bool> {
         self.sender.view(self.books, Books::isFinalCall { epoch }).await
     }
 
-    async fn claim(&self, by: &Signer, account: Account, cumulative: u64, proof: &[Hash]) -> Result<Outcome> {
+    async fn claim(&self, by: &Signer, account: Account, cumulative: Usd, proof: &[Hash]) -> Result<Done> {
         let call = Books::claimCall {
-            account: account.into(),
-            cumulative: U256::from(cumulative),
+            account: account.0.into(),
+            cumulative: U256::from(cumulative.micro()),
             proof: hashes(proof),
         };
         reach!(self, by, self.claimed(account).await? >= cumulative, self.books, call.clone())
     }
 
-    async fn claimed(&self, account: Account) -> Result<u64> {
-        let found = self.sender.view(self.books, Books::accountsCall { account: account.into() }).await?;
+    async fn claimed(&self, account: Account) -> Result<Usd> {
+        let found = self.sender.view(self.books, Books::accountsCall { account: account.0.into() }).await?;
         money(found.claimed)
     }
 
     async fn is_settled_receipt(&self, digest: Hash, epoch: u64, proof: &[Hash]) -> Result<bool> {
-        let call = Books::isSettledReceiptCall { digest: digest.into(), epoch, proof: hashes(proof) };
+        let call = Books::isSettledReceiptCall { digest: digest.0.into(), epoch, proof: hashes(proof) };
         self.sender.view(self.books, call).await
     }
 
     async fn receipt_digest(&self, receipt: &Receipt) -> Result<Hash> {
         let call = Books::receiptDigestCall { receipt: receipt.into() };
-        Ok(self.sender.view(self.books, call).await?.0)
+        Ok(self.sender.view(self.books, call).await.map(to_hash)?)
     }
 
-    async fn veto(&self, by: &Signer, epoch: u64) -> Result<Outcome> {
+    async fn veto(&self, by: &Signer, epoch: u64) -> Result<Done> {
         reach!(self, by, self.epoch(epoch).await?.is_none(), self.books, Books::vetoCall { epoch })
     }
 
-    async fn challenge(&self, by: &Signer, epoch: u64, receipt: &Receipt, proof: &[Hash]) -> Result<Outcome> {
+    async fn challenge(&self, by: &Signer, epoch: u64, receipt: &Receipt, proof: &[Hash]) -> Result<Done> {
         let digest = self.receipt_digest(receipt).await?;
         let call = Books::challengeCall { epoch, receipt: receipt.into(), proof: hashes(proof) };
         reach!(
@@ -250,19 +267,19 @@ impl<P: Provider> Settlement for Evm<P> {
         )
     }
 
-    async fn answer(&self, by: &Signer, epoch: u64, receipt: &Receipt, proof: &[u8]) -> Result<Outcome> {
+    async fn answer(&self, by: &Signer, epoch: u64, receipt: &Receipt, proof: &[u8]) -> Result<Done> {
         let digest = self.receipt_digest(receipt).await?;
         let proof = Bytes::copy_from_slice(proof);
         let call = Books::answerCall { epoch, receipt: receipt.into(), proof };
         reach!(self, by, !self.challenge_open(epoch, digest).await?, self.books, call.clone())
     }
 
-    async fn resolve(&self, by: &Signer, epoch: u64, digest: Hash) -> Result<Outcome> {
-        let call = Books::resolveCall { epoch, digest: digest.into() };
+    async fn resolve(&self, by: &Signer, epoch: u64, digest: Hash) -> Result<Done> {
+        let call = Books::resolveCall { epoch, digest: digest.0.into() };
         reach!(self, by, !self.challenge_open(epoch, digest).await?, self.books, call.clone())
     }
 
-    async fn open_exit(&self, by: &Signer) -> Result<Outcome> {
+    async fn open_exit(&self, by: &Signer) -> Result<Done> {
         reach!(
             self,
             by,
@@ -272,8 +289,8 @@ impl<P: Provider> Settlement for Evm<P> {
         )
     }
 
-    async fn exit(&self, by: &Signer, account: Account) -> Result<Outcome> {
-        let account = Address::from(account);
+    async fn exit(&self, by: &Signer, account: Account) -> Result<Done> {
+        let account = Address::from(account.0);
         reach!(
             self,
             by,
@@ -283,12 +300,12 @@ impl<P: Provider> Settlement for Evm<P> {
         )
     }
 
-    async fn exit_amount(&self, account: Account) -> Result<u64> {
-        money(self.sender.view(self.books, Books::exitAmountCall { account: account.into() }).await?)
+    async fn exit_amount(&self, account: Account) -> Result<Usd> {
+        money(self.sender.view(self.books, Books::exitAmountCall { account: account.0.into() }).await?)
     }
 
-    async fn set_roles(&self, by: &Signer, account: Account, roles: Roles) -> Result<Outcome> {
-        let account = Address::from(account);
+    async fn set_roles(&self, by: &Signer, account: Account, roles: Roles) -> Result<Done> {
+        let account = Address::from(account.0);
         let bits = u8::from(roles.maker) | u8::from(roles.publisher) << 1;
         reach!(
             self,
@@ -299,8 +316,8 @@ impl<P: Provider> Settlement for Evm<P> {
         )
     }
 
-    async fn set_verifier(&self, by: &Signer, class: u32, verifier: Account) -> Result<Outcome> {
-        let verifier = Address::from(verifier);
+    async fn set_verifier(&self, by: &Signer, class: u32, verifier: Account) -> Result<Done> {
+        let verifier = Address::from(verifier.0);
         reach!(
             self,
             by,
@@ -310,7 +327,7 @@ impl<P: Provider> Settlement for Evm<P> {
         )
     }
 
-    async fn register_node(&self, by: &Signer, operator: Account) -> Result<Outcome> {
+    async fn register_node(&self, by: &Signer, operator: Account) -> Result<Done> {
         reach!(
             self,
             by,
@@ -320,67 +337,68 @@ impl<P: Provider> Settlement for Evm<P> {
                 None => false,
             },
             self.roll,
-            Roll::registerNodeCall { operator: operator.into() }
+            Roll::registerNodeCall { operator: operator.0.into() }
         )
     }
 
-    async fn retire_node(&self, by: &Signer, node: Account) -> Result<Outcome> {
+    async fn retire_node(&self, by: &Signer, node: Account) -> Result<Done> {
         reach!(
             self,
             by,
             self.node(node).await?.is_some_and(|n| !n.active),
             self.roll,
-            Roll::retireNodeCall { node_: node.into() }
+            Roll::retireNodeCall { node_: node.0.into() }
         )
     }
 
-    async fn node(&self, node: Account) -> Result<Option<Node>> {
-        let n = self.sender.view(self.roll, Roll::nodeCall { node_: node.into() }).await?;
-        let node = Node { operator: n.operator.into_array(), since: n.since, active: n.status == ACTIVE };
+    async fn node(&self, node: Account) -> Result<Option<NodeRecord>> {
+        let n = self.sender.view(self.roll, Roll::nodeCall { node_: node.0.into() }).await?;
+        let node =
+            NodeRecord { operator: to_account(n.operator), since: n.since, active: n.status == ACTIVE };
         Ok((n.status != 0).then_some(node))
     }
 
-    async fn enrol_device(&self, by: &Signer, key: Hash, owner: Account, cell: u64) -> Result<Outcome> {
+    async fn enrol_device(&self, by: &Signer, key: Device, owner: Account, cell: u64) -> Result<Done> {
         reach!(
             self,
             by,
             match self.device(key).await? {
                 Some(d) if d.owner == owner && d.cell == cell && d.active => true,
                 Some(d) => {
-                    let what = format!("device {}", B256::from(key));
+                    let what = format!("device {key}");
                     return Err(conflict(what, &(owner, cell), &d));
                 }
                 None => false,
             },
             self.roll,
-            Roll::enrolDeviceCall { key: key.into(), owner: owner.into(), cell }
+            Roll::enrolDeviceCall { key: key.0.into(), owner: owner.0.into(), cell }
         )
     }
 
-    async fn transfer_device(&self, by: &Signer, key: Hash, owner: Account) -> Result<Outcome> {
+    async fn transfer_device(&self, by: &Signer, key: Device, owner: Account) -> Result<Done> {
         reach!(
             self,
             by,
             self.device(key).await?.is_some_and(|d| d.owner == owner),
             self.roll,
-            Roll::transferDeviceCall { key: key.into(), owner: owner.into() }
+            Roll::transferDeviceCall { key: key.0.into(), owner: owner.0.into() }
         )
     }
 
-    async fn revoke_device(&self, by: &Signer, key: Hash) -> Result<Outcome> {
+    async fn revoke_device(&self, by: &Signer, key: Device) -> Result<Done> {
         reach!(
             self,
             by,
             self.device(key).await?.is_some_and(|d| !d.active),
             self.roll,
-            Roll::revokeDeviceCall { key: key.into() }
+            Roll::revokeDeviceCall { key: key.0.into() }
         )
     }
 
-    async fn device(&self, key: Hash) -> Result<Option<Device>> {
-        let d = self.sender.view(self.roll, Roll::deviceCall { key: key.into() }).await?;
-        let device = Device {
-            owner: d.owner.into_array(),
+    async fn device(&self, key: Device) -> Result<Option<DeviceRecord>> {
+        let d = self.sender.view(self.roll, Roll::deviceCall { key: key.0.into() }).await?;
+        let device = DeviceRecord {
+            owner: to_account(d.owner),
             cell: d.cell,
             maker: d.maker.to(),
             active: d.status == ACTIVE,
@@ -394,43 +412,47 @@ impl<P: Provider> Settlement for Evm<P> {
         id: Hash,
         program: Hash,
         verifier_class: u32,
-    ) -> Result<Outcome> {
-        let wanted = Model { program, verifier_class, publisher: by.account(), active: true };
+    ) -> Result<Done> {
+        let wanted = ModelRecord { program, verifier_class, publisher: by.account(), active: true };
         reach!(
             self,
             by,
             match self.model(id).await? {
                 Some(m) if m == wanted => true,
-                Some(m) => return Err(conflict(format!("model {}", B256::from(id)), &wanted, &m)),
+                Some(m) => return Err(conflict(format!("model {id}"), &wanted, &m)),
                 None => false,
             },
             self.roll,
-            Roll::registerModelCall { id: id.into(), program: program.into(), verifierClass: verifier_class }
+            Roll::registerModelCall {
+                id: id.0.into(),
+                program: program.0.into(),
+                verifierClass: verifier_class
+            }
         )
     }
 
-    async fn revoke_model(&self, by: &Signer, id: Hash) -> Result<Outcome> {
+    async fn revoke_model(&self, by: &Signer, id: Hash) -> Result<Done> {
         reach!(
             self,
             by,
             self.model(id).await?.is_some_and(|m| !m.active),
             self.roll,
-            Roll::revokeModelCall { id: id.into() }
+            Roll::revokeModelCall { id: id.0.into() }
         )
     }
 
-    async fn model(&self, id: Hash) -> Result<Option<Model>> {
-        let m = self.sender.view(self.roll, Roll::modelCall { id: id.into() }).await?;
-        let model = Model {
-            program: m.program.0,
+    async fn model(&self, id: Hash) -> Result<Option<ModelRecord>> {
+        let m = self.sender.view(self.roll, Roll::modelCall { id: id.0.into() }).await?;
+        let model = ModelRecord {
+            program: to_hash(m.program),
             verifier_class: m.verifierClass,
-            publisher: m.publisher.into_array(),
+            publisher: to_account(m.publisher),
             active: m.status == ACTIVE,
         };
         Ok((m.status != 0).then_some(model))
     }
 
-    async fn bond_node(&self, by: &Signer, node: Account, bonded: u64) -> Result<Outcome> {
+    async fn bond_node(&self, by: &Signer, node: Account, bonded: Usd) -> Result<Done> {
         let mut have;
         reach!(
             self,
@@ -438,16 +460,16 @@ impl<P: Provider> Settlement for Evm<P> {
             {
                 have = self.bond(node).await?.bonded;
                 if have < bonded {
-                    self.allow(by, self.bonds, bonded - have).await?;
+                    self.allow(by, self.bonds, gap(bonded, have)).await?;
                 }
                 have >= bonded
             },
             self.bonds,
-            Bonds::bondCall { node: node.into(), amount: U256::from(bonded - have) }
+            Bonds::bondCall { node: node.0.into(), amount: lack(bonded, have) }
         )
     }
 
-    async fn unbond_node(&self, by: &Signer, bonded: u64) -> Result<Outcome> {
+    async fn unbond_node(&self, by: &Signer, bonded: Usd) -> Result<Done> {
         let mut have;
         reach!(
             self,
@@ -457,25 +479,31 @@ impl<P: Provider> Settlement for Evm<P> {
                 have <= bonded
             },
             self.bonds,
-            Bonds::startUnbondingCall { amount: U256::from(have - bonded) }
+            Bonds::startUnbondingCall { amount: lack(have, bonded) }
         )
     }
 
-    async fn withdraw_bond(&self, by: &Signer) -> Result<Outcome> {
-        reach!(self, by, self.bond(by.account()).await?.unbonding == 0, self.bonds, Bonds::withdrawCall {})
+    async fn withdraw_bond(&self, by: &Signer) -> Result<Done> {
+        reach!(
+            self,
+            by,
+            self.bond(by.account()).await?.unbonding.is_zero(),
+            self.bonds,
+            Bonds::withdrawCall {}
+        )
     }
 
     async fn bond(&self, node: Account) -> Result<Bond> {
-        let b = self.sender.view(self.bonds, Bonds::bondsCall { node: node.into() }).await?;
+        let b = self.sender.view(self.bonds, Bonds::bondsCall { node: node.0.into() }).await?;
         Ok(Bond { bonded: money(b.bonded)?, unbonding: money(b.unbonding)?, unbond_at: b.unbondAt })
     }
 
-    async fn slash_equivocation(&self, by: &Signer, a: &SignedReceipt, b: &SignedReceipt) -> Result<Outcome> {
+    async fn slash_equivocation(&self, by: &Signer, a: &SignedReceipt, b: &SignedReceipt) -> Result<Done> {
         let call = Bonds::slashEquivocationCall {
             a: (&a.receipt).into(),
-            sigA: Bytes::copy_from_slice(&a.signature),
+            sigA: Bytes::copy_from_slice(&a.node_signature.0),
             b: (&b.receipt).into(),
-            sigB: Bytes::copy_from_slice(&b.signature),
+            sigB: Bytes::copy_from_slice(&b.node_signature.0),
         };
         // A bond of nothing is refused by name (NothingAtStake): that nothing is there does not say that these two receipts took it.
         reach!(self, by, false, self.bonds, call.clone())
@@ -483,11 +511,11 @@ impl<P: Provider> Settlement for Evm<P> {
 
     fn cover_id(&self, insurer: Account, terms: &CoverTerms, salt: Hash) -> Hash {
         use alloy::sol_types::SolValue;
-        let args = (Address::from(insurer), B256::from(salt), Terms::from(terms));
-        alloy::primitives::keccak256(args.abi_encode_params()).0
+        let args = (Address::from(insurer.0), B256::from(salt.0), Terms::from(terms));
+        proofmesh_market::keccak(&args.abi_encode_params())
     }
 
-    async fn cover_open(&self, by: &Signer, terms: &CoverTerms, salt: Hash) -> Result<Outcome> {
+    async fn cover_open(&self, by: &Signer, terms: &CoverTerms, salt: Hash) -> Result<Done> {
         let id = self.cover_id(by.account(), terms, salt);
         reach!(
             self,
@@ -501,33 +529,33 @@ impl<P: Provider> Settlement for Evm<P> {
                 there
             },
             self.frost,
-            Frost::openCall { terms: terms.into(), salt: salt.into() }
+            Frost::openCall { terms: terms.into(), salt: salt.0.into() }
         )
     }
 
-    async fn cover_report(&self, by: &Signer, id: Hash, report: &CoverReport) -> Result<Outcome> {
+    async fn cover_report(&self, by: &Signer, id: Hash, report: &CoverReport) -> Result<Done> {
         let call = Frost::reportCall {
-            id: id.into(),
-            receipt: (&report.receipt).into(),
-            outputBytes: Bytes::copy_from_slice(&report.output_bytes),
+            id: id.0.into(),
+            receipt: (&report.receipt.receipt).into(),
+            outputBytes: Bytes::copy_from_slice(report.receipt.output_bytes()),
             epoch: report.epoch,
             proof: hashes(&report.proof),
         };
         reach!(self, by, self.counted(id, report).await?, self.frost, call.clone())
     }
 
-    async fn cover_reclaim(&self, by: &Signer, id: Hash) -> Result<Outcome> {
+    async fn cover_reclaim(&self, by: &Signer, id: Hash) -> Result<Done> {
         reach!(
             self,
             by,
             self.cover(id).await?.is_some_and(|c| c.state == CoverState::Reclaimed),
             self.frost,
-            Frost::reclaimCall { id: id.into() }
+            Frost::reclaimCall { id: id.0.into() }
         )
     }
 
     async fn cover(&self, id: Hash) -> Result<Option<Cover>> {
-        let p = self.sender.view(self.frost, Frost::policyCall { id: id.into() }).await?;
+        let p = self.sender.view(self.frost, Frost::policyCall { id: id.0.into() }).await?;
         let state = match p.status {
             0 => return Ok(None),
             1 => CoverState::Open,
@@ -536,20 +564,20 @@ impl<P: Provider> Settlement for Evm<P> {
             n => return Err(SettleError::WrongChain(format!("policy status {n}"))),
         };
         Ok(Some(Cover {
-            insurer: p.insurer.into_array(),
-            beneficiary: p.beneficiary.into_array(),
+            insurer: to_account(p.insurer),
+            beneficiary: to_account(p.beneficiary),
             start: p.start,
             day_count: p.dayCount,
             quorum: p.quorum,
             payout: money(p.payout)?,
-            model: p.model.0,
-            stations: p.stations.map(|s| s.0),
+            model: to_hash(p.model),
+            stations: p.stations.map(|s| Device(s.0)),
             state,
         }))
     }
 
     async fn cover_day(&self, id: Hash, day: u64) -> Result<[bool; 3]> {
-        let call = Frost::dayMarksCall { id: id.into(), day: U256::from(day) };
+        let call = Frost::dayMarksCall { id: id.0.into(), day: U256::from(day) };
         let marks = self.sender.view(self.frost, call).await?;
         Ok([0, 1, 2].map(|i| marks.bits.bit(i)))
     }

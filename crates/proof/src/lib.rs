@@ -1,1 +1,19 @@
-//! Proofmesh: proof.
+//! A small language of claims over one committed vector, and the engine that checks them.
+//!
+//! [`system`] is the language, [`plan`] the layout that follows from it, [`engine`] the check; [`logup`], [`claims`] and [`opening`] are its
+//! three stages and [`commitment`] the vector commitment below. [`soundness`] sums the error terms. The protocol is in docs/spec/zkml.md.
+#![no_std]
+extern crate alloc;
+
+pub mod claims;
+pub mod commitment;
+pub mod engine;
+pub mod field;
+pub mod logup;
+pub mod opening;
+pub mod plan;
+pub mod reject;
+pub mod soundness;
+pub mod sumcheck;
+pub mod system;
+pub mod transcript;

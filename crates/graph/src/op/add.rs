@@ -1,9 +1,13 @@
 //! Residual sum: `acc = m0 * x0 + m1 * x1`, then [`Rescale`]; the two factors bring the operands to one scale.
 
 use alloc::string::String;
+use alloc::vec::Vec;
+use proofmesh_proof::field::int;
+use proofmesh_proof::system::ColumnId;
 use serde::{Deserialize, Serialize};
 
-use super::{Operator, Rescale};
+use super::{Operator, Rescale, Site};
+use crate::arith::{Builder, expr};
 use crate::program::{ValueType, WeightMode};
 use crate::tensor::Tensor;
 
@@ -25,6 +29,13 @@ impl Add {
             .map(|(o, m)| o.interval.magnitude().saturating_mul(i64::from(m).abs()))
             .fold(0, i64::saturating_add)
     }
+
+    /// Every sum before the rescale.
+    fn accumulate(&self, operands: &[&Tensor]) -> Vec<i64> {
+        let [m0, m1] = self.factors.map(i64::from);
+        let pairs = operands[0].data.iter().zip(&operands[1].data);
+        pairs.map(|(a, b)| m0 * i64::from(*a) + m1 * i64::from(*b)).collect()
+    }
 }
 
 impl Operator for Add {
@@ -42,10 +53,24 @@ impl Operator for Add {
     }
 
     fn execute(&self, operands: &[&Tensor]) -> Tensor {
-        let [m0, m1] = self.factors.map(i64::from);
-        let sums = operands[0].data.iter().zip(&operands[1].data);
-        let data = sums.map(|(a, b)| self.rescale.apply(m0 * i64::from(*a) + m1 * i64::from(*b))).collect();
+        let data = self.accumulate(operands).into_iter().map(|acc| self.rescale.apply(acc)).collect();
         Tensor { shape: operands[0].shape, data }
+    }
+
+    fn rescale_bound(&self, operands: &[ValueType], _: WeightMode) -> Option<(Rescale, i64)> {
+        Some((self.rescale, self.accumulator_bound(operands)))
+    }
+
+    fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {
+        let bound = self.accumulator_bound(&site.operand_types());
+        let shape = site.ty.shape;
+        let (y, mut terms) = builder
+            .rescale(site.name, shape, self.rescale, bound, |trace| self.accumulate(&site.read(trace)));
+        for (operand, factor) in site.operands.iter().zip(self.factors) {
+            terms.push(builder.at_tau(int(-i64::from(factor)), operand.column, shape));
+        }
+        builder.linear(alloc::format!("{}: accumulators", site.name), expr(terms));
+        y
     }
 
     fn multiply_adds(&self, operands: &[ValueType]) -> u64 {

@@ -1,11 +1,16 @@
 //! Mean over windows: `sum + floor(d/2) = d*y + r`, `0 <= r < d`, d the window's size. Rounds half up; padding counts as zeros.
 
 use alloc::string::String;
+use alloc::vec::Vec;
+use p3_field::PrimeCharacteristicRing;
+use proofmesh_proof::field::{F, int, log2_ceil};
+use proofmesh_proof::system::{Axis, ColumnId};
 use serde::{Deserialize, Serialize};
 
-use super::{Operator, Window, unary};
+use super::{Operator, Site, Window, unary};
+use crate::arith::{Builder, Logs, column, entry, expr, window_entries, wire};
 use crate::limits;
-use crate::program::{ValueType, WeightMode};
+use crate::program::{Interval, ValueType, WeightMode};
 use crate::tensor::{Shape, Tensor};
 
 /// Mean over sliding windows of each channel.
@@ -20,6 +25,32 @@ impl AveragePool {
     pub fn divisor(&self) -> usize {
         self.window.kernel[0] * self.window.kernel[1]
     }
+
+    /// `(y, r)` of a sum.
+    fn divide(&self, sum: i64) -> (i64, i64) {
+        let d = self.divisor() as i64;
+        ((sum + d / 2).div_euclid(d), (sum + d / 2).rem_euclid(d))
+    }
+
+    /// The sum over every window.
+    fn sums(&self, a: &Tensor) -> Vec<i64> {
+        let [h, w] = self.window.axes(a.shape.h, a.shape.w).expect("checked before execution");
+        let mut sums = Vec::with_capacity(a.shape.c * h.output * w.output);
+        for c in 0..a.shape.c {
+            for y in 0..h.output {
+                for x in 0..w.output {
+                    let mut sum = 0i64;
+                    for iy in (0..h.kernel).filter_map(|k| h.source(y, k)) {
+                        for ix in (0..w.kernel).filter_map(|k| w.source(x, k)) {
+                            sum += i64::from(a.data[a.shape.at(c, iy, ix)]);
+                        }
+                    }
+                    sums.push(sum);
+                }
+            }
+        }
+        sums
+    }
 }
 
 impl Operator for AveragePool {
@@ -30,30 +61,44 @@ impl Operator for AveragePool {
         if d > 1 << limits::MAX_SHIFT || a.interval.magnitude() * d as i64 >= limits::MAX_ACCUMULATOR {
             return Err(alloc::format!("a window of {d} elements is too large"));
         }
-        let interval = crate::program::Interval { lo: a.interval.lo.min(0), hi: a.interval.hi.max(0) };
+        let interval = Interval { lo: a.interval.lo.min(0), hi: a.interval.hi.max(0) };
         Ok(ValueType { shape: Shape::new(a.shape.c, h.output, w.output), interval })
     }
 
     fn execute(&self, operands: &[&Tensor]) -> Tensor {
         let a = operands[0];
         let [h, w] = self.window.axes(a.shape.h, a.shape.w).expect("checked before execution");
-        let mut out = Tensor::zeros(Shape::new(a.shape.c, h.output, w.output));
+        let data = self.sums(a).into_iter().map(|sum| self.divide(sum).0 as i32).collect();
+        Tensor { shape: Shape::new(a.shape.c, h.output, w.output), data }
+    }
+
+    fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {
+        let (a, shape) = (site.operands[0], site.ty.shape);
         let d = self.divisor() as i64;
-        for c in 0..a.shape.c {
-            for y in 0..h.output {
-                for x in 0..w.output {
-                    let mut sum = 0i64;
-                    for iy in (0..h.kernel).filter_map(|k| h.source(y, k)) {
-                        for ix in (0..w.kernel).filter_map(|k| w.source(x, k)) {
-                            sum += i64::from(a.data[a.shape.at(c, iy, ix)]);
-                        }
-                    }
-                    let at = out.shape.at(c, y, x);
-                    out.data[at] = (sum + d / 2).div_euclid(d) as i32;
-                }
-            }
-        }
-        out
+        let y = builder.value_column(site.name, shape, |_, trace| site.result(trace));
+        let r = builder.value_column(alloc::format!("{}.r", site.name), shape, |_, trace| {
+            self.sums(site.read(trace)[0]).into_iter().map(|sum| self.divide(sum).1).collect()
+        });
+        builder.interval(&alloc::format!("{}: mean", site.name), y, shape, site.ty.interval);
+        builder.interval(
+            &alloc::format!("{}: remainder", site.name),
+            r,
+            shape,
+            Interval { lo: 0, hi: d as i32 - 1 },
+        );
+        let [b, c, oy, ox] = Logs::new(builder.batch, shape).ranges(0);
+        let axes = self.window.axes(a.ty.shape.h, a.ty.shape.w).expect("checked before constraining");
+        let [rows, columns] = [(&axes[0], oy), (&axes[1], ox)].map(|(axis, tau)| {
+            wire(tau, 0..0, log2_ceil(axis.input), window_entries(axis, |o, _, i| entry(o, 0, i, F::ONE)))
+        });
+        let terms = alloc::vec![
+            builder.at_tau(int(d), y, shape),
+            builder.at_tau(F::ONE, r, shape),
+            builder.constant_at_tau(int(-(d / 2)), shape),
+            column(-F::ONE, a.column, alloc::vec![Axis::Tau(b), Axis::Tau(c), rows, columns]),
+        ];
+        builder.linear(alloc::format!("{}: sums", site.name), expr(terms));
+        y
     }
 
     fn multiply_adds(&self, operands: &[ValueType]) -> u64 {

@@ -6,7 +6,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-use super::{Operator, Rescale, Window, unary};
+use core::ops::Range;
+use p3_field::PrimeCharacteristicRing;
+use proofmesh_proof::field::{F, int, log2_ceil};
+use proofmesh_proof::system::{Axis, ColumnId, SumClaim, Term};
+
+use super::{Operator, PrivateWeights, Rescale, Site, Window, WindowAxis, unary};
+use crate::arith::{Builder, Logs, column, entry, expr, public, real_tau, window_entries, wire};
 use crate::limits;
 use crate::program::{ValueType, WeightMode};
 use crate::tensor::{Shape, Tensor};
@@ -63,6 +69,36 @@ impl Conv {
             }
         }
     }
+
+    /// Every accumulator, bias included, before the rescale.
+    pub fn accumulate(&self, a: &Tensor) -> Vec<i64> {
+        let [h, w] = self.window.axes(a.shape.h, a.shape.w).expect("checked before execution");
+        let out = Shape::new(self.out_channels, h.output, w.output);
+        let mut sums = alloc::vec![0i64; out.len()];
+        let (gi, go) = (self.group_inputs(a.shape.c), self.group_outputs());
+        let row = gi * h.kernel * w.kernel;
+        for o in 0..self.out_channels {
+            let weights = &self.weights[o * row..(o + 1) * row];
+            for y in 0..h.output {
+                for x in 0..w.output {
+                    let mut acc = i64::from(self.bias[o]);
+                    for i in 0..gi {
+                        let plane = (o / go) * gi + i;
+                        for dy in 0..h.kernel {
+                            let Some(iy) = h.source(y, dy) else { continue };
+                            for dx in 0..w.kernel {
+                                let Some(ix) = w.source(x, dx) else { continue };
+                                let weight = weights[(i * h.kernel + dy) * w.kernel + dx];
+                                acc += i64::from(weight) * i64::from(a.data[a.shape.at(plane, iy, ix)]);
+                            }
+                        }
+                    }
+                    sums[out.at(o, y, x)] = acc;
+                }
+            }
+        }
+        sums
+    }
 }
 
 impl Operator for Conv {
@@ -111,31 +147,36 @@ impl Operator for Conv {
     fn execute(&self, operands: &[&Tensor]) -> Tensor {
         let a = operands[0];
         let [h, w] = self.window.axes(a.shape.h, a.shape.w).expect("checked before execution");
-        let mut out = Tensor::zeros(Shape::new(self.out_channels, h.output, w.output));
-        let (gi, go) = (self.group_inputs(a.shape.c), self.group_outputs());
-        let row = gi * h.kernel * w.kernel;
-        for o in 0..self.out_channels {
-            let weights = &self.weights[o * row..(o + 1) * row];
-            for y in 0..h.output {
-                for x in 0..w.output {
-                    let mut acc = i64::from(self.bias[o]);
-                    for i in 0..gi {
-                        let plane = (o / go) * gi + i;
-                        for dy in 0..h.kernel {
-                            let Some(iy) = h.source(y, dy) else { continue };
-                            for dx in 0..w.kernel {
-                                let Some(ix) = w.source(x, dx) else { continue };
-                                let weight = weights[(i * h.kernel + dy) * w.kernel + dx];
-                                acc += i64::from(weight) * i64::from(a.data[a.shape.at(plane, iy, ix)]);
-                            }
-                        }
-                    }
-                    let at = out.shape.at(o, y, x);
-                    out.data[at] = self.rescale.apply(acc);
-                }
-            }
-        }
-        out
+        let data = self.accumulate(a).into_iter().map(|acc| self.rescale.apply(acc)).collect();
+        Tensor { shape: Shape::new(self.out_channels, h.output, w.output), data }
+    }
+
+    fn rescale_bound(&self, operands: &[ValueType], mode: WeightMode) -> Option<(Rescale, i64)> {
+        Some((self.rescale, self.accumulator_bound(operands[0], mode)))
+    }
+
+    fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {
+        let a = site.operands[0];
+        let bound = self.accumulator_bound(a.ty, site.mode);
+        let (y, terms) = builder.rescale(site.name, site.ty.shape, self.rescale, bound, |trace| {
+            self.accumulate(site.read(trace)[0])
+        });
+        let axes = Axes::new(self, a.ty.shape, builder.batch, site.ty.shape);
+        builder.reserve(Logs::new(builder.batch, site.ty.shape).total());
+        let mut rhs = expr(terms);
+        rhs.terms.extend(axes.bias(self, site.private));
+        builder.sum(SumClaim {
+            name: alloc::format!("{}: accumulators", site.name),
+            vars: axes.vars(),
+            eq: None,
+            products: alloc::vec![(F::ONE, alloc::vec![0, 1])],
+            factors: alloc::vec![
+                expr(alloc::vec![axes.weights(self, site.private)]),
+                expr(alloc::vec![axes.operand(a.column)]),
+            ],
+            rhs,
+        });
+        y
     }
 
     fn multiply_adds(&self, operands: &[ValueType]) -> u64 {
@@ -143,5 +184,149 @@ impl Operator for Conv {
         self.window.axes(a.h, a.w).map_or(0, |[h, w]| {
             (self.out_channels * h.output * w.output * self.group_inputs(a.c) * h.kernel * w.kernel) as u64
         })
+    }
+}
+
+/// The coordinates of the claim: challenges `(batch, out channel, y, x)`, variables `(group, in channel, dy, dx)`.
+struct Axes {
+    groups: usize,
+    input: Shape,
+    batch: usize,
+    output: Shape,
+    window: [WindowAxis; 2],
+    tau: [Range<usize>; 4],
+    var: [Range<usize>; 4],
+}
+
+impl Axes {
+    fn new(conv: &Conv, input: Shape, batch: usize, output: Shape) -> Self {
+        let window = conv.window.axes(input.h, input.w).expect("checked before constraining");
+        let mut logs =
+            [conv.groups, conv.group_inputs(input.c), window[0].kernel, window[1].kernel].map(log2_ceil);
+        if logs.iter().sum::<usize>() == 0 {
+            logs[1] = 1; // A sum needs a variable.
+        }
+        let mut next = 0;
+        let var = logs.map(|n| {
+            next += n;
+            next - n..next
+        });
+        Self {
+            groups: conv.groups,
+            input,
+            batch,
+            output,
+            window,
+            tau: Logs::new(batch, output).ranges(0),
+            var,
+        }
+    }
+
+    fn vars(&self) -> usize {
+        self.var[3].end
+    }
+
+    /// `W(tau_o, .)`, restricted to real output channels and, because a private column's padding is free, to real indices everywhere.
+    fn weights(&self, conv: &Conv, private: Option<PrivateWeights>) -> Term {
+        let [group, inner, dy, dx] = self.var.clone();
+        let sizes = [conv.group_inputs(self.input.c), self.window[0].kernel, self.window[1].kernel];
+        let outer = (0..conv.out_channels).map(|o| entry(o, o / conv.group_outputs(), o, F::ONE)).collect();
+        let mut axes = alloc::vec![wire(self.tau[1].clone(), group, self.tau[1].len(), outer)];
+        for (var, size) in [inner, dy, dx].into_iter().zip(sizes) {
+            let log = log2_ceil(size);
+            axes.push(if 1 << var.len() == size {
+                Axis::Var(var)
+            } else {
+                wire(0..0, var, log, (0..size).map(|v| entry(0, v, v, F::ONE)).collect())
+            });
+        }
+        match private {
+            Some(columns) => column(F::ONE, columns.weights, axes),
+            None => public(F::ONE, conv.padded_weights(self.input.c), axes),
+        }
+    }
+
+    /// `a` contracted with the challenges: what each weight multiplies.
+    fn operand(&self, of: ColumnId) -> Term {
+        let [group, inner, dy, dx] = self.var.clone();
+        let channels = group.start..inner.end;
+        let log = log2_ceil(self.input.c);
+        let groups = 1 << group.len();
+        let aligned =
+            channels.len() == log && (groups == 1 || 1 << inner.len() == self.input.c >> group.len());
+        let channel = if aligned {
+            Axis::Var(channels)
+        } else {
+            let per_group = self.input.c / self.groups;
+            let cells = (0..self.input.c)
+                .map(|c| entry(0, (c / per_group) << inner.len() | c % per_group, c, F::ONE));
+            wire(0..0, channels, log, cells.collect())
+        };
+        let spatial = |axis: &WindowAxis, tau: &Range<usize>, var: Range<usize>| {
+            let entries = window_entries(axis, |o, k, i| entry(o, k, i, F::ONE));
+            wire(tau.clone(), var, log2_ceil(axis.input), entries)
+        };
+        let rows = spatial(&self.window[0], &self.tau[2], dy);
+        let columns = spatial(&self.window[1], &self.tau[3], dx);
+        column(F::ONE, of, alloc::vec![Axis::Tau(self.tau[0].clone()), channel, rows, columns])
+    }
+
+    /// `-bias` on the real outputs.
+    fn bias(&self, conv: &Conv, private: Option<PrivateWeights>) -> Vec<Term> {
+        let [b, o, y, x] = self.tau.clone();
+        let channels =
+            wire(o.clone(), 0..0, o.len(), (0..conv.out_channels).map(|c| entry(c, 0, c, F::ONE)).collect());
+        let real = [real_tau(b, self.batch), real_tau(y, self.output.h), real_tau(x, self.output.w)];
+        let [real_b, real_y, real_x] = real;
+        let axes = |last: Option<Axis>| {
+            let mut axes = alloc::vec![real_b.clone(), channels.clone()];
+            axes.extend(last);
+            axes.extend([real_y.clone(), real_x.clone()]);
+            axes
+        };
+        match private {
+            Some(columns) => {
+                let limbs =
+                    wire(0..0, 0..0, 1, alloc::vec![entry(0, 0, 0, F::ONE), entry(0, 0, 1, int(1 << 12))]);
+                let offset = alloc::vec![int(1 << (limits::PRIVATE_BIAS_BITS - 1)); 1 << o.len()];
+                alloc::vec![
+                    column(-F::ONE, columns.bias, axes(Some(limbs))),
+                    public(F::ONE, offset, axes(None))
+                ]
+            }
+            None => {
+                let mut values = alloc::vec![F::ZERO; 1 << o.len()];
+                for (v, b) in values.iter_mut().zip(&conv.bias) {
+                    *v = int(i64::from(*b));
+                }
+                alloc::vec![public(-F::ONE, values, axes(None))]
+            }
+        }
+    }
+}
+
+impl Conv {
+    /// `log2` of the axes of the padded weight tensor, for an operand with `c` channels.
+    pub fn weight_logs(&self, c: usize) -> [usize; 4] {
+        [self.out_channels, self.group_inputs(c), self.window.kernel[0], self.window.kernel[1]].map(log2_ceil)
+    }
+
+    /// Padded index of the row-major weight `i`.
+    pub fn weight_cell(&self, c: usize, i: usize) -> usize {
+        let [kh, kw] = self.window.kernel;
+        let [_, li, lh, lw] = self.weight_logs(c);
+        let (rest, dx) = (i / kw, i % kw);
+        let (rest, dy) = (rest / kh, rest % kh);
+        let (o, inner) = (rest / self.group_inputs(c), rest % self.group_inputs(c));
+        (((o << li | inner) << lh | dy) << lw) | dx
+    }
+
+    /// The weights as a padded tensor.
+    pub fn padded_weights(&self, c: usize) -> Vec<F> {
+        let mut cells = alloc::vec![F::ZERO; 1 << self.weight_logs(c).iter().sum::<usize>()];
+        for (i, w) in self.weights.iter().enumerate() {
+            cells[self.weight_cell(c, i)] = int(i64::from(*w));
+        }
+        cells
     }
 }

@@ -1,9 +1,18 @@
 //! Largest (or smallest) element of windows of each channel. Padding is never chosen.
+//!
+//! With `chosen` a committed weight for every window position: `y - x_j` is never negative, `chosen_j * (y - x_j) = 0`, and the weights of
+//! the real positions sum to 1; so some position has a weight other than 0, and y is its element.
 
 use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
+use p3_field::PrimeCharacteristicRing;
+use proofmesh_proof::field::{F, log2_ceil};
+use proofmesh_proof::system::{Axis, ColumnId, Expr, SumClaim, Term};
 use serde::{Deserialize, Serialize};
 
-use super::{Operator, Window, unary};
+use super::{Operator, Site, Window, WindowAxis, unary};
+use crate::arith::{Builder, Logs, column, entry, expr, real_var, window_entries, wire};
 use crate::program::{ValueType, WeightMode};
 use crate::tensor::{Shape, Tensor};
 
@@ -44,7 +53,143 @@ impl Operator for ExtremePool {
         out
     }
 
+    fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {
+        let (a, shape) = (site.operands[0], site.ty.shape);
+        let axes = self.window.axes(a.ty.shape.h, a.ty.shape.w).expect("checked before constraining");
+        let y = builder.value_column(site.name, shape, |_, trace| site.result(trace));
+        let site_axes = Axes::new(builder.batch, shape, axes);
+        let chosen = builder.column(alloc::format!("{}.chosen", site.name), site_axes.vars, |traces| {
+            site_axes.chosen(traces.values.iter().map(|t| (&t[site.inputs[0]], &t[site.id])))
+        });
+        let difference = site_axes.difference(y, a.column, if self.smallest { -F::ONE } else { F::ONE });
+        let size = i64::from(a.ty.interval.hi) - i64::from(a.ty.interval.lo) + 1;
+        let name = |what: &str| alloc::format!("{}: {what}", site.name);
+        let size = 1 << log2_ceil(size as usize);
+        builder.range(&name("extreme"), size, site_axes.vars, difference.clone(), site_axes.real());
+        builder.reserve(site_axes.vars);
+        builder.sum(SumClaim {
+            name: name("chosen"),
+            vars: site_axes.vars,
+            eq: Some((0..site_axes.vars, 0..site_axes.vars)),
+            products: alloc::vec![(F::ONE, alloc::vec![0, 1])],
+            factors: alloc::vec![
+                expr(alloc::vec![column(F::ONE, chosen, alloc::vec![Axis::Var(0..site_axes.vars)])]),
+                difference,
+            ],
+            rhs: Expr::default(),
+        });
+        let one = builder.constant_at_tau(-F::ONE, shape);
+        builder.linear(name("one chosen"), expr(alloc::vec![site_axes.chosen_sum(chosen), one]));
+        y
+    }
+
     fn multiply_adds(&self, _: &[ValueType]) -> u64 {
         0
+    }
+}
+
+/// The coordinates of the claims: `(batch, channel, dy, oy, dx, ox)`.
+struct Axes {
+    batch: usize,
+    output: Shape,
+    window: [WindowAxis; 2],
+    ranges: [Range<usize>; 6],
+    vars: usize,
+}
+
+impl Axes {
+    fn new(batch: usize, output: Shape, window: [WindowAxis; 2]) -> Self {
+        let sizes = [batch, output.c, window[0].kernel, output.h, window[1].kernel, output.w];
+        let mut next = 0;
+        let ranges = sizes.map(|n| {
+            next += log2_ceil(n);
+            next - log2_ceil(n)..next
+        });
+        // A sum needs a variable; one spare bit reads as padding.
+        Self { batch, output, window, ranges, vars: next.max(1) }
+    }
+
+    /// Window position and output of one axis, as one index.
+    fn joint(&self, axis: usize, o: usize, k: usize) -> usize {
+        k << self.ranges[3 + 2 * axis].len() | o
+    }
+
+    fn joint_range(&self, axis: usize) -> Range<usize> {
+        self.ranges[2 + 2 * axis].start..self.ranges[3 + 2 * axis].end
+    }
+
+    /// `sign * (y - x_j)`.
+    fn difference(&self, y: ColumnId, x: ColumnId, sign: F) -> Expr {
+        let [b, c, _, oy, _, ox] = self.ranges.clone().map(Axis::Var);
+        let reads = [0, 1].map(|axis| {
+            let window = &self.window[axis];
+            let entries = window_entries(window, |o, k, i| entry(0, self.joint(axis, o, k), i, F::ONE));
+            wire(0..0, self.joint_range(axis), log2_ceil(window.input), entries)
+        });
+        let [rows, columns] = reads;
+        expr(alloc::vec![
+            column(sign, y, alloc::vec![b.clone(), c.clone(), oy, ox]),
+            column(-sign, x, alloc::vec![b, c, rows, columns]),
+        ])
+    }
+
+    /// Indicator of real inputs, channels, and window positions that read a real element.
+    fn real(&self) -> Vec<Axis> {
+        let mut real = alloc::vec![
+            real_var(self.ranges[0].clone(), self.batch),
+            real_var(self.ranges[1].clone(), self.output.c)
+        ];
+        for axis in [0, 1] {
+            let entries =
+                window_entries(&self.window[axis], |o, k, _| entry(0, self.joint(axis, o, k), 0, F::ONE));
+            real.push(wire(0..0, self.joint_range(axis), 0, entries));
+        }
+        real
+    }
+
+    /// The weights of the real positions of each window, summed, at tau.
+    fn chosen_sum(&self, chosen: ColumnId) -> Term {
+        let [b, c, oy, ox] = Logs::new(self.batch, self.output).ranges(0);
+        let sums = [(0, oy), (1, ox)].map(|(axis, tau)| {
+            let entries =
+                window_entries(&self.window[axis], |o, k, _| entry(o, 0, self.joint(axis, o, k), F::ONE));
+            wire(tau, 0..0, self.joint_range(axis).len(), entries)
+        });
+        let [rows, columns] = sums;
+        let mut axes = alloc::vec![Axis::Tau(b), Axis::Tau(c), rows, columns];
+        if self.vars > self.joint_range(1).end {
+            axes.push(wire(0..0, 0..0, 1, alloc::vec![entry(0, 0, 0, F::ONE)]));
+        }
+        column(F::ONE, chosen, axes)
+    }
+
+    /// The column of weights: 1 at the first position of each window that holds the extreme.
+    fn chosen<'t>(&self, pairs: impl Iterator<Item = (&'t Tensor, &'t Tensor)>) -> Vec<F> {
+        let mut cells = alloc::vec![F::ZERO; 1 << self.vars];
+        let spare = self.vars - self.joint_range(1).end;
+        let [_, lc, ldy, loy, ldx, lox] = self.ranges.clone().map(|r| r.len());
+        for (b, (x, y)) in pairs.enumerate() {
+            for c in 0..self.output.c {
+                for oy in 0..self.output.h {
+                    for ox in 0..self.output.w {
+                        let (dy, dx) = self.position(x, y.data[y.shape.at(c, oy, ox)], c, oy, ox);
+                        let high = (b << lc | c) << (ldy + loy) | self.joint(0, oy, dy);
+                        cells[(high << (ldx + lox) | self.joint(1, ox, dx)) << spare] = F::ONE;
+                    }
+                }
+            }
+        }
+        cells
+    }
+
+    /// The first position of a window whose element is the given one.
+    fn position(&self, x: &Tensor, value: i32, c: usize, oy: usize, ox: usize) -> (usize, usize) {
+        let [h, w] = &self.window;
+        let all = (0..h.kernel).flat_map(|dy| (0..w.kernel).map(move |dx| (dy, dx)));
+        let mut holding = all.filter(|(dy, dx)| match (h.source(oy, *dy), w.source(ox, *dx)) {
+            (Some(iy), Some(ix)) => x.data[x.shape.at(c, iy, ix)] == value,
+            _ => false,
+        });
+        holding.next().expect("the extreme is an element of its window")
     }
 }

@@ -2,9 +2,13 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use p3_field::PrimeCharacteristicRing;
+use proofmesh_proof::field::F;
+use proofmesh_proof::system::{Axis, ColumnId};
 use serde::{Deserialize, Serialize};
 
-use super::Operator;
+use super::{Operator, Site};
+use crate::arith::{Builder, Logs, column, entry, expr, wire};
 use crate::program::{Interval, ValueType, WeightMode};
 use crate::tensor::{Shape, Tensor};
 
@@ -34,6 +38,36 @@ impl Operator for Gather {
     fn execute(&self, operands: &[&Tensor]) -> Tensor {
         let all: Vec<i32> = operands.iter().flat_map(|t| t.data.iter().copied()).collect();
         Tensor { shape: self.shape, data: self.index.iter().map(|i| all[*i as usize]).collect() }
+    }
+
+    fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {
+        let shape = site.ty.shape;
+        let y = builder.value_column(site.name, shape, |_, trace| site.result(trace));
+        let logs = Logs::new(builder.batch, shape);
+        let (batch, element) = (0..logs.axes[0], logs.axes[0]..logs.total());
+        let mut terms = alloc::vec![builder.at_tau(-F::ONE, y, shape)];
+        let mut first = 0;
+        for operand in site.operands {
+            let from = Logs::new(builder.batch, operand.ty.shape);
+            let mine = first..first + operand.ty.shape.len();
+            let reads = self.index.iter().enumerate().filter(|(_, i)| mine.contains(&(**i as usize)));
+            let entries = reads.map(|(o, i)| {
+                entry(
+                    logs.cell_of(shape, o),
+                    0,
+                    from.cell_of(operand.ty.shape, *i as usize - mine.start),
+                    F::ONE,
+                )
+            });
+            let axes = alloc::vec![
+                Axis::Tau(batch.clone()),
+                wire(element.clone(), 0..0, from.element(), entries.collect())
+            ];
+            terms.push(column(F::ONE, operand.column, axes));
+            first = mine.end;
+        }
+        builder.linear(alloc::format!("{}: picked", site.name), expr(terms));
+        y
     }
 
     fn multiply_adds(&self, _: &[ValueType]) -> u64 {

@@ -2,9 +2,11 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use proofmesh_proof::system::ColumnId;
 use serde::{Deserialize, Serialize};
 
-use super::{Operator, unary};
+use super::{Operator, Site, unary};
+use crate::arith::{Builder, expr};
 use crate::limits;
 use crate::program::{Interval, ValueType, WeightMode};
 use crate::tensor::Tensor;
@@ -40,6 +42,17 @@ impl Operator for Lut {
     fn execute(&self, operands: &[&Tensor]) -> Tensor {
         let row = |x: &i32| self.table[(x - self.first) as usize];
         Tensor { shape: operands[0].shape, data: operands[0].data.iter().map(row).collect() }
+    }
+
+    fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {
+        let shape = site.ty.shape;
+        let y = builder.value_column(site.name, shape, |_, trace| site.result(trace));
+        let table = builder.row_table(i64::from(self.first), &self.table);
+        let key = expr(alloc::vec![builder.rows(site.operands[0].column, shape)]);
+        let value = expr(alloc::vec![builder.rows(y, shape)]);
+        let (vars, real) = builder.real_rows(shape);
+        builder.lookup(alloc::format!("{}: table", site.name), table, vars, key, value, real);
+        y
     }
 
     fn multiply_adds(&self, _: &[ValueType]) -> u64 {

@@ -15,10 +15,13 @@ pub use gather::Gather;
 pub use lut::Lut;
 
 use alloc::string::String;
+use alloc::vec::Vec;
+use proofmesh_proof::system::ColumnId;
 use serde::{Deserialize, Serialize};
 
+use crate::arith::{Builder, ValueColumn};
 use crate::limits;
-use crate::program::{Interval, ValueType, WeightMode};
+use crate::program::{Interval, ValueId, ValueType, WeightMode};
 use crate::tensor::Tensor;
 
 /// What a node does.
@@ -70,6 +73,58 @@ pub trait Operator {
 
     /// Multiply-adds for one input.
     fn multiply_adds(&self, operands: &[ValueType]) -> u64;
+
+    /// The accumulator's bound and rescale, where the operator has one: look-up tables are shared by it.
+    fn rescale_bound(&self, _operands: &[ValueType], _mode: WeightMode) -> Option<(Rescale, i64)> {
+        None
+    }
+
+    /// Declares the columns and claims that bind the result to the operands; gives the result's column.
+    fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId;
+}
+
+/// Where an operator stands in a program.
+pub struct Site<'a> {
+    /// The node's name.
+    pub name: &'a str,
+    /// The result's value id.
+    pub id: ValueId,
+    /// Ids of the operands.
+    pub inputs: &'a [ValueId],
+    /// Columns and types of the operands.
+    pub operands: &'a [ValueColumn],
+    /// The result's type.
+    pub ty: ValueType,
+    /// Whether weights are public.
+    pub mode: WeightMode,
+    /// Columns of the node's private weights, in private mode.
+    pub private: Option<PrivateWeights>,
+}
+
+impl Site<'_> {
+    /// Types of the operands.
+    pub fn operand_types(&self) -> Vec<ValueType> {
+        self.operands.iter().map(|o| o.ty).collect()
+    }
+
+    /// The operands in a trace.
+    pub fn read<'t>(&self, trace: &'t [Tensor]) -> Vec<&'t Tensor> {
+        self.inputs.iter().map(|id| &trace[*id]).collect()
+    }
+
+    /// The result in a trace.
+    pub fn result(&self, trace: &[Tensor]) -> Vec<i64> {
+        trace[self.id].data.iter().map(|v| i64::from(*v)).collect()
+    }
+}
+
+/// Columns of private weights: `[out][in / groups][kh][kw]`, each axis padded, and `[out][2]` limbs of 12 bits of `bias + 2^23`.
+#[derive(Clone, Copy, Debug)]
+pub struct PrivateWeights {
+    /// Weights.
+    pub weights: ColumnId,
+    /// Biases.
+    pub bias: ColumnId,
 }
 
 /// Rescale: `acc + 2^(shift-1) = 2^shift * q + r`, `0 <= r < 2^shift`, `y = clamp(q, lo, hi)`. Rounds half up. `shift = 0` keeps `acc`.

@@ -1,0 +1,271 @@
+//! What a proof states, and its verification.
+//!
+//! Public: the program (without private weights), the commitment to each input and its public elements, the commitment to private weights,
+//! the outputs, and a context (job, device, nonce, chain). All of it is absorbed before the first challenge.
+//!
+//! > I know inputs (and weights) that open the commitments and on which the program, in exact integer arithmetic, gives these outputs.
+
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+use proofmesh_proof::engine::{self, Proof};
+use proofmesh_proof::plan::Plan;
+use proofmesh_proof::reject::Reject;
+use proofmesh_proof::{commitment, soundness};
+
+use crate::arith::{Arithmetized, Builder};
+use crate::assemble;
+use crate::hash::{self, Digest, Packing, Salt};
+use crate::limits;
+use crate::program::{Program, ProgramError, WeightMode};
+use crate::tensor::Tensor;
+
+/// Version of statements and proof files.
+pub const VERSION: u8 = 1;
+
+/// One input of a batch, as the statement shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputStatement {
+    /// Commitment to the private elements.
+    pub commitment: Digest,
+    /// The public elements, row-major.
+    pub public: Vec<i32>,
+}
+
+/// The whole public statement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// The program; private weights are absent.
+    pub program: Program,
+    /// Commitment to the weights, in private mode.
+    pub weights: Option<Digest>,
+    /// The inputs in order.
+    pub inputs: Vec<InputStatement>,
+    /// Public outputs of each input, in the order of [`Program::outputs`].
+    pub outputs: Vec<Vec<i32>>,
+    /// Job, device, nonce, chain: any bytes, bound by the proof.
+    pub context: Vec<u8>,
+}
+
+/// What a proof file says it proves. A verifier holds it against its own statement, so that a mismatch is refused by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claimed {
+    /// [`VERSION`].
+    pub version: u8,
+    /// [`Statement::model_id`].
+    pub model: [u8; 32],
+    /// A digest of each input's commitment and public elements.
+    pub inputs: Vec<[u8; 32]>,
+    /// Digest of the outputs.
+    pub outputs: [u8; 32],
+    /// Digest of the context.
+    pub context: [u8; 32],
+}
+
+/// Domain-separated BLAKE3.
+fn blake(domain: &str, parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key(domain);
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    *hasher.finalize().as_bytes()
+}
+
+/// Canonical bytes of plain data.
+fn bytes<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_allocvec(value).expect("plain data always encodes")
+}
+
+/// Names a model: its program as verifiers see it, and the commitment to its weights if they are private.
+pub fn model_id(program: &Program, weights: Option<&Digest>) -> [u8; 32] {
+    let none: &[u8] = &[];
+    blake("proofmesh model 1", &[&bytes(&program.public_part()), weights.map_or(none, |w| w.as_slice())])
+}
+
+/// How a program's private input elements are absorbed.
+pub fn input_packing(program: &Program) -> Packing {
+    let span = i64::from(program.input.interval.hi) - i64::from(program.input.interval.lo) + 1;
+    let bits = proofmesh_proof::field::log2_ceil(span as usize).max(1);
+    Packing { len: program.input.private_elements().len(), bits }
+}
+
+/// The commitment to an input's private elements under a salt.
+///
+/// Errors: an input that does not fit the program.
+pub fn commit_input(program: &Program, input: &Tensor, salt: &Salt) -> Result<Digest, ProgramError> {
+    let interval = program.input.interval;
+    if input.shape != program.input.shape || input.data.len() != input.shape.len() {
+        return Err(ProgramError::Input("the shape is not the program's".into()));
+    }
+    if input.data.iter().any(|v| *v < interval.lo || *v > interval.hi) {
+        return Err(ProgramError::Input("a value lies outside the input's interval".into()));
+    }
+    let values = assemble::private_values(program, input);
+    Ok(hash::digest(input_packing(program), &values, salt))
+}
+
+/// The commitment to a program's private weights under a salt; the same for any number of proofs.
+///
+/// Errors: a program that does not check.
+pub fn commit_weights(program: &Program, salt: &Salt) -> Result<Digest, ProgramError> {
+    program.check()?;
+    let (packing, values) = assemble::weight_values(program);
+    Ok(hash::digest(packing, &values, salt))
+}
+
+impl Statement {
+    /// Names the model.
+    pub fn model_id(&self) -> [u8; 32] {
+        model_id(&self.program, self.weights.as_ref())
+    }
+
+    /// What a proof file of this statement says it proves.
+    pub fn claimed(&self) -> Claimed {
+        Claimed {
+            version: VERSION,
+            model: self.model_id(),
+            inputs: self.inputs.iter().map(|i| blake("proofmesh input 1", &[&bytes(i)])).collect(),
+            outputs: blake("proofmesh outputs 1", &[&bytes(&self.outputs)]),
+            context: blake("proofmesh context 1", &[&self.context]),
+        }
+    }
+
+    /// The digest that the transcript starts from.
+    pub fn binding(&self) -> [u8; 32] {
+        blake("proofmesh statement 1", &[&bytes(&self.claimed())])
+    }
+
+    /// Checks that the statement fits its program.
+    ///
+    /// Errors: `statement.program`, `statement.batch`, `statement.input`, `statement.output`, `statement.weights`.
+    pub fn check(&self) -> Result<(), Reject> {
+        let types =
+            self.program.check().map_err(|e| Reject::new("statement.program", "a valid program", e))?;
+        let batch = self.inputs.len();
+        if batch == 0 || batch > limits::MAX_BATCH || self.outputs.len() != batch {
+            return Err(Reject::new("statement.batch", "as many outputs as inputs, at least one", batch));
+        }
+        let public = self.program.input.public_elements().len();
+        let interval = self.program.input.interval;
+        let outside = |v: &i32| *v < interval.lo || *v > interval.hi;
+        if self.inputs.iter().any(|i| i.public.len() != public || i.public.iter().any(outside)) {
+            return Err(Reject::new("statement.input", "public elements that fit the program", "others"));
+        }
+        if self.outputs.iter().any(|o| o.len() != self.program.output_len(&types)) {
+            return Err(Reject::new(
+                "statement.output",
+                "as many words as the program gives",
+                "another number",
+            ));
+        }
+        if self.weights.is_some() != (self.program.weights == WeightMode::Private)
+            || self.program != self.program.public_part()
+        {
+            return Err(Reject::new(
+                "statement.weights",
+                "a commitment exactly where weights are private",
+                "otherwise",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The claims of this statement.
+    ///
+    /// Errors: as [`Statement::check`], and `commitment.encoding`.
+    pub fn system(&self) -> Result<Arithmetized, Reject> {
+        self.check()?;
+        assemble::build(Builder::new(self.inputs.len(), None), self, None)
+    }
+}
+
+/// A proof with what it says it proves.
+#[derive(Clone, Serialize, Deserialize)]
+struct File {
+    claimed: Claimed,
+    proof: Vec<u8>,
+}
+
+/// Canonical bytes of a proof file.
+pub fn encode_proof(claimed: &Claimed, proof: &Proof) -> Vec<u8> {
+    bytes(&File { claimed: claimed.clone(), proof: proof.encode() })
+}
+
+/// Reads a proof file.
+///
+/// Errors: `proof.size`, `proof.encoding`.
+pub fn decode_proof(file: &[u8]) -> Result<(Claimed, Proof), Reject> {
+    if file.len() > engine::MAX_PROOF_BYTES {
+        return Err(Reject::new("proof.size", engine::MAX_PROOF_BYTES, file.len()));
+    }
+    let malformed = || Reject::new("proof.encoding", "canonical bytes", "malformed bytes");
+    let (decoded, rest): (File, _) = postcard::take_from_bytes(file).map_err(|_| malformed())?;
+    if !rest.is_empty() || bytes(&decoded) != file {
+        return Err(malformed());
+    }
+    Ok((decoded.claimed, Proof::decode(&decoded.proof)?))
+}
+
+/// Verifies a proof file against a statement that the verifier has put together itself.
+///
+/// ```no_run
+/// # fn main() -> Result<(), proofmesh_proof::reject::Reject> {
+/// # let (statement, file): (proofmesh_graph::statement::Statement, Vec<u8>) = unimplemented!();
+/// proofmesh_graph::statement::verify(&statement, &file)?;
+/// # Ok(()) }
+/// ```
+///
+/// Errors: the first check that fails: `statement.model`, `.input`, `.batch-order`, `.output`, `.context` where the file speaks of
+/// another statement; otherwise the check of the proof system.
+pub fn verify(statement: &Statement, file: &[u8]) -> Result<(), Reject> {
+    let (claimed, proof) = decode_proof(file)?;
+    let arithmetized = statement.system()?;
+    compare(&statement.claimed(), &claimed)?;
+    engine::verify(&arithmetized.system, &statement.binding(), &proof)
+}
+
+/// Names the first difference between two statements.
+fn compare(own: &Claimed, said: &Claimed) -> Result<(), Reject> {
+    let differs = |check, a: &dyn core::fmt::Debug, b: &dyn core::fmt::Debug| {
+        Err(Reject::new(check, alloc::format!("{a:02x?}"), alloc::format!("{b:02x?}")))
+    };
+    if own.version != said.version {
+        return differs("statement.version", &own.version, &said.version);
+    }
+    if own.model != said.model {
+        return differs("statement.model", &own.model, &said.model);
+    }
+    if own.inputs != said.inputs {
+        let sorted = |list: &[[u8; 32]]| {
+            let mut list = list.to_vec();
+            list.sort_unstable();
+            list
+        };
+        let same = sorted(&own.inputs) == sorted(&said.inputs);
+        let check = if same { "statement.batch-order" } else { "statement.input" };
+        return Err(Reject::new(
+            check,
+            "the statement's inputs",
+            if same { "the same in another order" } else { "others" },
+        ));
+    }
+    if own.outputs != said.outputs {
+        return differs("statement.output", &own.outputs, &said.outputs);
+    }
+    if own.context != said.context {
+        return differs("statement.context", &own.context, &said.context);
+    }
+    Ok(())
+}
+
+/// Every error term of a proof of this statement, and `-log2` of their sum.
+///
+/// Errors: as [`Statement::system`].
+pub fn soundness(statement: &Statement) -> Result<(Vec<soundness::Term>, f64), Reject> {
+    let arithmetized = statement.system()?;
+    let plan = Plan::new(&arithmetized.system)?;
+    let terms = soundness::terms(&arithmetized.system, &plan, &commitment::config(plan.log)?);
+    let total = soundness::total_bits(&terms);
+    Ok((terms, total))
+}

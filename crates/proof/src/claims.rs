@@ -1,0 +1,81 @@
+//! The main sumcheck: all [`SumClaim`](crate::system::SumClaim)s in one run, then the linear claims.
+//!
+//! With `n` the largest number of variables, a claim with `n_k` of them uses the last `n_k` and weighs `lambda^k 2^-(n - n_k)`; until its
+//! first round it adds a constant. A factor that reads committed columns enters as `f + rho * x_n (1 - x_n)`, x_n the last variable, rho a
+//! mask: its claimed value is uniform, and the sum over the cube is unchanged.
+
+use alloc::vec::Vec;
+use p3_field::PrimeCharacteristicRing;
+use serde::{Deserialize, Serialize};
+
+use crate::field::{K, eq};
+use crate::plan::Plan;
+use crate::reject::Reject;
+use crate::sumcheck::{self, power_of_half};
+use crate::system::{Affine, System};
+use crate::transcript::Transcript;
+
+/// The main sumcheck's part of a proof.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MainProof {
+    /// Masked coefficients of degree 1, 2, .. of each round.
+    pub rounds: Vec<Vec<K>>,
+    /// Masked value of each factor that reads committed columns, claim by claim.
+    pub values: Vec<K>,
+}
+
+/// Checks the main sumcheck and gives the linear equations (each `= 0`) that remain, those of the linear claims among them.
+///
+/// Errors: `claims.rounds`, `claims.values`.
+pub fn verify(
+    system: &System,
+    plan: &Plan,
+    proof: &MainProof,
+    transcript: &mut Transcript,
+    equations: &mut Vec<Affine>,
+) -> Result<(), Reject> {
+    let tau = transcript.draw_point(system.tau_len);
+    let lambda = transcript.draw();
+    if proof.values.len() != plan.main_values.len() {
+        return Err(Reject::new("claims.values", plan.main_values.len(), proof.values.len()));
+    }
+    let rounds = sumcheck::read(&proof.rounds, &plan.main, "claims.rounds", transcript)?;
+    transcript.absorb(&proof.values);
+    let n = plan.main_vars();
+    let last = rounds.point.last().copied().unwrap_or(K::TWO);
+    let zz = last * (K::ONE - last);
+
+    let mut equation = rounds.claim;
+    let mut weight = K::ONE;
+    let mut claimed = proof.values.iter().zip(&plan.main.values);
+    for claim in &system.sums {
+        let x = &rounds.point[n - claim.vars..];
+        let mut values = Vec::with_capacity(claim.factors.len());
+        for factor in &claim.factors {
+            let mut at = factor.at(&tau, x);
+            if factor.is_public() {
+                values.push(at.constant);
+            } else {
+                let (y, rho) = claimed.next().expect("as many values as hidden factors");
+                at.constant -= *y;
+                at.pads.push((*rho, zz));
+                equations.push(at);
+                values.push(*y);
+            }
+        }
+        let product = |(coef, factors): &(_, Vec<usize>)| {
+            factors.iter().fold(K::from(*coef), |acc, f| acc * values[*f])
+        };
+        let sum: K = claim.products.iter().map(product).sum();
+        let eq = claim.eq.as_ref().map_or(K::ONE, |(t, v)| eq(&tau[t.clone()], &x[v.clone()]));
+        // claim_0 = sum_k lambda^k rhs_k; claim_n = sum_k lambda^k 2^-(n - n_k) * (value of claim k at the point).
+        equation.add_scaled(claim.rhs.at(&tau, &[]), weight * rounds.scale);
+        equation.constant -= weight * power_of_half(n - claim.vars) * eq * sum;
+        weight *= lambda;
+    }
+    if !system.sums.is_empty() {
+        equations.push(equation);
+    }
+    equations.extend(system.linears.iter().map(|linear| linear.expr.at(&tau, &[])));
+    Ok(())
+}

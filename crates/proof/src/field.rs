@@ -1,0 +1,126 @@
+//! The two fields, and multilinear arithmetic over them.
+//!
+//! `F` is KoalaBear, p = 2^31 - 2^24 + 1; `K = F[T]/(T^5 + T^2 - 1)`, 154.9 bits. Points list the most significant variable first:
+//! index `i` of a table of `2^n` values has bit `n - 1 - j` equal to coordinate j.
+
+use alloc::vec::Vec;
+use p3_field::extension::QuinticTrinomialExtensionField;
+use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
+use p3_koala_bear::KoalaBear;
+
+/// The base field.
+pub type F = KoalaBear;
+/// The challenge field.
+pub type K = QuinticTrinomialExtensionField<F>;
+
+/// Base cells that hold one element of `K` inside the committed vector: five coordinates, three zeros.
+pub const LIMBS: usize = 8;
+/// `log2` of [`LIMBS`].
+pub const LIMBS_LOG2: usize = 3;
+
+/// A small signed integer as a field element.
+pub fn int(v: i64) -> F {
+    F::from_i64(v)
+}
+
+/// The generator `T` of `K` over `F`.
+pub fn t() -> K {
+    K::from_basis_coefficients_fn(|i| if i == 1 { F::ONE } else { F::ZERO })
+}
+
+/// `1, T, T^2, ..`: the weight of each limb.
+pub fn limb_weights() -> [K; LIMBS] {
+    let mut w = [K::ONE; LIMBS];
+    for i in 1..LIMBS {
+        w[i] = w[i - 1] * t();
+    }
+    w
+}
+
+/// Table of `scale * eq(point, x)` for every `x` of the cube.
+pub fn eq_table(point: &[K], scale: K) -> Vec<K> {
+    let mut table = alloc::vec![K::ZERO; 1 << point.len()];
+    table[0] = scale;
+    for (i, &r) in point.iter().enumerate() {
+        let len = 1 << i;
+        for j in (0..len).rev() {
+            let high = table[j] * r;
+            table[2 * j + 1] = high;
+            table[2 * j] = table[j] - high;
+        }
+    }
+    table
+}
+
+/// `eq(a, b)` of two points of one length.
+pub fn eq(a: &[K], b: &[K]) -> K {
+    a.iter().zip(b).fold(K::ONE, |acc, (&x, &y)| {
+        let xy = x * y;
+        acc * (K::ONE - x - y + xy + xy)
+    })
+}
+
+/// `eq(point, i)` for the vertex with index `i`.
+pub fn eq_vertex(point: &[K], i: usize) -> K {
+    let n = point.len();
+    point
+        .iter()
+        .enumerate()
+        .fold(K::ONE, |acc, (j, &r)| acc * if i >> (n - 1 - j) & 1 == 1 { r } else { K::ONE - r })
+}
+
+/// The multilinear extension of `0, 1, 2, .., 2^n - 1` at a point.
+pub fn index_at(point: &[K]) -> K {
+    point.iter().fold(K::ZERO, |acc, &r| acc.double() + r)
+}
+
+/// The multilinear extension of `i -> max(0, i - c)` at a point, in time linear in the number of variables.
+pub fn ramp_at(point: &[K], c: i64) -> K {
+    let Some((&high, rest)) = point.split_first() else {
+        return K::from(int((-c).max(0)));
+    };
+    let half = 1i64 << rest.len();
+    if c <= 0 {
+        return index_at(point) - K::from(int(c));
+    }
+    if c >= half {
+        return high * ramp_at(rest, c - half);
+    }
+    let upper = index_at(rest) + K::from(int(half - c));
+    high * upper + (K::ONE - high) * ramp_at(rest, c)
+}
+
+/// `2^-1`.
+pub fn half() -> K {
+    K::ONE.halve()
+}
+
+/// Smallest `n` with `2^n >= len`; 0 for an empty length.
+pub fn log2_ceil(len: usize) -> usize {
+    len.next_power_of_two().trailing_zeros() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+    #[test]
+    fn closed_forms_equal_their_tables() {
+        let mut rng = StdRng::seed_from_u64(7);
+        for n in 0..7usize {
+            let point: Vec<K> = (0..n).map(|_| rng.random()).collect();
+            let table = eq_table(&point, K::ONE);
+            for (i, w) in table.iter().enumerate() {
+                assert_eq!(*w, eq_vertex(&point, i));
+            }
+            let sum = |f: &dyn Fn(i64) -> i64| -> K {
+                table.iter().enumerate().map(|(i, w)| *w * int(f(i as i64))).sum()
+            };
+            assert_eq!(sum(&|i| i), index_at(&point));
+            for c in -3..70 {
+                assert_eq!(sum(&|i| (i - c).max(0)), ramp_at(&point, c), "n {n} c {c}");
+            }
+        }
+    }
+}

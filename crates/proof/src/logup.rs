@@ -1,0 +1,148 @@
+//! Look-ups by a tree of fractions (LogUp-GKR: Haboeck 2022/1530; Papini and Haboeck 2023/1284).
+//!
+//! Leaves: `-real(x) / (beta - fp(x))` for a look-up, `m(x) / (beta - fp(x))` for a table's row, with
+//! `fp = key + gamma * value + gamma^2 * tag`; `0/1` elsewhere. All look-ups hold if and only if the fractions sum to 0. Four mask leaves
+//! `nu/1, -nu/1, 0/w0, 0/w1`, the first and third in the even half, make the two children of the root uniform.
+//!
+//! Node x of layer j has the children `(0, x)` and `(1, x)` in layer j + 1. Layer by layer, at point u and with challenge eta,
+//! `p_j(u) + eta q_j(u) = sum_x eq(u, x) [p0 q1 + p1 q0 + eta q0 q1](x)`.
+
+use alloc::vec::Vec;
+use p3_field::{Field, PrimeCharacteristicRing};
+use serde::{Deserialize, Serialize};
+
+use crate::field::{K, eq, eq_vertex};
+use crate::plan::Plan;
+use crate::reject::Reject;
+use crate::sumcheck;
+use crate::system::{Affine, AxisWeights, System, WeighedTerm, real_at};
+use crate::transcript::Transcript;
+
+/// One layer of the tree.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LayerProof {
+    /// Masked coefficients of degree 1, 2, .. of each round.
+    pub rounds: Vec<Vec<K>>,
+    /// Masked `p0, p1, q0, q1` at the layer's point.
+    pub values: [K; 4],
+}
+
+/// The look-ups' part of a proof.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LogupProof {
+    /// `q(0), q(1), p(0)` of the root's children; `p(1)` follows.
+    pub root: [K; 3],
+    /// Layers 1 .. depth - 1.
+    pub layers: Vec<LayerProof>,
+}
+
+/// Challenges of the leaves.
+#[derive(Clone, Copy, Debug)]
+pub struct LeafChallenges {
+    /// The pole.
+    pub beta: K,
+    /// Combines key, value and tag.
+    pub gamma: K,
+}
+
+impl LeafChallenges {
+    /// Draws them.
+    pub fn draw(transcript: &mut Transcript) -> Self {
+        Self { beta: transcript.draw(), gamma: transcript.draw() }
+    }
+
+    /// `beta - gamma^2 * tag` of a table.
+    pub fn offset(&self, table: usize) -> K {
+        self.beta - self.gamma.square() * K::from_usize(table + 1)
+    }
+}
+
+/// Checks the tree and gives the linear equations (each `= 0`) on the committed vector that remain.
+///
+/// Errors: `logup.root` (a zero denominator), `logup.rounds`, `logup.layers`.
+pub fn verify(
+    system: &System,
+    plan: &Plan,
+    proof: &LogupProof,
+    transcript: &mut Transcript,
+    equations: &mut Vec<Affine>,
+) -> Result<(), Reject> {
+    let challenges = LeafChallenges::draw(transcript);
+    if proof.layers.len() != plan.layers.len() {
+        return Err(Reject::new("logup.layers", plan.layers.len(), proof.layers.len()));
+    }
+    let [q0, q1, p0] = proof.root;
+    transcript.absorb(&proof.root);
+    let Some(inverse) = q0.try_inverse().filter(|_| q1 != K::ZERO) else {
+        return Err(Reject::new("logup.root", "denominators other than 0", "0"));
+    };
+    let p1 = -p0 * q1 * inverse;
+    let r = transcript.draw();
+    let mut point = alloc::vec![r];
+    let mut numerator = Affine::constant(p0 + r * (p1 - p0));
+    let mut denominator = Affine::constant(q0 + r * (q1 - q0));
+    for (layer, pads) in proof.layers.iter().zip(&plan.layers) {
+        let eta = transcript.draw();
+        let rounds = sumcheck::read(&layer.rounds, pads, "logup.rounds", transcript)?;
+        transcript.absorb(&layer.values);
+        let r = transcript.draw();
+        let [p0, p1, q0, q1] = layer.values;
+        // claim_n = eq * (p0 q1 + p1 q0 + eta q0 q1), an equation in masks and known values.
+        let mut equation = rounds.claim;
+        equation.add_scaled(numerator, rounds.scale);
+        equation.add_scaled(denominator, rounds.scale * eta);
+        equation.constant -= eq(&point, &rounds.point) * (p0 * q1 + p1 * q0 + eta * q0 * q1);
+        equations.push(equation);
+        // The unmasked values at the next point: y - zz * rho, combined by the new first coordinate.
+        let last = *rounds.point.last().expect("layers have at least one variable");
+        let zz = last * (K::ONE - last);
+        let child = |a: K, b: K, rho: [usize; 2]| Affine {
+            constant: a + r * (b - a),
+            terms: Vec::new(),
+            pads: alloc::vec![(rho[0], -zz * (K::ONE - r)), (rho[1], -zz * r)],
+        };
+        let rho = &pads.values;
+        numerator = child(p0, p1, [rho[0], rho[1]]);
+        denominator = child(q0, q1, [rho[2], rho[3]]);
+        point = core::iter::once(r).chain(rounds.point).collect();
+    }
+    let (p, q) = leaves_at(system, plan, challenges, &point);
+    for (claimed, mut leaves) in [(numerator, p), (denominator, q)] {
+        leaves.add_scaled(claimed, -K::ONE);
+        equations.push(leaves);
+    }
+    Ok(())
+}
+
+/// Numerator and denominator of the leaves at a point, affine in the committed vector.
+fn leaves_at(system: &System, plan: &Plan, challenges: LeafChallenges, point: &[K]) -> (Affine, Affine) {
+    let split = |offset: usize, log: usize| {
+        let (high, low) = point.split_at(point.len() - log);
+        (eq_vertex(high, offset >> log), low)
+    };
+    let mut p = Affine::default();
+    let mut q = Affine::constant(K::ONE);
+    for (lookup, offset) in system.lookups.iter().zip(&plan.leaves.lookups) {
+        let (weight, x) = split(*offset, lookup.vars);
+        p.constant -= weight * real_at(&lookup.real, x);
+        q.constant += weight * (challenges.offset(lookup.table) - K::ONE);
+        q.add_scaled(lookup.key.at(&[], x), -weight);
+        q.add_scaled(lookup.value.at(&[], x), -weight * challenges.gamma);
+    }
+    for (index, (table, offset)) in system.tables.iter().zip(&plan.leaves.tables).enumerate() {
+        let (weight, x) = split(*offset, table.log);
+        let axes = alloc::vec![AxisWeights::Eq(x.to_vec())];
+        p.terms.push(WeighedTerm { coef: weight, column: table.multiplicity, axes });
+        let (key, value) = table.at(x);
+        q.constant += weight * (challenges.offset(index) - key - challenges.gamma * value - K::ONE);
+    }
+    let (weight, x) = split(plan.leaves.mask, 2);
+    let [nu, w0, w1] = plan.root_pads;
+    p.pads.push((nu, weight * (eq_vertex(x, 0) - eq_vertex(x, 1))));
+    for (leaf, pad) in [(2, w0), (3, w1)] {
+        let w = weight * eq_vertex(x, leaf);
+        q.constant -= w;
+        q.pads.push((pad, w));
+    }
+    (p, q)
+}

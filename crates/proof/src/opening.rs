@@ -1,0 +1,154 @@
+//! The opening: all linear equations become one, `<Phi, A> = V`, whose sumcheck ends at one value of the committed vector.
+//!
+//! Rounds bind the least significant variable first. Their masks `N` (and as many `N'`) lie in a block of `A` in which `Phi` is zero, so
+//! the masks enter the rounds through the block's one value only; spare random cells make that value uniform. By the unrolled rounds,
+//! `<v, N> = e` with v and e known to the verifier. The prover sends `e' = <v, N'>`, gets t, sends `R = N + t N'`; the verifier checks
+//! `<v, R> = e + t e'`, draws z, and opens `A` at s and at a point where its value must be `R(z) / ((1 + t) c)`: nothing new is revealed.
+
+use alloc::vec::Vec;
+use p3_commit::MultilinearPcs;
+use p3_field::{Field, PrimeCharacteristicRing};
+use p3_multilinear_util::point::Point;
+use serde::{Deserialize, Serialize};
+
+use crate::commitment::{Commitment, Pcs, PcsProof};
+use crate::field::{K, LIMBS_LOG2, eq, eq_table, half, limb_weights, t as generator};
+use crate::plan::Plan;
+use crate::reject::Reject;
+use crate::sumcheck::power_of_half;
+use crate::system::{Affine, WeighedTerm};
+use crate::transcript::Transcript;
+
+/// The opening's part of a proof.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OpeningProof {
+    /// Masked coefficients of degree 1 and 2 of each round.
+    pub rounds: Vec<[K; 2]>,
+    /// `e' = <v, N'>`.
+    pub cross: K,
+    /// `R = N + t N'`, two a round.
+    pub masks: Vec<K>,
+}
+
+/// All equations folded by powers of mu: `<Phi, A> = value`.
+pub struct Folded {
+    /// Weights over the system's columns.
+    pub terms: Vec<WeighedTerm>,
+    /// Weight of each mask.
+    pub pads: Vec<K>,
+    /// `V`.
+    pub value: K,
+}
+
+/// Folds the equations.
+pub fn fold(plan: &Plan, equations: Vec<Affine>, mu: K) -> Folded {
+    let mut folded = Folded { terms: Vec::new(), pads: alloc::vec![K::ZERO; plan.pad_count], value: K::ZERO };
+    let mut weight = K::ONE;
+    for equation in equations {
+        folded.value -= weight * equation.constant;
+        for (pad, w) in equation.pads {
+            folded.pads[pad] += weight * w;
+        }
+        folded.terms.extend(equation.terms.into_iter().map(|t| WeighedTerm { coef: t.coef * weight, ..t }));
+        weight *= mu;
+    }
+    folded
+}
+
+impl Folded {
+    /// `Phi` at a point of the committed vector's variables.
+    pub fn at(&self, plan: &Plan, point: &[K]) -> K {
+        let mut sum = K::ZERO;
+        let prefix: Vec<K> =
+            plan.slots.iter().map(|s| eq(&plan.prefix(*s), &point[..plan.log - s.log])).collect();
+        for term in &self.terms {
+            let mut value = term.coef * prefix[term.column];
+            let mut low = &point[plan.log - plan.slots[term.column].log..];
+            for axis in &term.axes {
+                let (here, rest) = low.split_at(axis.log());
+                value *= axis.at(here);
+                low = rest;
+            }
+            sum += value;
+        }
+        let (high, low) = point.split_at(plan.log - plan.pads.log);
+        let (index, limb) = low.split_at(low.len() - LIMBS_LOG2);
+        let limbs: K = eq_table(limb, K::ONE).into_iter().zip(limb_weights()).map(|(e, w)| e * w).sum();
+        let pads: K = eq_table(index, K::ONE).iter().zip(&self.pads).map(|(e, w)| *e * *w).sum();
+        sum + eq(&plan.prefix(plan.pads), high) * pads * limbs
+    }
+}
+
+/// Weight of the masks of round `i` of `n` with challenge `r`: `2^(i-n) (r^j - 1/2)`, `i` from 1, `j` = 1, 2.
+pub fn mask_weights(i: usize, n: usize, r: K) -> [K; 2] {
+    let scale = power_of_half(n - i);
+    [scale * (r - half()), scale * (r.square() - half())]
+}
+
+/// The second point: the masks' block, `t/(1+t)` between N and N', z over the masks, and the limb bits; and the factor `(1 + t) c`.
+///
+/// `None` for the negligible challenge at which it does not exist.
+pub fn mask_point(plan: &Plan, t: K, z: &[K]) -> Option<(Vec<K>, K)> {
+    let mut point = plan.prefix(plan.opening);
+    point.push(K::ZERO);
+    let mut factor = K::ONE + t;
+    point.push(t * factor.try_inverse()?);
+    point.extend_from_slice(z);
+    for bit in (0..LIMBS_LOG2).rev() {
+        let power = generator().exp_power_of_2(bit);
+        point.push(power * (K::ONE + power).try_inverse()?);
+        factor *= K::ONE + power;
+    }
+    Some((point, factor))
+}
+
+/// Checks the opening of `<Phi, A> = V`.
+///
+/// Errors: `opening.rounds`, `opening.masks`, `opening.relation`, `opening.value`, `commitment.opening`.
+pub fn verify(
+    pcs: &Pcs,
+    plan: &Plan,
+    folded: &Folded,
+    commitment: &Commitment,
+    proof: &OpeningProof,
+    pcs_proof: &PcsProof,
+    transcript: &mut Transcript,
+) -> Result<(), Reject> {
+    let n = plan.log;
+    if proof.rounds.len() != n || proof.masks.len() != 2 * n {
+        return Err(Reject::new("opening.rounds", n, proof.rounds.len()));
+    }
+    let [alpha, masked] = pcs_proof.evals[..] else {
+        return Err(Reject::new("opening.value", "two opened values", pcs_proof.evals.len()));
+    };
+    let mut weights = Vec::with_capacity(2 * n);
+    let mut point = alloc::vec![K::ZERO; n];
+    let mut e = power_of_half(n) * folded.value;
+    for (i, coefficients) in proof.rounds.iter().enumerate() {
+        transcript.absorb(coefficients);
+        let r = transcript.draw();
+        point[n - 1 - i] = r;
+        let w = mask_weights(i + 1, n, r);
+        e += w[0] * coefficients[0] + w[1] * coefficients[1];
+        weights.extend(w);
+    }
+    e -= folded.at(plan, &point) * alpha;
+    transcript.absorb(&[alpha, proof.cross]);
+    let t = transcript.draw();
+    transcript.absorb(&proof.masks);
+    let sum: K = weights.iter().zip(&proof.masks).map(|(v, r)| *v * *r).sum();
+    if sum != e + t * proof.cross {
+        return Err(Reject::new("opening.relation", "the sum that the claims imply", "another"));
+    }
+    let z = transcript.draw_point(plan.opening_log);
+    let Some((second, factor)) = mask_point(plan, t, &z) else {
+        return Err(Reject::new("opening.masks", "a challenge other than -1", "-1"));
+    };
+    let at_z: K = eq_table(&z, K::ONE).iter().zip(&proof.masks).map(|(e, r)| *e * *r).sum();
+    if masked * factor != at_z {
+        return Err(Reject::new("opening.masks", "the committed masks", "others"));
+    }
+    let points = alloc::vec![Point::new(point), Point::new(second)];
+    pcs.verify(commitment, pcs_proof, &mut transcript.challenger, points)
+        .map_err(|e| Reject::new("commitment.opening", "a valid opening", e))
+}

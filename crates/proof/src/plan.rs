@@ -1,0 +1,267 @@
+//! The layout that a [`System`] implies: where each column lies in the committed vector, where each look-up lies among the leaves of the
+//! fraction tree, and which mask hides which message. Sizes come from the statement alone, never from a proof.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+use p3_field::PrimeCharacteristicRing;
+
+use crate::field::{F, K, LIMBS_LOG2, log2_ceil};
+use crate::reject::Reject;
+use crate::system::{Axis, Source, System};
+
+/// Smallest committed vector: below it the hiding commitment's own masks do not fit.
+pub const MIN_LOG: usize = 14;
+/// Largest committed vector.
+pub const MAX_LOG: usize = 26;
+/// Most leaves of the fraction tree, as `log2`.
+pub const MAX_LEAVES_LOG: usize = 26;
+/// Random base cells that make the opening masks' block uniform.
+pub const SPARE_CELLS: usize = 16;
+
+/// A column's place: cells `offset .. offset + 2^log`, aligned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// First cell.
+    pub offset: usize,
+    /// `log2` of the cells.
+    pub log: usize,
+}
+
+/// Masks of one sumcheck: one a coefficient and round, then one a claimed value.
+#[derive(Clone, Debug)]
+pub struct SumcheckPads {
+    /// Mask indices of each round's coefficients of degree 1, 2, ..
+    pub rounds: Vec<Range<usize>>,
+    /// Mask index of each claimed value.
+    pub values: Vec<usize>,
+}
+
+/// Blocks of the fraction tree's leaves.
+#[derive(Clone, Debug)]
+pub struct Leaves {
+    /// `log2` of the leaves: the tree's depth.
+    pub depth: usize,
+    /// First leaf of each look-up.
+    pub lookups: Vec<usize>,
+    /// First leaf of each table.
+    pub tables: Vec<usize>,
+    /// First of the four mask leaves.
+    pub mask: usize,
+}
+
+/// Everything both sides derive from a system before the proof starts.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// `log2` of the committed vector.
+    pub log: usize,
+    /// Places of the system's columns.
+    pub slots: Vec<Slot>,
+    /// Place of the masks, [`crate::field::LIMBS`] cells each.
+    pub pads: Slot,
+    /// Number of masks.
+    pub pad_count: usize,
+    /// Place of the opening's own masks; read by no claim.
+    pub opening: Slot,
+    /// `log2` of the opening's masks of one kind.
+    pub opening_log: usize,
+    /// The fraction tree.
+    pub leaves: Leaves,
+    /// Masks `nu, w0, w1` of the tree's root.
+    pub root_pads: [usize; 3],
+    /// Masks of the tree's layers 1 .. depth - 1.
+    pub layers: Vec<SumcheckPads>,
+    /// Masks of the main sumcheck.
+    pub main: SumcheckPads,
+    /// Claim and factor of each claimed value of the main sumcheck.
+    pub main_values: Vec<(usize, usize)>,
+}
+
+/// Places blocks of the given `log2` sizes, largest first, each aligned; gives the offsets and the total.
+fn place(logs: &[usize]) -> (Vec<usize>, usize) {
+    let mut order: Vec<usize> = (0..logs.len()).collect();
+    order.sort_by_key(|&i| core::cmp::Reverse(logs[i]));
+    let mut offsets = alloc::vec![0; logs.len()];
+    let mut next = 0;
+    for i in order {
+        offsets[i] = next;
+        next += 1usize << logs[i];
+    }
+    (offsets, next)
+}
+
+/// Hands out mask indices.
+struct Allocator(usize);
+
+impl Allocator {
+    fn take(&mut self, count: usize) -> Range<usize> {
+        self.0 += count;
+        self.0 - count..self.0
+    }
+
+    fn sumcheck(&mut self, degrees: impl Iterator<Item = usize>, values: usize) -> SumcheckPads {
+        let rounds = degrees.map(|d| self.take(d)).collect();
+        SumcheckPads { rounds, values: self.take(values).collect() }
+    }
+}
+
+impl Plan {
+    /// The plan of a system.
+    ///
+    /// Errors: `system.size` when a column, a claim or the whole is beyond the limits above; `system.shape` when a term's axes do not fit
+    /// its tensor, or a reference is dangling. A system comes from our own code, but its sizes come from a statement.
+    pub fn new(system: &System) -> Result<Self, Reject> {
+        check(system)?;
+        let lookups = system.lookups.iter().map(|l| l.vars);
+        let blocks: Vec<usize> = lookups.chain(system.tables.iter().map(|t| t.log)).chain([2]).collect();
+        if blocks.iter().any(|b| *b > MAX_LEAVES_LOG) || blocks.len() > 1 << 16 {
+            return Err(Reject::new("system.size", "look-ups within the limit", "more"));
+        }
+        let (mut offsets, total) = place(&blocks);
+        let mask = offsets.pop().expect("the mask block was placed");
+        let tables = offsets.split_off(system.lookups.len());
+        let leaves = Leaves { depth: log2_ceil(total).max(2), lookups: offsets, tables, mask };
+        if leaves.depth > MAX_LEAVES_LOG {
+            return Err(Reject::new("system.size", "leaves within the limit", leaves.depth));
+        }
+
+        let mut pads = Allocator(0);
+        let root_pads = [pads.take(1).start, pads.take(1).start, pads.take(1).start];
+        let layers = (1..leaves.depth)
+            .map(|j| pads.sumcheck((0..j).map(|i| if i + 1 == j { 5 } else { 3 }), 4))
+            .collect();
+        let vars = system.sums.iter().map(|s| s.vars).max().unwrap_or(0);
+        let main_values: Vec<(usize, usize)> = system
+            .sums
+            .iter()
+            .enumerate()
+            .flat_map(|(c, s)| s.hidden_factors().map(move |f| (c, f)))
+            .collect();
+        let degree = |round: usize| {
+            let active = system.sums.iter().filter(|s| round + s.vars >= vars);
+            active.map(|s| s.degree(round + s.vars - vars)).max().unwrap_or(1).max(1)
+        };
+        let main = pads.sumcheck((0..vars).map(degree), main_values.len());
+
+        let pad_count = pads.0;
+        let mut logs: Vec<usize> = system.columns.iter().map(|c| c.log).collect();
+        logs.push(log2_ceil(pad_count) + LIMBS_LOG2);
+        let mut log = MIN_LOG;
+        loop {
+            let opening_log = log2_ceil(2 * log);
+            let mut all = logs.clone();
+            all.push(opening_log + LIMBS_LOG2 + 2);
+            let (mut offsets, total) = place(&all);
+            if log2_ceil(total) <= log {
+                let opening =
+                    Slot { offset: offsets.pop().expect("placed"), log: opening_log + LIMBS_LOG2 + 2 };
+                let slot = |(o, l): (&usize, &usize)| Slot { offset: *o, log: *l };
+                let mut slots: Vec<Slot> = offsets.iter().zip(&logs).map(slot).collect();
+                let pads = slots.pop().expect("placed");
+                return Ok(Self {
+                    log,
+                    slots,
+                    pads,
+                    pad_count,
+                    opening,
+                    opening_log,
+                    leaves,
+                    root_pads,
+                    layers,
+                    main,
+                    main_values,
+                });
+            }
+            log += 1;
+            if log > MAX_LOG {
+                return Err(Reject::new("system.size", "a committed vector within the limit", log));
+            }
+        }
+    }
+
+    /// Number of variables of the main sumcheck.
+    pub fn main_vars(&self) -> usize {
+        self.main.rounds.len()
+    }
+
+    /// The prefix of the point at which a slot's cells start, as a point of 0s and 1s.
+    pub fn prefix(&self, slot: Slot) -> Vec<K> {
+        let bits = self.log - slot.log;
+        let block = slot.offset >> slot.log;
+        (0..bits).map(|j| K::from(F::from_bool(block >> (bits - 1 - j) & 1 == 1))).collect()
+    }
+}
+
+/// Checks that every reference and every axis fits.
+fn check(system: &System) -> Result<(), Reject> {
+    let bad = |what: &str| Err(Reject::new("system.shape", "a well-formed system", what));
+    if system.columns.iter().any(|c| c.log > MAX_LOG) || system.columns.len() > 1 << 16 {
+        return Err(Reject::new("system.size", "columns within the limit", system.columns.len()));
+    }
+    let fits = |expr: &crate::system::Expr, tau_len: usize, vars: usize| {
+        expr.terms.iter().all(|t| {
+            let log: usize = t.axes.iter().map(Axis::log).sum();
+            let size = match &t.source {
+                Source::Column(c) => system.columns.get(*c).map(|c| 1usize << c.log),
+                Source::Public(v) => Some(v.len()),
+            };
+            log <= MAX_LOG && size == Some(1 << log) && axes_fit(&t.axes, tau_len, vars)
+        })
+    };
+    let term_fits = |expr: &crate::system::Expr, vars: usize| fits(expr, system.tau_len, vars);
+    for lookup in &system.lookups {
+        let one_cell = lookup.real.iter().all(|a| a.log() == 0);
+        let inside = fits(&lookup.key, 0, lookup.vars) && fits(&lookup.value, 0, lookup.vars);
+        if !inside
+            || !one_cell
+            || !axes_fit(&lookup.real, 0, lookup.vars)
+            || lookup.table >= system.tables.len()
+        {
+            return bad(&lookup.name);
+        }
+    }
+    for table in &system.tables {
+        if system.columns.get(table.multiplicity).map(|c| c.log) != Some(table.log) {
+            return bad("table");
+        }
+    }
+    for sum in &system.sums {
+        let eq_fits = sum.eq.as_ref().is_none_or(|(t, v)| {
+            t.len() == v.len() && t.end <= system.tau_len && v.end <= sum.vars && !v.is_empty()
+        });
+        let products =
+            sum.products.iter().all(|(_, fs)| !fs.is_empty() && fs.iter().all(|f| *f < sum.factors.len()));
+        let factors = sum.factors.iter().all(|f| term_fits(f, sum.vars));
+        if sum.vars == 0 || sum.vars > MAX_LOG || !eq_fits || !products || !factors || !term_fits(&sum.rhs, 0)
+        {
+            return bad(&sum.name);
+        }
+    }
+    match system.linears.iter().find(|l| !term_fits(&l.expr, 0)) {
+        Some(linear) => bad(&linear.name),
+        None => Ok(()),
+    }
+}
+
+/// Whether axes stay inside the challenges and variables, ascend, and wires stay inside their cubes.
+fn axes_fit(axes: &[Axis], tau_len: usize, vars: usize) -> bool {
+    let mut next = 0;
+    axes.iter().all(|axis| {
+        let var = axis.var();
+        let ascends = var.is_empty() || var.start >= next;
+        next = next.max(var.end);
+        let inside = match axis {
+            Axis::Tau(r) => r.end <= tau_len,
+            Axis::Var(_) => true,
+            Axis::Wire { tau, var, log, entries } => {
+                tau.end <= tau_len
+                    && *log <= MAX_LOG
+                    && entries.iter().all(|e| {
+                        (e.t as usize) >> tau.len() == 0
+                            && (e.v as usize) >> var.len() == 0
+                            && (e.i as usize) >> log == 0
+                    })
+            }
+        };
+        ascends && inside && var.end <= vars
+    })
+}

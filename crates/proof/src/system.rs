@@ -1,0 +1,389 @@
+//! The language of claims.
+//!
+//! The prover commits to one vector `A` over `F`, cut into *columns*: tensors whose axes are powers of two. A [`System`] lists, as plain
+//! data, what must hold of them. `tau` is one vector of challenges drawn after the commitment and shared by all claims; the *variables* of
+//! an expression are summed over (in a [`SumClaim`]) or range over the rows of a [`Lookup`].
+//!
+//! Every expression is linear in `A`. A *term* reads one tensor along each of its axes and is therefore a product of one weight vector
+//! an axis, whatever the operator: this is what makes an opening cheap for the verifier.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
+use p3_field::PrimeCharacteristicRing;
+
+use crate::field::{F, K, eq_table, eq_vertex};
+
+/// Index of a column in [`System::columns`].
+pub type ColumnId = usize;
+/// Index of a table in [`System::tables`].
+pub type TableId = usize;
+
+/// A committed tensor of `2^log` cells.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// For people.
+    pub name: String,
+    /// `log2` of its cells.
+    pub log: usize,
+}
+
+/// Where a term reads.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A committed column.
+    Column(ColumnId),
+    /// A tensor that the verifier knows, padded like a column.
+    Public(Arc<Vec<F>>),
+}
+
+/// One entry of a wire: weight `coef` from `(t, v)` to cell `i` of the axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Index into the cube of the `tau` range.
+    pub t: u32,
+    /// Index into the cube of the variables' range.
+    pub v: u32,
+    /// Index along the axis.
+    pub i: u32,
+    /// Weight.
+    pub coef: F,
+}
+
+/// How a term reads one axis.
+#[derive(Clone, Debug)]
+pub enum Axis {
+    /// `eq(tau[range], i)`.
+    Tau(Range<usize>),
+    /// `eq(x[range], i)`.
+    Var(Range<usize>),
+    /// `sum over entries of eq(tau[..], t) * eq(x[..], v) * coef` at `i`; an axis of `2^log` cells.
+    Wire {
+        /// Challenges that it contracts with; may be empty.
+        tau: Range<usize>,
+        /// Variables that it depends on; may be empty.
+        var: Range<usize>,
+        /// `log2` of the axis.
+        log: usize,
+        /// The sparse weights.
+        entries: Arc<Vec<Entry>>,
+    },
+}
+
+impl Axis {
+    /// `log2` of the axis.
+    pub fn log(&self) -> usize {
+        match self {
+            Self::Tau(r) | Self::Var(r) => r.len(),
+            Self::Wire { log, .. } => *log,
+        }
+    }
+
+    /// The variables that it depends on.
+    pub fn var(&self) -> Range<usize> {
+        match self {
+            Self::Tau(_) => 0..0,
+            Self::Var(r) | Self::Wire { var: r, .. } => r.clone(),
+        }
+    }
+}
+
+/// `coef * sum_i weights(i) * source[i]`, the weights a product over the axes.
+#[derive(Clone, Debug)]
+pub struct Term {
+    /// Public factor.
+    pub coef: F,
+    /// What is read.
+    pub source: Source,
+    /// How, most significant axis first; the variable ranges must not overlap and must ascend.
+    pub axes: Vec<Axis>,
+}
+
+/// `constant + sum of terms`, a function of the variables.
+#[derive(Clone, Debug, Default)]
+pub struct Expr {
+    /// Added everywhere.
+    pub constant: F,
+    /// What is read from tensors.
+    pub terms: Vec<Term>,
+}
+
+impl Expr {
+    /// Whether no term reads a committed column.
+    pub fn is_public(&self) -> bool {
+        self.terms.iter().all(|t| matches!(t.source, Source::Public(_)))
+    }
+}
+
+/// `sum_x eq(tau[eq.0], x[eq.1]) * sum_p coef_p * prod factors = rhs`, over the cube of `vars` variables.
+#[derive(Clone, Debug)]
+pub struct SumClaim {
+    /// Name of the check, shown in refusals.
+    pub name: String,
+    /// Number of variables, at least one.
+    pub vars: usize,
+    /// Optional equality factor: challenges and variables of one length.
+    pub eq: Option<(Range<usize>, Range<usize>)>,
+    /// Coefficient and indices into `factors`, with repetition.
+    pub products: Vec<(F, Vec<usize>)>,
+    /// The factors.
+    pub factors: Vec<Expr>,
+    /// The sum, an expression without variables.
+    pub rhs: Expr,
+}
+
+impl SumClaim {
+    /// Degree of the round polynomial in variable `v`; in the last round masked factors count twice.
+    pub fn degree(&self, v: usize) -> usize {
+        let last = v + 1 == self.vars;
+        let factor = |f: &usize| if last && !self.factors[*f].is_public() { 2 } else { 1 };
+        let product =
+            self.products.iter().map(|(_, fs)| fs.iter().map(factor).sum::<usize>()).max().unwrap_or(0);
+        product + usize::from(self.eq.as_ref().is_some_and(|(_, var)| var.contains(&v)))
+    }
+
+    /// Indices of the factors that read committed columns.
+    pub fn hidden_factors(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.factors.len()).filter(|f| !self.factors[*f].is_public())
+    }
+}
+
+/// `expr = 0`, an expression without variables.
+#[derive(Clone, Debug)]
+pub struct LinearClaim {
+    /// Name of the check.
+    pub name: String,
+    /// What vanishes.
+    pub expr: Expr,
+}
+
+/// The second coordinate of a table's rows; the first of row i is `first + i`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TableValues {
+    /// Always 0: the table is a range.
+    Range,
+    /// `clamp(first + i, lo, hi)`.
+    Clamp {
+        /// Lower bound.
+        lo: i32,
+        /// Upper bound.
+        hi: i32,
+    },
+    /// Given row by row; the last one repeats up to the power of two.
+    Rows(Arc<Vec<i32>>),
+}
+
+/// A public table of `2^log` rows `(first + i, value(i))`, with its committed multiplicities.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// `log2` of the rows.
+    pub log: usize,
+    /// Key of row 0.
+    pub first: i64,
+    /// Values.
+    pub values: TableValues,
+    /// How often each row is looked up.
+    pub multiplicity: ColumnId,
+}
+
+impl Table {
+    /// Value of row `i`.
+    pub fn value(&self, i: usize) -> i64 {
+        match &self.values {
+            TableValues::Range => 0,
+            TableValues::Clamp { lo, hi } => (self.first + i as i64).clamp(i64::from(*lo), i64::from(*hi)),
+            TableValues::Rows(rows) => i64::from(rows[i.min(rows.len() - 1)]),
+        }
+    }
+
+    /// Multilinear extensions of the keys and of the values at a point.
+    pub fn at(&self, point: &[K]) -> (K, K) {
+        use crate::field::{index_at, int, ramp_at};
+        let key = index_at(point) + K::from(int(self.first));
+        let value = match &self.values {
+            TableValues::Range => K::ZERO,
+            TableValues::Clamp { lo, hi } => {
+                let (lo, hi) = (i64::from(*lo), i64::from(*hi));
+                K::from(int(lo)) + ramp_at(point, lo - self.first) - ramp_at(point, hi - self.first)
+            }
+            TableValues::Rows(_) => {
+                let weights = eq_table(point, K::ONE);
+                weights.iter().enumerate().map(|(i, w)| *w * int(self.value(i))).sum()
+            }
+        };
+        (key, value)
+    }
+}
+
+/// Every row `x` of the cube for which `real` is 1: `(key(x), value(x))` is a row of the table.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    /// Name of the check.
+    pub name: String,
+    /// The table.
+    pub table: TableId,
+    /// Number of variables.
+    pub vars: usize,
+    /// First coordinate.
+    pub key: Expr,
+    /// Second coordinate.
+    pub value: Expr,
+    /// Indicator of the rows that count: a product of wires onto axes of one cell.
+    pub real: Vec<Axis>,
+}
+
+/// All that must hold of the committed vector.
+#[derive(Clone, Debug, Default)]
+pub struct System {
+    /// Committed tensors.
+    pub columns: Vec<Column>,
+    /// Look-up tables.
+    pub tables: Vec<Table>,
+    /// Look-ups into them.
+    pub lookups: Vec<Lookup>,
+    /// Sums of products.
+    pub sums: Vec<SumClaim>,
+    /// Linear relations.
+    pub linears: Vec<LinearClaim>,
+    /// Length of `tau`.
+    pub tau_len: usize,
+}
+
+/// Weights along one axis after all challenges are known.
+#[derive(Clone, Debug)]
+pub enum AxisWeights {
+    /// `eq(point, .)`.
+    Eq(Vec<K>),
+    /// Given one by one.
+    Dense(Vec<K>),
+}
+
+impl AxisWeights {
+    /// `log2` of the axis.
+    pub fn log(&self) -> usize {
+        match self {
+            Self::Eq(p) => p.len(),
+            Self::Dense(w) => w.len().trailing_zeros() as usize,
+        }
+    }
+
+    /// All weights.
+    pub fn table(&self) -> Vec<K> {
+        match self {
+            Self::Eq(p) => eq_table(p, K::ONE),
+            Self::Dense(w) => w.clone(),
+        }
+    }
+
+    /// Multilinear extension of the weights at a point.
+    pub fn at(&self, point: &[K]) -> K {
+        match self {
+            Self::Eq(p) => crate::field::eq(p, point),
+            Self::Dense(w) if w.len() == 1 => w[0],
+            Self::Dense(w) => eq_table(point, K::ONE).iter().zip(w).map(|(a, b)| *a * *b).sum(),
+        }
+    }
+}
+
+/// A term at a point: `coef * <weights, column>`.
+#[derive(Clone, Debug)]
+pub struct WeighedTerm {
+    /// Factor.
+    pub coef: K,
+    /// Column read.
+    pub column: ColumnId,
+    /// One weight vector an axis.
+    pub axes: Vec<AxisWeights>,
+}
+
+/// An affine form in the committed vector: `constant + <terms> + <pads>`.
+#[derive(Clone, Debug, Default)]
+pub struct Affine {
+    /// Known part.
+    pub constant: K,
+    /// What it reads from columns.
+    pub terms: Vec<WeighedTerm>,
+    /// What it reads from the masks, by index of the mask.
+    pub pads: Vec<(usize, K)>,
+}
+
+impl Affine {
+    /// A known value.
+    pub fn constant(value: K) -> Self {
+        Self { constant: value, ..Self::default() }
+    }
+
+    /// Adds `scale * other`.
+    pub fn add_scaled(&mut self, other: Self, scale: K) {
+        self.constant += scale * other.constant;
+        self.terms.extend(other.terms.into_iter().map(|t| WeighedTerm { coef: t.coef * scale, ..t }));
+        self.pads.extend(other.pads.into_iter().map(|(i, w)| (i, w * scale)));
+    }
+}
+
+/// Weights of an axis for known challenges and variables.
+pub fn axis_weights(axis: &Axis, tau: &[K], x: &[K]) -> AxisWeights {
+    match axis {
+        Axis::Tau(r) => AxisWeights::Eq(tau[r.clone()].to_vec()),
+        Axis::Var(r) => AxisWeights::Eq(x[r.clone()].to_vec()),
+        Axis::Wire { tau: tr, var, log, entries } => {
+            let (et, ev) = (eq_table(&tau[tr.clone()], K::ONE), eq_table(&x[var.clone()], K::ONE));
+            let mut weights = alloc::vec![K::ZERO; 1 << log];
+            for e in entries.iter() {
+                let w = match (tr.is_empty(), var.is_empty()) {
+                    (true, true) => K::ONE,
+                    (true, false) => ev[e.v as usize],
+                    (false, true) => et[e.t as usize],
+                    (false, false) => et[e.t as usize] * ev[e.v as usize],
+                };
+                weights[e.i as usize] += w * e.coef;
+            }
+            AxisWeights::Dense(weights)
+        }
+    }
+}
+
+/// `<source, product of axis weights>` for a tensor that the verifier knows.
+pub fn contract(values: &[F], axes: &[AxisWeights]) -> K {
+    let mut lifted: Vec<K> = Vec::new();
+    for (depth, axis) in axes.iter().rev().enumerate() {
+        let table = axis.table();
+        lifted = if depth == 0 {
+            values
+                .chunks(table.len())
+                .map(|row| row.iter().zip(&table).filter(|(v, _)| **v != F::ZERO).map(|(v, w)| *w * *v).sum())
+                .collect()
+        } else {
+            lifted.chunks(table.len()).map(|row| row.iter().zip(&table).map(|(v, w)| *v * *w).sum()).collect()
+        };
+    }
+    lifted.first().copied().unwrap_or_else(|| K::from(values[0]))
+}
+
+impl Expr {
+    /// The expression at a point of its variables: known where it is public, affine in the columns otherwise.
+    pub fn at(&self, tau: &[K], x: &[K]) -> Affine {
+        let mut out = Affine::constant(K::from(self.constant));
+        for term in &self.terms {
+            let axes: Vec<AxisWeights> = term.axes.iter().map(|a| axis_weights(a, tau, x)).collect();
+            match &term.source {
+                Source::Column(column) => {
+                    out.terms.push(WeighedTerm { coef: K::from(term.coef), column: *column, axes });
+                }
+                Source::Public(values) => out.constant += contract(values, &axes) * term.coef,
+            }
+        }
+        out
+    }
+}
+
+/// The indicator of a look-up's real rows at a point.
+pub fn real_at(real: &[Axis], x: &[K]) -> K {
+    real.iter().fold(K::ONE, |acc, axis| match axis {
+        Axis::Wire { var, entries, .. } if entries.len() <= 4 => {
+            acc * entries.iter().map(|e| eq_vertex(&x[var.clone()], e.v as usize) * e.coef).sum::<K>()
+        }
+        axis => acc * axis_weights(axis, &[], x).at(&[]),
+    })
+}

@@ -310,6 +310,15 @@ mod tests {
     }
 
     #[test]
+    fn text_of_another_length_is_no_address() {
+        let address = account(1).address();
+        assert_eq!(address.to_string().parse(), Ok(address));
+        for lie in ["", "0x", "7e5f", &address.to_string()[..41], &format!("{address}0")] {
+            assert_eq!(lie.parse::<Address>().expect_err("no address").name, "key.address-text", "{lie}");
+        }
+    }
+
+    #[test]
     fn did_key_text_goes_both_ways_and_others_are_refused() {
         let device = DeviceSecret::from_bytes([9; 32]).device();
         let text = device.to_string();

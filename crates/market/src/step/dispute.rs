@@ -45,7 +45,8 @@ impl Fold<'_> {
         let latest = judged_s + self.rules.dispute_window_s; // both bounded: limits.rs
         require(self.at_s <= latest, "dispute.too-late", latest, self.at_s)?;
         let mut moves = vec![to_bond(&digest, &opener, self.rules.bond)];
-        if opener == receipt.node && respondent == buyer {
+        let refused_before = matches!(delivered.status, ReceiptStatus::Refused { .. });
+        if refused_before {
             let window = (receipt.job, receipt.device, receipt.window_start);
             let free = !self.state.windows.contains_key(&window);
             require(
@@ -66,7 +67,6 @@ impl Fold<'_> {
             left = left.checked_sub(self.rules.bond).unwrap_or_default();
         }
         moves.push(to_bond(&digest, &respondent, self.rules.bond.min(left)));
-        let refused_before = matches!(delivered.status, ReceiptStatus::Refused { .. });
         self.state.ledger.post(&moves, "dispute.bond-short")?;
         if refused_before {
             self.state.windows.insert((receipt.job, receipt.device, receipt.window_start), digest);

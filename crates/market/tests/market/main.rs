@@ -1,0 +1,10 @@
+//! The market from outside: lies first, then lives of jobs, random sequences, hostile bytes, vectors.
+
+mod audits;
+mod conserved;
+mod disputes;
+mod hostile;
+mod lies;
+mod lives;
+mod vectors;
+mod world;

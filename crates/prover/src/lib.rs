@@ -1,1 +1,143 @@
-//! Proofmesh: prover.
+//! Makes proofs of [`proofmesh_graph`] statements, and forecasts what they cost.
+//!
+//! ```no_run
+//! use proofmesh_prover::{Job, os_rng, prove, salt};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (program, input): (proofmesh_graph::program::Program, proofmesh_graph::tensor::Tensor) = unimplemented!();
+//! let mut rng = os_rng()?;
+//! let salts = [salt(&mut rng)];
+//! let job = Job { program: &program, inputs: &[input], salts: &salts, weight_salt: None, context: b"job 7" };
+//! let proved = prove(&job, &mut rng)?;
+//! println!("outputs {:?}, {} bytes", proved.statement.outputs, proved.file.len());
+//! proofmesh_graph::statement::verify(&proved.statement, &proved.file)?;
+//! # Ok(()) }
+//! ```
+
+mod engine;
+mod forecast;
+mod lookups;
+mod materialise;
+mod open;
+mod sums;
+
+use p3_field::PrimeCharacteristicRing;
+use proofmesh_graph::arith::{Builder, Traces};
+use proofmesh_graph::assemble::{self, Secrets};
+use proofmesh_graph::hash::Salt;
+use proofmesh_graph::program::{Program, ProgramError, WeightMode};
+use proofmesh_graph::statement::{self, InputStatement, Statement};
+use proofmesh_graph::tensor::Tensor;
+use proofmesh_proof::field::F;
+use proofmesh_proof::reject::Reject;
+use rand::rngs::StdRng;
+use rand::{CryptoRng, RngExt, SeedableRng};
+use thiserror::Error;
+
+pub use engine::{prove_system, satisfied};
+pub use forecast::{Forecast, forecast};
+
+/// Why no proof was made.
+#[derive(Debug, Error)]
+pub enum ProveError {
+    /// The program or an input is refused.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// The statement is refused.
+    #[error("statement refused: {0}")]
+    Statement(#[from] Reject),
+    /// The job lacks something.
+    #[error("{0}")]
+    Job(&'static str),
+    /// The execution does not satisfy the named claim: a defect of ours, never of the input.
+    #[error("the execution does not satisfy `{0}`")]
+    Unsatisfied(String),
+    /// A challenge of negligible probability; try again.
+    #[error("a challenge of negligible probability came up: try again")]
+    Challenge,
+    /// The commitment scheme refused.
+    #[error("commitment: {0}")]
+    Commitment(String),
+    /// The operating system gave no randomness.
+    #[error("the operating system gave no randomness: {0}")]
+    Randomness(getrandom::Error),
+}
+
+/// What to prove.
+pub struct Job<'a> {
+    /// The whole program, weights included.
+    pub program: &'a Program,
+    /// The inputs of the batch.
+    pub inputs: &'a [Tensor],
+    /// One salt an input, of its commitment.
+    pub salts: &'a [Salt],
+    /// Salt of the weights' commitment, in private mode; the same for every proof of one model.
+    pub weight_salt: Option<Salt>,
+    /// Bound by the proof: job, device, nonce, chain.
+    pub context: &'a [u8],
+}
+
+/// A proof and its statement.
+pub struct Proved {
+    /// What it states.
+    pub statement: Statement,
+    /// The proof file.
+    pub file: Vec<u8>,
+}
+
+/// A generator seeded by the operating system.
+///
+/// Errors: the operating system gave no randomness.
+pub fn os_rng() -> Result<StdRng, ProveError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(ProveError::Randomness)?;
+    Ok(StdRng::from_seed(seed))
+}
+
+/// A fresh salt.
+pub fn salt(rng: &mut impl CryptoRng) -> Salt {
+    std::array::from_fn(|_| rng.random::<F>())
+}
+
+/// The statement that a job's proof makes, and the executions behind it.
+///
+/// Errors: a program or input that is refused; a missing salt.
+pub fn state(job: &Job<'_>) -> Result<(Statement, Traces), ProveError> {
+    if job.inputs.is_empty() || job.inputs.len() != job.salts.len() {
+        return Err(ProveError::Job("a job needs at least one input, and one salt an input"));
+    }
+    let values = job.inputs.iter().map(|x| job.program.trace(x)).collect::<Result<Vec<_>, _>>()?;
+    let weights = match (job.program.weights, job.weight_salt) {
+        (WeightMode::Public, _) => None,
+        (WeightMode::Private, Some(salt)) => Some(statement::commit_weights(job.program, &salt)?),
+        (WeightMode::Private, None) => {
+            return Err(ProveError::Job("private weights need the salt of their commitment"));
+        }
+    };
+    let shown = job.program.input.public_elements();
+    let mut inputs = Vec::with_capacity(job.inputs.len());
+    for (input, salt) in job.inputs.iter().zip(job.salts) {
+        let commitment = statement::commit_input(job.program, input, salt)?;
+        inputs.push(InputStatement { commitment, public: shown.iter().map(|i| input.data[*i]).collect() });
+    }
+    let outputs = values.iter().map(|trace| job.program.outputs_of(trace)).collect();
+    let program = job.program.public_part();
+    let statement = Statement { program, weights, inputs, outputs, context: job.context.to_vec() };
+    Ok((statement, Traces { values }))
+}
+
+/// Proves a job. The file also checks at [`statement::verify`] with the statement alone.
+///
+/// Errors: see [`ProveError`].
+pub fn prove(job: &Job<'_>, rng: &mut impl CryptoRng) -> Result<Proved, ProveError> {
+    let (statement, traces) = state(job)?;
+    statement.check()?;
+    let secrets = Secrets {
+        program: job.program,
+        salts: job.salts,
+        weight_salt: job.weight_salt.unwrap_or([F::ZERO; proofmesh_graph::hash::RATE]),
+    };
+    let builder = Builder::new(job.inputs.len(), Some(&traces));
+    let arithmetized = assemble::build(builder, &statement, Some(&secrets))?;
+    let proof = prove_system(&arithmetized.system, arithmetized.cells, &statement.binding(), rng)?;
+    Ok(Proved { file: statement::encode_proof(&statement.claimed(), &proof), statement })
+}

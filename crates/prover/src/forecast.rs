@@ -1,0 +1,79 @@
+//! What a proof will cost, from the program's shape alone.
+
+use proofmesh_graph::hash::Digest;
+use proofmesh_graph::program::{Output, Program, WeightMode};
+use proofmesh_graph::statement::{InputStatement, Statement};
+use proofmesh_proof::plan::Plan;
+use proofmesh_proof::{commitment, soundness};
+use serde::Serialize;
+
+use crate::ProveError;
+
+/// A forecast for one proof on one machine like that of docs/benchmarks.md (2 cores).
+#[derive(Clone, Debug, Serialize)]
+pub struct Forecast {
+    /// `log2` of the committed cells.
+    pub cells_log2: usize,
+    /// `log2` of the look-up tree's leaves.
+    pub leaves_log2: usize,
+    /// Size of the proof file.
+    pub proof_bytes: usize,
+    /// Proving time.
+    pub prove_ms: f64,
+    /// Peak memory of the process.
+    pub peak_bytes: usize,
+    /// Proven soundness.
+    pub soundness_bits: f64,
+}
+
+/// Forecasts a proof of `batch` inputs.
+///
+/// Errors: a program that is refused or too large.
+pub fn forecast(program: &Program, batch: usize) -> Result<Forecast, ProveError> {
+    let types = program.check()?;
+    let public = vec![program.input.interval.lo; program.input.public_elements().len()];
+    let input = InputStatement { commitment: Digest::default(), public };
+    // Which class or bit comes out changes constants, not sizes.
+    let output: Vec<i32> = program
+        .outputs
+        .iter()
+        .flat_map(|o| vec![0; if let Output::Values(v) = o { types[*v].shape.len() } else { 1 }])
+        .collect();
+    let statement = Statement {
+        program: program.public_part(),
+        weights: (program.weights == WeightMode::Private).then(Digest::default),
+        inputs: vec![input; batch],
+        outputs: vec![output; batch],
+        context: Vec::new(),
+    };
+    let system = statement.system()?.system;
+    let plan = Plan::new(&system)?;
+    let config = commitment::config(plan.log)?;
+    let (cells, leaves) = ((1u64 << plan.log) as f64, (1u64 << plan.leaves.depth) as f64);
+    let elements: usize = plan.pad_count + 4 * plan.log + plan.main_values.len();
+    Ok(Forecast {
+        cells_log2: plan.log,
+        leaves_log2: plan.leaves.depth,
+        proof_bytes: PCS_BYTES + PCS_BYTES_A_VARIABLE * plan.log.saturating_sub(14) + 20 * elements,
+        prove_ms: BASE_MS + MS_A_CELL * cells + MS_A_LEAF * leaves,
+        peak_bytes: BASE_BYTES + (BYTES_A_CELL * cells + BYTES_A_LEAF * leaves) as usize,
+        soundness_bits: soundness::total_bits(&soundness::terms(&system, &plan, &config)),
+    })
+}
+
+/// Commitment's opening proof at 2^14 cells.
+const PCS_BYTES: usize = 280_000;
+/// Growth with each doubling.
+const PCS_BYTES_A_VARIABLE: usize = 38_000;
+/// Fitted to docs/benchmarks.md.
+const BASE_MS: f64 = 8.0;
+/// Commitment, opening and their sumcheck.
+const MS_A_CELL: f64 = 0.000_35;
+/// The look-up tree.
+const MS_A_LEAF: f64 = 0.000_25;
+/// A process that proves nothing.
+const BASE_BYTES: usize = 12 << 20;
+/// Committed vector, codeword, trees, weights.
+const BYTES_A_CELL: f64 = 150.0;
+/// All layers of the tree.
+const BYTES_A_LEAF: f64 = 120.0;

@@ -75,7 +75,7 @@ impl Run {
     /// A receipt that fits (three times in four, if there is one), or any.
     fn pick(&self, i: u8, fits: impl Fn(&Hash32) -> bool) -> Option<Hash32> {
         let mut among: Vec<&Hash32> =
-            self.world.state.receipts().keys().filter(|digest| i % 4 == 0 || fits(digest)).collect();
+            self.world.state.receipts().keys().filter(|digest| i.is_multiple_of(4) || fits(digest)).collect();
         if among.is_empty() {
             among.extend(self.world.state.receipts().keys());
         }

@@ -1,0 +1,324 @@
+//! The import: parse, fold, calibrate, choose sizes, lower, add outputs, report.
+
+use proofmesh_graph::limits as bounds;
+use proofmesh_graph::op::{ExtremePool, Gather, Op, Window};
+use proofmesh_graph::program::{Interval, Node, Output, Program};
+use proofmesh_graph::tensor::{Shape, Tensor};
+
+use crate::calibrate::observe;
+use crate::data::{Array, Element, spread};
+use crate::error::ImportError;
+use crate::file::{Metadata, ModelFile};
+use crate::float::{FloatGraph, FloatOp};
+use crate::fold::fold;
+use crate::limits;
+use crate::model::FloatModel;
+use crate::options::{Extreme, ImportOptions, InputScale, OutputChoice};
+use crate::quantise::Grid;
+use crate::quantise::lower::{Lowered, Source};
+use crate::quantise::settings::{Target, Trials, choose, measure};
+use crate::quantiser::{Kind, Quantiser};
+use crate::report::{CalibrationReport, Report, TensorReport};
+use crate::tables::Tables;
+
+/// Calibration rows that the search for sizes runs on.
+const TRIAL_ROWS: usize = 128;
+/// Levels above zero of an input that is given as real values: an input costs no clamp table.
+const INPUT_LEVELS: i32 = 2047;
+/// Share of calibration rows on which the largest element should be the float model's.
+const TARGET_AGREEMENT: f64 = 0.99;
+
+/// A finished import.
+#[derive(Debug)]
+pub struct Imported {
+    /// Program and metadata, ready to be written.
+    pub file: ModelFile,
+    /// The float model, to compare with.
+    pub float: FloatModel,
+}
+
+impl Imported {
+    /// The integer program.
+    pub fn program(&self) -> &Program {
+        &self.file.program
+    }
+
+    /// What the import found.
+    pub fn report(&self) -> &Report {
+        &self.file.meta.report
+    }
+}
+
+/// Turns an ONNX model into an integer program.
+///
+/// `calibration` holds typical inputs as data files hold them (see [`InputScale`]), one a row.
+///
+/// Errors: what [`FloatModel::parse`] refuses, calibration data that do not fit, a layer that fits no clamp table, options that contradict the model.
+pub fn import(onnx: &[u8], options: &ImportOptions, calibration: &Array) -> Result<Imported, ImportError> {
+    let float = FloatModel::parse(onnx, options.onnx_output.as_deref())?;
+    let graph = fold(float.graph().clone()).map_err(ImportError::Model)?;
+    let shapes = graph.shapes().map_err(ImportError::Model)?;
+    let calibration = checked(calibration, graph.input)?;
+    let quantiser = input_quantiser(options, &calibration)?;
+    let (mut rows, mut inputs) = (Vec::new(), Vec::new());
+    for i in 0..calibration.rows() {
+        rows.push(quantiser.real(calibration.row(i)));
+        inputs.push(quantiser.clamped(graph.input, calibration.row(i))?.0);
+    }
+    let observed = observe(&graph, &shapes, &rows).map_err(|why| ImportError::data("calibration", why))?;
+    let source = Source {
+        name: &options.name,
+        graph: &graph,
+        shapes: &shapes,
+        observed: &observed,
+        input: Grid { scale: quantiser.scale, interval: quantiser.interval },
+        weights: options.weights,
+    };
+    let picked: Vec<usize> = spread(inputs.len(), TRIAL_ROWS);
+    let few: Vec<Tensor> = picked.iter().map(|i| inputs[*i].clone()).collect();
+    let trials =
+        Trials { inputs: &few, outputs: picked.iter().map(|i| observed.outputs[*i].as_slice()).collect() };
+    let target = Target { error: options.target_error, agreement: TARGET_AGREEMENT };
+    let chosen = choose(&source, &trials, target, options.clip)?;
+    let all = Trials { inputs: &inputs, outputs: observed.outputs.iter().map(Vec::as_slice).collect() };
+    let quality = measure(&source, &chosen.lowered, &all)?;
+    let (error, agreement) = (quality.error, quality.agreement);
+    let calibration = CalibrationReport { rows: inputs.len(), error, agreement };
+    let mut notes = float.parsed.notes.clone();
+    notes.extend(chosen.notes);
+    let program = with_outputs(&chosen.lowered, &graph, options)?;
+    let report = report(&source, &chosen.lowered, &program, &float, calibration, notes)?;
+    let meta = Metadata {
+        input: quantiser,
+        task: options.task,
+        classes: options.classes.clone(),
+        output_value: graph.output,
+        output_scale: chosen.lowered.grids[graph.output].scale,
+        source_file: options.source_file.clone(),
+        source_hash: *blake3::hash(onnx).as_bytes(),
+        report,
+    };
+    let file = ModelFile { program, meta };
+    file.validate()?;
+    Ok(Imported { file, float })
+}
+
+/// The calibration set, thinned, with rows of the input's length.
+fn checked(calibration: &Array, input: Shape) -> Result<Array, ImportError> {
+    if calibration.rows() == 0 || calibration.row_len() != input.len() {
+        return Err(ImportError::data(
+            "calibration",
+            format!(
+                "{} rows of {} numbers, the model reads {}",
+                calibration.rows(),
+                calibration.row_len(),
+                input.len()
+            ),
+        ));
+    }
+    Ok(calibration.thinned(limits::MAX_CALIBRATION_ROWS))
+}
+
+fn input_quantiser(options: &ImportOptions, calibration: &Array) -> Result<Quantiser, ImportError> {
+    let bad = |why: &str| Err(ImportError::Options(why.to_string()));
+    let most = bounds::MAX_ACTIVATION;
+    let quantiser = match options.input {
+        InputScale::Stored { sub, div } => {
+            if !(div.is_finite() && div > 0.0) || sub.unsigned_abs() > 1 << 16 {
+                return bad("the input's div must be positive and its sub within 16 bits");
+            }
+            Quantiser {
+                kind: Kind::Stored { sub },
+                scale: 1.0 / div,
+                interval: stored_interval(calibration, sub)?,
+            }
+        }
+        InputScale::Range { lo, hi } => real_quantiser(lo, hi)?,
+        InputScale::Calibrated => {
+            let fold = |f: fn(f32, f32) -> f32| calibration.values.iter().copied().fold(0.0, f);
+            real_quantiser(fold(f32::min), fold(f32::max))?
+        }
+    };
+    let interval = match options.input_interval {
+        Some((lo, hi)) if lo <= hi && -most <= lo && hi <= most => Interval { lo, hi },
+        Some(_) => return bad("the input's interval is empty or beyond 16 bits"),
+        None => quantiser.interval,
+    };
+    Ok(Quantiser { interval, ..quantiser })
+}
+
+/// Bounds of stored integers: the stored type's if calibration uses more than half of it, else what calibration holds.
+fn stored_interval(calibration: &Array, sub: i32) -> Result<Interval, ImportError> {
+    if calibration.values.iter().any(|v| v.fract() != 0.0) {
+        return Err(ImportError::data("calibration", "stored numbers must be whole"));
+    }
+    let bound = |start: f32, f: fn(f32, f32) -> f32| calibration.values.iter().copied().fold(start, f) as i64;
+    let (low, high) = (bound(f32::INFINITY, f32::min), bound(f32::NEG_INFINITY, f32::max));
+    let (low, high) = match calibration.element {
+        Element::I8 if high - low >= 128 => (-128, 127),
+        Element::U8 if high - low >= 128 => (0, 255),
+        _ => (low, high),
+    };
+    let sub = i64::from(sub);
+    let most = i64::from(bounds::MAX_ACTIVATION);
+    if low - sub < -most || high - sub > most {
+        return Err(ImportError::data(
+            "calibration",
+            format!("{low}..{high} minus {sub} needs more than 16 bits"),
+        ));
+    }
+    Ok(Interval { lo: (low - sub) as i32, hi: (high - sub) as i32 })
+}
+
+fn real_quantiser(lo: f32, hi: f32) -> Result<Quantiser, ImportError> {
+    let bound = f64::from(lo.abs().max(hi.abs()));
+    if !(lo <= hi && bound.is_finite() && bound > 0.0) {
+        return Err(ImportError::Options(format!("the input's range {lo} to {hi} is empty or not finite")));
+    }
+    let scale = bound / f64::from(INPUT_LEVELS);
+    let at = |v: f32| (f64::from(v) / scale).round() as i32;
+    Ok(Quantiser { kind: Kind::Real, scale, interval: Interval { lo: at(lo.min(0.0)), hi: at(hi.max(0.0)) } })
+}
+
+/// The program with the outputs and public channels that the options ask for.
+fn with_outputs(
+    lowered: &Lowered,
+    graph: &FloatGraph,
+    options: &ImportOptions,
+) -> Result<Program, ImportError> {
+    let mut program = lowered.program.clone();
+    let shape = program.input.shape;
+    if options.public_channels.start > options.public_channels.end || options.public_channels.end > shape.c {
+        return Err(ImportError::Options(format!(
+            "public channels {:?} of an input with {} channels",
+            options.public_channels, shape.c
+        )));
+    }
+    program.input.public_channels = options.public_channels.clone();
+    let types = program.check()?;
+    let several = types[graph.output].shape.len() > 1;
+    let classify = options.task == crate::evaluate::Task::Classify && several;
+    let default = [if classify { OutputChoice::ArgMax } else { OutputChoice::Values }];
+    let wanted = if options.outputs.is_empty() { &default[..] } else { &options.outputs };
+    program.outputs.clear();
+    for choice in wanted {
+        let output = match *choice {
+            OutputChoice::Values => Output::Values(graph.output),
+            OutputChoice::ArgMax if several => Output::ArgMax(graph.output),
+            OutputChoice::ArgMax => {
+                return Err(ImportError::Options("argmax of an output with one element: use values".into()));
+            }
+            OutputChoice::Trigger { channel, extreme, threshold } => {
+                trigger(&mut program, channel, extreme, threshold)?
+            }
+        };
+        program.outputs.push(output);
+    }
+    program.check()?;
+    Ok(program)
+}
+
+/// Appends the nodes of "the extreme of an input channel over the window is at most a threshold".
+fn trigger(
+    program: &mut Program,
+    channel: usize,
+    extreme: Extreme,
+    threshold: i32,
+) -> Result<Output, ImportError> {
+    let Shape { c, h, w } = program.input.shape;
+    if channel >= c || threshold.unsigned_abs() > bounds::MAX_ACTIVATION as u32 {
+        return Err(ImportError::Options(format!(
+            "a trigger on channel {channel} at {threshold}: the input has {c} channels of 16-bit numbers"
+        )));
+    }
+    let plane = h * w;
+    let index = (channel * plane..(channel + 1) * plane).map(|i| i as u32).collect();
+    let smallest = extreme == Extreme::Min;
+    let name = |part: &str| format!("trigger{}.{part}", program.outputs.len());
+    let (pick, pool) = (name("channel"), name("extreme"));
+    let first = program.nodes.len() + 1;
+    program.nodes.push(Node {
+        name: pick,
+        op: Op::Gather(Gather { shape: Shape::new(1, h, w), index }),
+        inputs: vec![0],
+    });
+    let window = Window { kernel: [h, w], stride: [1, 1], pad: [0; 4] };
+    program.nodes.push(Node {
+        name: pool,
+        op: Op::ExtremePool(ExtremePool { window, smallest }),
+        inputs: vec![first],
+    });
+    Ok(Output::AtMost { value: first + 1, threshold })
+}
+
+fn report(
+    source: &Source<'_>,
+    lowered: &Lowered,
+    program: &Program,
+    float: &FloatModel,
+    calibration: CalibrationReport,
+    notes: Vec<String>,
+) -> Result<Report, ImportError> {
+    let types = program.check()?;
+    let tensors = (0..source.shapes.len()).map(|v| tensor_report(source, lowered, v)).collect();
+    let mut shifts: Vec<u32> = Vec::new();
+    let mut multiply_adds = 0;
+    for node in &program.nodes {
+        let operands: Vec<_> = node.inputs.iter().map(|i| types[*i]).collect();
+        multiply_adds += node.op.row().multiply_adds(&operands);
+        if let Op::Conv(op) = &node.op {
+            shifts.push(op.rescale.shift);
+        } else if let Op::Add(op) = &node.op {
+            shifts.push(op.rescale.shift);
+        }
+    }
+    let mut report = Report {
+        operators: float.parsed.operators.iter().map(|(name, n)| (name.clone(), *n as u64)).collect(),
+        parameters: float.parsed.parameters as u64,
+        multiply_adds,
+        tensors,
+        shifts,
+        tables: Tables::of(program)?,
+        calibration,
+        notes,
+        warnings: Vec::new(),
+        forecast: None,
+    };
+    report.warn();
+    Ok(report)
+}
+
+fn tensor_report(source: &Source<'_>, lowered: &Lowered, value: usize) -> TensorReport {
+    let (grid, observed) = (lowered.grids[value], &source.observed.values[value]);
+    let node = value.checked_sub(1).map(|i| (&source.graph.nodes[i], &lowered.program.nodes[i]));
+    let weight_bits = match node.map(|n| &n.1.op) {
+        Some(Op::Conv(op)) => {
+            op.weights.iter().map(|w| 33 - w.unsigned_abs().leading_zeros()).max().unwrap_or(0)
+        }
+        _ => 0,
+    };
+    // A bound that the model itself sets clips nothing that the float model keeps.
+    let stated = match node.map(|n| &n.0.op) {
+        Some(FloatOp::Conv(c)) => Some(c.clamp),
+        Some(FloatOp::Sum { clamp, .. }) => Some(*clamp),
+        _ => None,
+    };
+    let step = |v: f32| f64::from(v) / grid.scale;
+    let beyond = |v: &&f32| {
+        let q = step(**v);
+        q > f64::from(grid.interval.hi) + 0.5 || q < f64::from(grid.interval.lo) - 0.5
+    };
+    let at_bound = |v: &&f32| stated.is_some_and(|c| **v == c.lo || **v == c.hi);
+    let clipped = observed.samples.iter().filter(|v| beyond(v) && !at_bound(v)).count();
+    let inside = |v: f32| step(v).clamp(f64::from(grid.interval.lo), f64::from(grid.interval.hi));
+    TensorReport {
+        name: node.map_or_else(|| "input".to_string(), |n| n.0.name.clone()),
+        value,
+        shape: source.shapes[value].axes(),
+        scale: grid.scale,
+        interval: grid.interval,
+        clipped: clipped as f64 / observed.samples.len().max(1) as f64,
+        bits: (inside(observed.hi) - inside(observed.lo) + 1.0).log2(),
+        weight_bits,
+    }
+}

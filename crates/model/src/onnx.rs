@@ -1,0 +1,487 @@
+//! The part of the ONNX file format that we read, straight from the wire.
+//!
+//! Source: onnx.proto of ONNX 1.12 to 1.17 (field numbers below) and the protocol-buffers encoding. The depth is fixed (model, graph, node, attribute,
+//! tensor), nothing is allocated before its count is checked, and fields that we do not know are skipped. Why not a generated parser:
+//! docs/decisions/0002-onnx-parser.md.
+
+use crate::error::ImportError;
+use crate::limits;
+
+/// A field's payload on the wire.
+#[derive(Clone, Copy, Debug)]
+enum Wire<'a> {
+    Varint(u64),
+    Fixed64(u64),
+    Fixed32(u32),
+    Bytes(&'a [u8]),
+}
+
+/// Fields of one message, in file order.
+struct Fields<'a> {
+    rest: &'a [u8],
+}
+
+fn malformed(what: &str) -> ImportError {
+    ImportError::Onnx(what.to_string())
+}
+
+fn varint(rest: &mut &[u8]) -> Result<u64, ImportError> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (&byte, tail) = rest.split_first().ok_or_else(|| malformed("ends inside a number"))?;
+        *rest = tail;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Ok(value);
+        }
+    }
+    Err(malformed("a number is longer than ten bytes"))
+}
+
+fn take<'a>(rest: &mut &'a [u8], n: u64) -> Result<&'a [u8], ImportError> {
+    let n = usize::try_from(n).ok().filter(|n| *n <= rest.len());
+    let (head, tail) = rest.split_at(n.ok_or_else(|| malformed("ends inside a field"))?);
+    *rest = tail;
+    Ok(head)
+}
+
+impl<'a> Fields<'a> {
+    fn of(message: &'a [u8]) -> Self {
+        Self { rest: message }
+    }
+
+    fn next(&mut self) -> Result<Option<(u64, Wire<'a>)>, ImportError> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let key = varint(&mut self.rest)?;
+        let wire = match key & 7 {
+            0 => Wire::Varint(varint(&mut self.rest)?),
+            1 => Wire::Fixed64(u64::from_le_bytes(
+                take(&mut self.rest, 8)?.try_into().expect("8 bytes were taken"),
+            )),
+            2 => {
+                let n = varint(&mut self.rest)?;
+                Wire::Bytes(take(&mut self.rest, n)?)
+            }
+            5 => Wire::Fixed32(u32::from_le_bytes(
+                take(&mut self.rest, 4)?.try_into().expect("4 bytes were taken"),
+            )),
+            other => {
+                return Err(malformed(&format!("wire type {other}, which protocol buffers do not have")));
+            }
+        };
+        Ok(Some((key >> 3, wire)))
+    }
+}
+
+impl<'a> Wire<'a> {
+    fn bytes(self) -> Result<&'a [u8], ImportError> {
+        match self {
+            Wire::Bytes(b) => Ok(b),
+            _ => Err(malformed("a field that should be a string or a message is a number")),
+        }
+    }
+
+    fn text(self) -> Result<String, ImportError> {
+        let bytes = self.bytes()?;
+        if bytes.len() > limits::MAX_NAME_BYTES {
+            return Err(malformed("a name is too long"));
+        }
+        String::from_utf8(bytes.to_vec()).map_err(|_| malformed("a name is not UTF-8"))
+    }
+
+    fn int(self) -> Result<i64, ImportError> {
+        match self {
+            Wire::Varint(v) => Ok(v as i64),
+            _ => Err(malformed("a field that should be an integer is not")),
+        }
+    }
+
+    /// Appends a repeated integer, packed or not.
+    fn ints(self, into: &mut Vec<i64>, most: usize) -> Result<(), ImportError> {
+        match self {
+            Wire::Varint(v) => into.push(v as i64),
+            Wire::Bytes(mut packed) => {
+                while !packed.is_empty() && into.len() <= most {
+                    into.push(varint(&mut packed)? as i64);
+                }
+            }
+            _ => return Err(malformed("a list of integers is not")),
+        }
+        if into.len() > most { Err(malformed("a list is too long")) } else { Ok(()) }
+    }
+
+    /// Appends a repeated float, packed or not.
+    fn floats(self, into: &mut Vec<f32>, most: usize) -> Result<(), ImportError> {
+        match self {
+            Wire::Fixed32(v) => into.push(f32::from_bits(v)),
+            Wire::Bytes(packed) if packed.len().is_multiple_of(4) && packed.len() / 4 <= most => {
+                into.extend(
+                    packed.chunks_exact(4).map(|c| f32::from_le_bytes(c.try_into().expect("chunks of 4"))),
+                );
+            }
+            _ => return Err(malformed("a list of floats is too long or not floats")),
+        }
+        if into.len() > most { Err(malformed("a list is too long")) } else { Ok(()) }
+    }
+}
+
+fn push<T>(into: &mut Vec<T>, item: T, most: usize, what: &str) -> Result<(), ImportError> {
+    if into.len() >= most {
+        return Err(malformed(&format!("more than {most} {what}")));
+    }
+    into.push(item);
+    Ok(())
+}
+
+/// Numbers of a constant tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Numbers {
+    /// FLOAT or DOUBLE.
+    Float(Vec<f32>),
+    /// INT64, INT32, INT8, UINT8, BOOL.
+    Int(Vec<i64>),
+}
+
+/// A constant tensor, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Constant {
+    pub dims: Vec<usize>,
+    pub numbers: Numbers,
+}
+
+/// An attribute; only the field that its type names is filled.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attribute {
+    pub name: String,
+    pub float: Option<f32>,
+    pub int: Option<i64>,
+    pub text: Option<String>,
+    pub tensor: Option<Result<Constant, String>>,
+    pub floats: Vec<f32>,
+    pub ints: Vec<i64>,
+}
+
+/// One operator of the foreign graph.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OnnxNode {
+    pub name: String,
+    pub op: String,
+    pub domain: String,
+    pub inputs: Vec<String>,
+    pub outputs: Vec<String>,
+    pub attributes: Vec<Attribute>,
+}
+
+/// An input or output of the foreign graph. A dimension is `None` where the file leaves it open.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ValueInfo {
+    pub name: String,
+    pub element: i64,
+    pub dims: Option<Vec<Option<usize>>>,
+}
+
+/// A parsed file.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OnnxModel {
+    /// Version of the default operator set.
+    pub opset: i64,
+    pub nodes: Vec<OnnxNode>,
+    /// A constant that cannot be read is an error only where it is used.
+    pub initializers: Vec<(String, Result<Constant, String>)>,
+    pub inputs: Vec<ValueInfo>,
+    pub outputs: Vec<ValueInfo>,
+}
+
+impl OnnxModel {
+    /// Parses a file.
+    ///
+    /// Errors: not protocol buffers, no graph, an operator set outside 13 to 17, a count beyond [`limits`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, ImportError> {
+        if bytes.len() > limits::MAX_ONNX_BYTES {
+            return Err(malformed(&format!(
+                "{} bytes, at most {} are read",
+                bytes.len(),
+                limits::MAX_ONNX_BYTES
+            )));
+        }
+        let mut model = Self::default();
+        let (mut graph, mut opset, mut fields) = (None, None, Fields::of(bytes));
+        while let Some((number, wire)) = fields.next()? {
+            match number {
+                7 => graph = Some(wire.bytes()?),
+                8 => {
+                    let (domain, version) = operator_set(wire.bytes()?)?;
+                    if domain.is_empty() || domain == "ai.onnx" {
+                        opset = Some(version);
+                    }
+                }
+                _ => {}
+            }
+        }
+        model.opset = opset.ok_or_else(|| malformed("names no operator set: is it an ONNX file?"))?;
+        if !(13..=17).contains(&model.opset) {
+            return Err(malformed(&format!(
+                "operator set {}, 13 to 17 are read: export with opset 17",
+                model.opset
+            )));
+        }
+        model.read_graph(graph.ok_or_else(|| malformed("holds no graph"))?)?;
+        Ok(model)
+    }
+
+    fn read_graph(&mut self, bytes: &[u8]) -> Result<(), ImportError> {
+        let mut fields = Fields::of(bytes);
+        let mut parameters = 0usize;
+        while let Some((number, wire)) = fields.next()? {
+            match number {
+                1 => {
+                    push(&mut self.nodes, node(wire.bytes()?, &mut parameters)?, limits::MAX_NODES, "nodes")?
+                }
+                5 => {
+                    let named = tensor(wire.bytes()?, &mut parameters)?;
+                    push(&mut self.initializers, named, limits::MAX_INITIALIZERS, "initializers")?;
+                }
+                11 => push(&mut self.inputs, value_info(wire.bytes()?)?, limits::MAX_INITIALIZERS, "inputs")?,
+                12 => {
+                    push(&mut self.outputs, value_info(wire.bytes()?)?, limits::MAX_NODE_FIELDS, "outputs")?
+                }
+                15 => return Err(malformed("sparse initializers are not read: export dense weights")),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn operator_set(bytes: &[u8]) -> Result<(String, i64), ImportError> {
+    let (mut domain, mut version, mut fields) = (String::new(), 0, Fields::of(bytes));
+    while let Some((number, wire)) = fields.next()? {
+        match number {
+            1 => domain = wire.text()?,
+            2 => version = wire.int()?,
+            _ => {}
+        }
+    }
+    Ok((domain, version))
+}
+
+fn node(bytes: &[u8], parameters: &mut usize) -> Result<OnnxNode, ImportError> {
+    let (mut node, mut fields) = (OnnxNode::default(), Fields::of(bytes));
+    let most = limits::MAX_NODE_FIELDS;
+    while let Some((number, wire)) = fields.next()? {
+        match number {
+            1 => push(&mut node.inputs, wire.text()?, most, "inputs of a node")?,
+            2 => push(&mut node.outputs, wire.text()?, most, "outputs of a node")?,
+            3 => node.name = wire.text()?,
+            4 => node.op = wire.text()?,
+            5 => push(
+                &mut node.attributes,
+                attribute(wire.bytes()?, parameters)?,
+                most,
+                "attributes of a node",
+            )?,
+            7 => node.domain = wire.text()?,
+            _ => {}
+        }
+    }
+    if node.name.is_empty() {
+        node.name = node.outputs.first().cloned().unwrap_or_default();
+    }
+    Ok(node)
+}
+
+fn attribute(bytes: &[u8], parameters: &mut usize) -> Result<Attribute, ImportError> {
+    let (mut a, mut fields) = (Attribute::default(), Fields::of(bytes));
+    while let Some((number, wire)) = fields.next()? {
+        match (number, wire) {
+            (1, _) => a.name = wire.text()?,
+            (2, Wire::Fixed32(v)) => a.float = Some(f32::from_bits(v)),
+            (3, _) => a.int = Some(wire.int()?),
+            (4, _) => a.text = wire.text().ok(),
+            (5, _) => a.tensor = Some(tensor(wire.bytes()?, parameters)?.1),
+            (7, _) => wire.floats(&mut a.floats, limits::MAX_NODES)?,
+            (8, _) => wire.ints(&mut a.ints, limits::MAX_NODES)?,
+            _ => {}
+        }
+    }
+    Ok(a)
+}
+
+fn value_info(bytes: &[u8]) -> Result<ValueInfo, ImportError> {
+    let (mut info, mut fields) = (ValueInfo::default(), Fields::of(bytes));
+    while let Some((number, wire)) = fields.next()? {
+        match number {
+            1 => info.name = wire.text()?,
+            2 => {
+                let mut kinds = Fields::of(wire.bytes()?);
+                while let Some((kind, tensor_type)) = kinds.next()? {
+                    if kind == 1 {
+                        read_tensor_type(tensor_type.bytes()?, &mut info)?;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(info)
+}
+
+fn read_tensor_type(bytes: &[u8], info: &mut ValueInfo) -> Result<(), ImportError> {
+    let mut fields = Fields::of(bytes);
+    while let Some((number, wire)) = fields.next()? {
+        match number {
+            1 => info.element = wire.int()?,
+            2 => {
+                let (mut dims, mut axes) = (Vec::new(), Fields::of(wire.bytes()?));
+                while let Some((axis, dim)) = axes.next()? {
+                    if axis == 1 {
+                        push(&mut dims, dimension(dim.bytes()?)?, limits::MAX_RANK, "axes of a tensor")?;
+                    }
+                }
+                info.dims = Some(dims);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn dimension(bytes: &[u8]) -> Result<Option<usize>, ImportError> {
+    let (mut size, mut fields) = (None, Fields::of(bytes));
+    while let Some((number, wire)) = fields.next()? {
+        if number == 1 {
+            size = usize::try_from(wire.int()?).ok().filter(|n| *n > 0);
+        }
+    }
+    Ok(size)
+}
+
+/// Payload of a TensorProto before its type is applied.
+#[derive(Default)]
+struct RawTensor<'a> {
+    dims: Vec<i64>,
+    element: i64,
+    floats: Vec<f32>,
+    ints: Vec<i64>,
+    raw: Option<&'a [u8]>,
+    external: bool,
+    other: bool,
+}
+
+/// Name and value of a tensor. The inner error says why this tensor cannot be used; the outer one that the file is malformed.
+fn tensor(bytes: &[u8], parameters: &mut usize) -> Result<(String, Result<Constant, String>), ImportError> {
+    let (mut t, mut name, mut fields) = (RawTensor::default(), String::new(), Fields::of(bytes));
+    while let Some((number, wire)) = fields.next()? {
+        match number {
+            1 => wire.ints(&mut t.dims, limits::MAX_RANK)?,
+            2 => t.element = wire.int()?,
+            4 => wire.floats(&mut t.floats, limits::MAX_PARAMETERS)?,
+            5 | 7 => wire.ints(&mut t.ints, limits::MAX_PARAMETERS)?,
+            8 => name = wire.text()?,
+            9 => t.raw = Some(wire.bytes()?),
+            13 => t.external = true,
+            14 => t.external |= wire.int()? != 0,
+            6 | 10 | 11 => t.other = true,
+            _ => {}
+        }
+    }
+    let value = t.constant();
+    if let Ok(c) = &value {
+        *parameters += c.len();
+        if *parameters > limits::MAX_PARAMETERS {
+            return Err(malformed(&format!("more than {} constants", limits::MAX_PARAMETERS)));
+        }
+    }
+    Ok((name, value))
+}
+
+impl RawTensor<'_> {
+    fn constant(self) -> Result<Constant, String> {
+        if self.external {
+            return Err("its values lie in another file: save the model in one file".into());
+        }
+        let mut count = 1usize;
+        let mut dims = Vec::with_capacity(self.dims.len());
+        for d in &self.dims {
+            let d = usize::try_from(*d).map_err(|_| "a negative size".to_string())?;
+            count =
+                count.checked_mul(d).filter(|n| *n <= limits::MAX_PARAMETERS).ok_or("too many elements")?;
+            dims.push(d);
+        }
+        let width = match self.element {
+            2 | 3 | 9 => 1,
+            1 | 6 => 4,
+            7 | 11 => 8,
+            10 | 16 => return Err("16-bit floats are not read: export in float32".into()),
+            other => return Err(format!("element type {other} is not read: export in float32")),
+        };
+        let numbers = match self.raw {
+            Some(raw) if raw.len() != count * width => {
+                return Err(format!("{} bytes for {count} elements of {width} bytes", raw.len()));
+            }
+            Some(raw) => from_raw(raw, self.element),
+            None if self.other => {
+                return Err("its values are stored in a list that is not read: export in float32".into());
+            }
+            None if self.element == 1 => Numbers::Float(self.floats),
+            None => Numbers::Int(self.ints),
+        };
+        let constant = Constant { dims, numbers };
+        if constant.len() != count {
+            return Err(format!("{} values for {count} elements", constant.len()));
+        }
+        if let Numbers::Float(f) = &constant.numbers
+            && f.iter().any(|v| !v.is_finite())
+        {
+            return Err("a value is infinite or not a number".into());
+        }
+        Ok(constant)
+    }
+}
+
+fn from_raw(raw: &[u8], element: i64) -> Numbers {
+    let four = |c: &[u8]| <[u8; 4]>::try_from(c).expect("chunks of 4");
+    let eight = |c: &[u8]| <[u8; 8]>::try_from(c).expect("chunks of 8");
+    match element {
+        1 => Numbers::Float(raw.chunks_exact(4).map(|c| f32::from_le_bytes(four(c))).collect()),
+        11 => Numbers::Float(raw.chunks_exact(8).map(|c| f64::from_le_bytes(eight(c)) as f32).collect()),
+        6 => Numbers::Int(raw.chunks_exact(4).map(|c| i64::from(i32::from_le_bytes(four(c)))).collect()),
+        7 => Numbers::Int(raw.chunks_exact(8).map(|c| i64::from_le_bytes(eight(c))).collect()),
+        3 => Numbers::Int(raw.iter().map(|b| i64::from(*b as i8)).collect()),
+        _ => Numbers::Int(raw.iter().map(|b| i64::from(*b)).collect()),
+    }
+}
+
+impl Constant {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        match &self.numbers {
+            Numbers::Float(f) => f.len(),
+            Numbers::Int(i) => i.len(),
+        }
+    }
+
+    /// The values as floats.
+    pub fn floats(&self) -> Vec<f32> {
+        match &self.numbers {
+            Numbers::Float(f) => f.clone(),
+            Numbers::Int(i) => i.iter().map(|v| *v as f32).collect(),
+        }
+    }
+
+    /// The values as integers, if that is what they are.
+    pub fn ints(&self) -> Option<&[i64]> {
+        match &self.numbers {
+            Numbers::Int(i) => Some(i),
+            Numbers::Float(_) => None,
+        }
+    }
+
+    /// The only value, if there is one.
+    pub fn scalar(&self) -> Option<f32> {
+        let values = self.floats();
+        if values.len() == 1 { Some(values[0]) } else { None }
+    }
+}

@@ -1,0 +1,280 @@
+//! Sizes of a quantisation (levels a tensor, rows of the clamp table, shift) and the search for the cheapest ones that are accurate enough.
+//!
+//! Cost is the rows of the tables that a proof pays for. Quality is measured by running the integer program on calibration rows: the error of the
+//! output against the float model relative to the output's spread, and how often the largest element is the same one.
+
+use proofmesh_graph::program::WeightMode;
+use proofmesh_graph::tensor::Tensor;
+
+use super::lower::{Lowered, Source, lower};
+use crate::error::ImportError;
+use crate::float::FloatOp;
+use crate::tables::Tables;
+
+/// Levels above zero of an 8-bit value, and the next steps where that is too coarse.
+pub(crate) const LEVELS: [i32; 3] = [127, 255, 2047];
+/// Rows of the clamp table that the search starts from, as a power of two.
+const WIDEST_ROWS_LOG2: u32 = 14;
+const NARROWEST_ROWS_LOG2: u32 = 9;
+/// Shifts that the search considers.
+const WIDEST_SHIFT: u32 = 11;
+const NARROWEST_SHIFT: u32 = 7;
+/// A smaller table is taken if the error grows by no more than this factor, or stays within the target.
+const SLACK: f64 = 1.05;
+
+/// Sizes of a quantisation.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Settings {
+    /// Largest integer of each value; the output and values that inherit a scale ignore theirs.
+    pub levels: Vec<i32>,
+    /// Most rows of a clamp table, as a power of two.
+    pub rows_log2: u32,
+    /// Right shift of every layer (private layers may need more).
+    pub shift: u32,
+    /// Whether outliers are clipped where that lowers the mean square error.
+    pub clip: bool,
+}
+
+/// How good is good enough.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    /// Root mean square error of the output over its standard deviation.
+    pub error: f64,
+    /// Share of rows with the same largest element as the float model.
+    pub agreement: f64,
+}
+
+/// What the integer program reached.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Quality {
+    pub error: f64,
+    pub agreement: f64,
+}
+
+impl Quality {
+    fn reaches(&self, target: Target) -> bool {
+        self.error <= target.error && self.agreement >= target.agreement
+    }
+}
+
+/// Calibration rows as the program's inputs, with the float outputs.
+pub(crate) struct Trials<'a> {
+    pub inputs: &'a [Tensor],
+    pub outputs: Vec<&'a [f32]>,
+}
+
+/// The chosen quantisation.
+pub(crate) struct Chosen {
+    pub settings: Settings,
+    pub lowered: Lowered,
+    pub quality: Quality,
+    /// Why tensors got more than 8 bits, and whether the target was missed.
+    pub notes: Vec<String>,
+}
+
+/// Index of the largest element, the first one on a tie.
+pub(crate) fn argmax<T: PartialOrd>(values: &[T]) -> usize {
+    (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
+}
+
+/// Runs a program on the trials.
+///
+/// Errors: the program refuses an input.
+pub(crate) fn measure(
+    source: &Source<'_>,
+    lowered: &Lowered,
+    trials: &Trials<'_>,
+) -> Result<Quality, ImportError> {
+    let output = source.graph.output;
+    let scale = lowered.grids[output].scale;
+    let width = source.shapes[output].len();
+    let count = trials.outputs.len().max(1) as f64;
+    let mut mean = vec![0.0; width];
+    for row in &trials.outputs {
+        row.iter().zip(&mut mean).for_each(|(v, m)| *m += f64::from(*v) / count);
+    }
+    let (mut error, mut spread, mut same) = (0.0, 0.0, 0usize);
+    for (input, expected) in trials.inputs.iter().zip(&trials.outputs) {
+        let got = lowered.program.run(input)?;
+        for (i, (q, v)) in got.iter().zip(expected.iter()).enumerate() {
+            error += (f64::from(*q) * scale - f64::from(*v)).powi(2);
+            spread += (f64::from(*v) - mean[i]).powi(2);
+        }
+        same += usize::from(argmax(&got) == argmax(expected));
+    }
+    let error = if spread > 0.0 { (error / spread).sqrt() } else { error.sqrt() };
+    Ok(Quality { error, agreement: same as f64 / count })
+}
+
+struct Search<'a> {
+    source: &'a Source<'a>,
+    trials: &'a Trials<'a>,
+    target: Target,
+    best: Option<(Settings, Lowered, Quality)>,
+}
+
+impl Search<'_> {
+    /// Lowers and measures; `None` if the settings do not fit the model.
+    fn attempt(&self, settings: &Settings) -> Result<(Lowered, Quality), ImportError> {
+        let lowered = lower(self.source, settings)?;
+        let quality = measure(self.source, &lowered, self.trials)?;
+        Ok((lowered, quality))
+    }
+
+    fn keep(&mut self, settings: Settings, (lowered, quality): (Lowered, Quality)) {
+        self.best = Some((settings, lowered, quality));
+    }
+
+    fn quality(&self) -> Quality {
+        self.best.as_ref().map_or(Quality { error: f64::INFINITY, agreement: 0.0 }, |b| b.2)
+    }
+
+    /// Takes the settings if they are better than the best so far.
+    fn improve(&mut self, settings: Settings) -> Result<bool, ImportError> {
+        let tried = self.attempt(&settings)?;
+        let (new, old) = (tried.1, self.quality());
+        let better = new.error < old.error && new.agreement >= old.agreement - 0.005;
+        if better {
+            self.keep(settings, tried);
+        }
+        Ok(better)
+    }
+
+    /// Takes cheaper settings if they are still good enough.
+    fn cheapen(&mut self, settings: Settings, floor: Target) -> bool {
+        let Ok(tried) = self.attempt(&settings) else { return false };
+        let rows = |l: &Lowered| Tables::of(&l.program).map_or(u64::MAX, |t| t.total_rows());
+        let cheaper = self.best.as_ref().is_some_and(|b| rows(&tried.0) < rows(&b.1));
+        let taken = cheaper && tried.1.reaches(floor);
+        if taken {
+            self.keep(settings, tried);
+        }
+        taken
+    }
+}
+
+/// Values whose scale is their own: results of layers, sums and tables.
+fn owns_scale(op: &FloatOp) -> bool {
+    matches!(op, FloatOp::Conv(_) | FloatOp::Sum { .. } | FloatOp::Curve(_))
+}
+
+/// The cheapest settings that reach the target, or the best ones there are.
+///
+/// Errors: as [`lower`].
+pub(crate) fn choose(
+    source: &Source<'_>,
+    trials: &Trials<'_>,
+    target: Target,
+    clip: bool,
+) -> Result<Chosen, ImportError> {
+    let values = source.shapes.len();
+    let start = |level: i32| Settings {
+        levels: vec![level; values],
+        rows_log2: WIDEST_ROWS_LOG2,
+        shift: WIDEST_SHIFT,
+        clip,
+    };
+    let mut search = Search { source, trials, target, best: None };
+    let mut notes = Vec::new();
+    let first = start_or_widen(&search, start(LEVELS[0]))?;
+    let settings = first.0.clone();
+    search.keep(first.0, (first.1, first.2));
+    if !search.quality().reaches(target) {
+        let wider = Settings { levels: vec![LEVELS[1]; values], ..settings };
+        if search.improve(wider)? {
+            notes.push(format!(
+                "values above zero use 0..{}: with {} the output's error was above {:.3}",
+                LEVELS[1], LEVELS[0], target.error
+            ));
+        }
+        widen_tensors(&mut search, &mut notes)?;
+    }
+    let reached = search.quality();
+    if !reached.reaches(target) {
+        notes.push(format!(
+            "the output's error on the calibration set is {:.3} of its spread (aim {:.3}), the largest element agrees on {:.1} % of the rows (aim {:.1} %)",
+            reached.error, target.error, 100.0 * reached.agreement, 100.0 * target.agreement
+        ));
+    }
+    let floor = Target {
+        error: target.error.max(reached.error * SLACK),
+        agreement: target.agreement.min(reached.agreement),
+    };
+    shrink(&mut search, floor);
+    let (settings, lowered, quality) =
+        search.best.ok_or_else(|| ImportError::Model("nothing to quantise".into()))?;
+    Ok(Chosen { settings, lowered, quality, notes })
+}
+
+/// The settings, with a larger clamp table where the model needs one.
+fn start_or_widen(
+    search: &Search<'_>,
+    settings: Settings,
+) -> Result<(Settings, Lowered, Quality), ImportError> {
+    let mut last = None;
+    for rows_log2 in settings.rows_log2..=18 {
+        let wider = Settings { rows_log2, ..settings.clone() };
+        match search.attempt(&wider) {
+            Ok((lowered, quality)) => return Ok((wider, lowered, quality)),
+            Err(why) => last = Some(why),
+        }
+    }
+    Err(last.unwrap_or_else(|| ImportError::Model("nothing to quantise".into())))
+}
+
+/// Gives one tensor after another more bits, the one that helps most first.
+fn widen_tensors(search: &mut Search<'_>, notes: &mut Vec<String>) -> Result<(), ImportError> {
+    let graph = search.source.graph;
+    let owners: Vec<usize> = graph
+        .nodes
+        .iter()
+        .enumerate()
+        .filter(|(i, n)| owns_scale(&n.op) && i + 1 != graph.output)
+        .map(|(i, _)| i + 1)
+        .collect();
+    for _ in 0..owners.len() {
+        let Some((settings, _, quality)) = search.best.as_ref() else { return Ok(()) };
+        if quality.reaches(search.target) {
+            return Ok(());
+        }
+        let (settings, before) = (settings.clone(), quality.error);
+        let mut winner: Option<(usize, Settings, (Lowered, Quality))> = None;
+        for value in owners.iter().copied().filter(|v| settings.levels[*v] < LEVELS[2]) {
+            let mut wider = settings.clone();
+            wider.levels[value] = LEVELS[2];
+            let Ok(tried) = search.attempt(&wider) else { continue };
+            if winner.as_ref().is_none_or(|w| tried.1.error < w.2.1.error) {
+                winner = Some((value, wider, tried));
+            }
+        }
+        match winner {
+            Some((value, wider, tried)) if tried.1.error < 0.97 * before => {
+                notes.push(format!(
+                    "tensor `{}` uses 12 bits: 8 were too coarse, the output's error falls from {before:.3} to {:.3}",
+                    graph.nodes[value - 1].name, tried.1.error
+                ));
+                search.keep(wider, tried);
+            }
+            _ => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// Smaller tables while the floor holds.
+fn shrink(search: &mut Search<'_>, floor: Target) {
+    let Some((settings, ..)) = search.best.clone() else { return };
+    for rows_log2 in (NARROWEST_ROWS_LOG2..settings.rows_log2).rev() {
+        let narrower = Settings { rows_log2, ..settings.clone() };
+        let taken = search.cheapen(narrower, floor);
+        if !taken && search.source.weights == WeightMode::Public {
+            break;
+        }
+    }
+    let Some((settings, ..)) = search.best.clone() else { return };
+    for shift in (NARROWEST_SHIFT..settings.shift).rev() {
+        if !search.cheapen(Settings { shift, ..settings.clone() }, floor) {
+            break;
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What a program's look-up tables cost a proof: one cell a row.
+
+use std::collections::BTreeMap;
+
+use proofmesh_graph::op::{Op, Rescale};
+use proofmesh_graph::program::{Interval, Program, ProgramError};
+use serde::{Deserialize, Serialize};
+
+/// A clamp table: layers with the same clamp share it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClampTable {
+    /// The clamp.
+    pub interval: Interval,
+    /// Rows before rounding up: `2 q + 1`, q the largest quotient of the layers that share it.
+    pub needed: u64,
+    /// Rows: a power of two.
+    pub rows: u64,
+    /// How many layers share it.
+    pub layers: usize,
+}
+
+/// Tables of a program.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tables {
+    /// One for each different clamp.
+    pub clamps: Vec<ClampTable>,
+    /// Rows `2^k` for each different shift k.
+    pub remainders: Vec<u64>,
+    /// Rows of tables given row by row (curves).
+    pub curves: Vec<u64>,
+    /// Rows of the input's range check.
+    pub input: u64,
+}
+
+impl Tables {
+    /// The tables of a program.
+    ///
+    /// Errors: as [`Program::check`].
+    pub fn of(program: &Program) -> Result<Self, ProgramError> {
+        let types = program.check()?;
+        let mut clamps: BTreeMap<(i32, i32), (u64, usize)> = BTreeMap::new();
+        let mut tables = Self { input: span_rows(program.input.interval), ..Self::default() };
+        for node in &program.nodes {
+            let operands: Vec<_> = node.inputs.iter().map(|i| types[*i]).collect();
+            let (rescale, bound): (Rescale, i64) = match &node.op {
+                Op::Conv(op) => (op.rescale, op.accumulator_bound(operands[0], program.weights)),
+                Op::Add(op) => (op.rescale, op.accumulator_bound(&operands)),
+                Op::Lut(op) => {
+                    tables.curves.push((op.table.len() as u64).next_power_of_two());
+                    continue;
+                }
+                Op::AveragePool(_) | Op::ExtremePool(_) | Op::Gather(_) => continue,
+            };
+            let q = rescale
+                .quotient_bound(bound)
+                .map_err(|reason| ProgramError::Node { node: node.name.clone(), reason })?;
+            let entry = clamps.entry((rescale.clamp.lo, rescale.clamp.hi)).or_default();
+            entry.0 = entry.0.max(2 * q.unsigned_abs() + 1);
+            entry.1 += 1;
+            let remainder = 1u64 << rescale.shift;
+            if rescale.shift > 0 && !tables.remainders.contains(&remainder) {
+                tables.remainders.push(remainder);
+            }
+        }
+        tables.remainders.sort_unstable();
+        let table = |((lo, hi), (needed, layers)): ((i32, i32), (u64, usize))| {
+            let rows = needed.next_power_of_two();
+            ClampTable { interval: Interval { lo, hi }, needed, rows, layers }
+        };
+        tables.clamps = clamps.into_iter().map(table).collect();
+        Ok(tables)
+    }
+
+    /// Rows of all tables.
+    pub fn total_rows(&self) -> u64 {
+        let clamps: u64 = self.clamps.iter().map(|c| c.rows).sum();
+        clamps + self.remainders.iter().sum::<u64>() + self.curves.iter().sum::<u64>() + self.input
+    }
+}
+
+fn span_rows(interval: Interval) -> u64 {
+    (i64::from(interval.hi) - i64::from(interval.lo) + 1).unsigned_abs().next_power_of_two()
+}

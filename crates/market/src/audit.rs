@@ -1,9 +1,12 @@
-//! Audit: fold the log again, check every evidence again, and compare with what was posted. Reports the first difference by name.
+//! Audit: fold the log again, check every evidence again, and compare with what was posted. Reports the first
+//! difference by name.
 //!
-//! Needs public data only: the log's records, the epochs as the chain has them, and (for [`recheck`]) the evidence blobs.
+//! Needs public data only: the log's records, the epochs as the chain has them, and (for [`recheck`]) the
+//! evidence blobs.
 //!
-//! Names of differences: `audit.event-undecodable`, `audit.event-refused`, `audit.not-conserved`, `audit.epoch-missing`, `audit.epoch-not-closed`,
-//! `audit.evidence-missing`, `audit.verdict-differs`, and `epoch.*` of [`Epoch::require_same`].
+//! Names of differences: `audit.event-undecodable`, `audit.event-refused`, `audit.not-conserved`,
+//! `audit.epoch-missing`, `audit.epoch-not-closed`, `audit.evidence-missing`, `audit.verdict-differs`, and
+//! `epoch.*` of [`Epoch::require_same`].
 
 use crate::epoch::Epoch;
 use crate::event::Event;
@@ -72,10 +75,12 @@ pub fn audit<'a>(records: impl IntoIterator<Item = &'a [u8]>, posted: &[Epoch]) 
     Ok(state)
 }
 
-/// Compares the epochs that a state closed with the posted ones: each posted epoch must be closed with the same roots, from 1 without gaps.
+/// Compares the epochs that a state closed with the posted ones: each posted epoch must be closed with the
+/// same roots, from 1 without gaps.
 ///
 /// # Errors
-/// `audit.epoch-missing` (a gap in what was posted), `audit.epoch-not-closed` (the log never closed it), `epoch.*` (a field differs).
+/// `audit.epoch-missing` (a gap in what was posted), `audit.epoch-not-closed` (the log never closed it),
+/// `epoch.*` (a field differs).
 pub fn compare(state: &State, posted: &[Epoch]) -> Result<(), Difference> {
     for (index, epoch) in posted.iter().enumerate() {
         let number = index as u64 + 1;
@@ -91,8 +96,8 @@ pub fn compare(state: &State, posted: &[Epoch]) -> Result<(), Difference> {
     Ok(())
 }
 
-/// Checks the evidence of every receipt that has a verdict again, and compares. `evidence` fetches bytes by their hash, `service` the check of a service.
-/// Gives how many verdicts were checked.
+/// Checks the evidence of every receipt that has a verdict again, and compares. `evidence` fetches bytes by
+/// their hash, `service` the check of a service. Gives how many verdicts were checked.
 ///
 /// # Errors
 /// `audit.evidence-missing`, `audit.verdict-differs`, `audit.service-unknown`.

@@ -1,6 +1,7 @@
 //! The EIP-712 domain: one deployment on one chain. Nothing signed for one is good for another.
 //!
-//! `digest(struct) = H(0x1901 || domainSeparator || structHash)`, `structHash = H(typeHash || fields)`, `typeHash = H(type string)`.
+//! `digest(struct) = H(0x1901 || domainSeparator || structHash)`, `structHash = H(typeHash || fields)`,
+//! `typeHash = H(type string)`.
 
 use crate::hash::{Hash32, Words, keccak};
 use crate::key::Address;

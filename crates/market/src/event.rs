@@ -1,8 +1,9 @@
 //! Events: everything that ever happens, in one append-only log. All state is a fold of it.
 //!
-//! Bytes of an event: the version byte `0x01`, then postcard (LEB128 integers, variant index, lengths before lists) of
-//! `(at_s, what)` in the order of the declarations below. The form is canonical: what is decoded is encoded again and compared, so
-//! one event has one byte string and one place in the log's hash chain. New variants are appended; none is moved.
+//! Bytes of an event: the version byte `0x01`, then postcard (LEB128 integers, variant index, lengths before
+//! lists) of `(at_s, what)` in the order of the declarations below. The form is canonical: what is decoded is
+//! encoded again and compared, so one event has one byte string and one place in the log's hash chain. New
+//! variants are appended; none is moved.
 //!
 //! Refuses: `event.version`, `event.too-long`, `event.malformed`, `event.not-canonical`.
 

@@ -1,7 +1,8 @@
 //! Keccak-256, and the 32-byte words that Solidity's `abi.encode` makes.
 //!
-//! `H` in docs/spec/market.md is [`keccak`]. Every hash that a contract recomputes is built with [`Words`], so that there is
-//! one place where a value becomes a word: unsigned integers big-endian and left-padded, addresses left-padded, hashes as they are.
+//! `H` in docs/spec/market.md is [`keccak`]. Every hash that a contract recomputes is built with [`Words`],
+//! so that there is one place where a value becomes a word: unsigned integers big-endian and left-padded,
+//! addresses left-padded, hashes as they are.
 //!
 //! Refuses: text of a hash that is not `0x` and 64 hexadecimal digits (`hash.text`).
 

@@ -1,9 +1,11 @@
 //! A job: what a buyer wants, at what price, with the whole price in escrow.
 //!
-//! One job gets many receipts; a unit is what its service counts (for weather: one proved station day). The job's id is the EIP-712
-//! digest that the buyer signed, so it binds every term, the chain and the Settlement contract.
+//! One job gets many receipts; a unit is what its service counts (for weather: one proved station day). The
+//! job's id is the EIP-712 digest that the buyer signed, so it binds every term, the chain and the Settlement
+//! contract.
 //!
-//! Refuses: `job.price`, `job.units`, `job.price-overflow`, `job.slots`, `job.devices`, `job.terms-too-long`, `job.window`.
+//! Refuses: `job.price`, `job.units`, `job.price-overflow`, `job.slots`, `job.devices`, `job.terms-too-long`,
+//! `job.window`.
 
 use crate::domain::struct_words;
 use crate::hash::{Hash32, keccak};
@@ -14,7 +16,8 @@ use crate::order::Order;
 use crate::refusal::{Refusal, require};
 use serde::{Deserialize, Serialize};
 
-/// The EIP-712 type string. `devices` is `H` of the 32-byte keys one after the other, `terms` is `H` of the bytes.
+/// The EIP-712 type string. `devices` is `H` of the 32-byte keys one after the other, `terms` is `H` of the
+/// bytes.
 pub const JOB_TYPE: &str = "Job(address buyer,bytes32 salt,bytes32 service,bytes32 model,bytes32 input,uint64 unitPrice,uint64 maxUnits,uint64 windowFrom,uint64 windowUntil,uint64 deadline,uint8 assurance,uint16 slots,uint64 cell,bytes32 devices,bytes32 terms)";
 
 /// How sure the buyer wants to be; it has a price.

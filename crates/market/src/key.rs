@@ -1,10 +1,12 @@
 //! Keys: accounts (secp256k1, named by a 20-byte Ethereum address) and devices (Ed25519, named by `did:key`).
 //!
-//! Secrets are arguments, and so is randomness: a secret is made from 32 bytes that the caller drew. Signing is deterministic
-//! (RFC 6979; RFC 8032). Account signatures are `r || s || v` with v 27 or 28 and low s (EIP-2, so that nobody can turn one signature
-//! into a second); device signatures are checked strictly (ZIP-215's looser rules would let two checkers disagree).
+//! Secrets are arguments, and so is randomness: a secret is made from 32 bytes that the caller drew. Signing
+//! is deterministic (RFC 6979; RFC 8032). Account signatures are `r || s || v` with v 27 or 28 and low s
+//! (EIP-2, so that nobody can turn one signature into a second); device signatures are checked strictly
+//! (ZIP-215's looser rules would let two checkers disagree).
 //!
-//! Refuses: `key.secret`, `key.device`, `key.device-text`, `key.address-text`, `signature.account`, `signature.device`.
+//! Refuses: `key.secret`, `key.device`, `key.device-text`, `key.address-text`, `signature.account`,
+//! `signature.device`.
 
 use crate::hash::{Hash32, fixed_bytes, keccak};
 use crate::refusal::Refusal;
@@ -88,10 +90,12 @@ impl<'de> serde::Deserialize<'de> for Device {
 }
 
 impl Device {
-    /// Checks that `signature` is this device's over `digest`, strictly (RFC 8032, no small-order keys, canonical points).
+    /// Checks that `signature` is this device's over `digest`, strictly (RFC 8032, no small-order keys,
+    /// canonical points).
     ///
     /// # Errors
-    /// `key.device` when the key is no point of the curve, `signature.device` when the signature does not hold.
+    /// `key.device` when the key is no point of the curve, `signature.device` when the signature does not
+    /// hold.
     pub fn verify(&self, digest: &Hash32, signature: &DeviceSignature) -> Result<(), Refusal> {
         let key = ed25519_dalek::VerifyingKey::from_bytes(&self.0)
             .map_err(|_| Refusal::new("key.device", "a point of Ed25519", self))?;

@@ -1,7 +1,8 @@
 //! The rules of work and money: who owes whom, as a pure fold over signed events.
 //!
-//! No clock, no disk, no network, no name of a service. Time, chance and the world arrive as [`event::Event`]s; [`state::State::step`] takes
-//! one and gives effects, or refuses it and stays as it was. Start at [`event::What`] for what can happen, and at [`step`] for what it does.
+//! No clock, no disk, no network, no name of a service. Time, chance and the world arrive as
+//! [`event::Event`]s; [`state::State::step`] takes one and gives effects, or refuses it and stays as it was.
+//! Start at [`event::What`] for what can happen, and at [`step`] for what it does.
 //!
 //! Encodings: docs/spec/market.md. Vectors: /vectors/receipts.json and /vectors/market.json.
 

@@ -1,7 +1,7 @@
 //! Money: unsigned micro-USD (the token's base units, 6 decimals), checked arithmetic only.
 //!
-//! There is no `+`, no float and no rounding that is not in a name. Subtraction below zero and sums above 2^64 are values
-//! (`None`), not wraps.
+//! There is no `+`, no float and no rounding that is not in a name. Subtraction below zero and sums above
+//! 2^64 are values (`None`), not wraps.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -63,7 +63,8 @@ impl Usd {
         }
     }
 
-    /// `floor(amount * ppm / 1,000,000)`, or `None` when `ppm` is above a million (a part is never more than the whole).
+    /// `floor(amount * ppm / 1,000,000)`, or `None` when `ppm` is above a million (a part is never more than
+    /// the whole).
     #[must_use]
     pub const fn part_down(self, ppm: u64) -> Option<Usd> {
         if ppm > PPM {

@@ -1,4 +1,5 @@
-//! Orders: what an account may ask for, each signed by it (EIP-712) so that a coordinator can only pass it on.
+//! Orders: what an account may ask for, each signed by it (EIP-712) so that a coordinator can only pass it
+//! on.
 //!
 //! | order | signer | asks |
 //! |---|---|---|

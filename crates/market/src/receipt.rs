@@ -2,14 +2,15 @@
 //!
 //! States, for a receipt `r` in a domain `D` (docs/spec/market.md):
 //! - `digest(r) = H(0x1901 || D || H(typeHash || 13 words))`, which both keys sign;
-//! - `context(r) = H(abi.encode(chainId, settlement, job, sequence, node, device))`, which the proof is bound to, so that a proof made
-//!   for one receipt checks for no other job, node, device, place in the node's chain, or chain;
+//! - `context(r) = H(abi.encode(chainId, settlement, job, sequence, node, device))`, which the proof is bound
+//!   to, so that a proof made for one receipt checks for no other job, node, device, place in the node's
+//!   chain, or chain;
 //! - `output = H(output bytes)`, the words big-endian two's complement.
 //!
 //! The wire form is canonical: decoding accepts exactly the bytes that encoding makes.
 //!
-//! Refuses: `receipt.version`, `receipt.short`, `receipt.output-too-long`, `receipt.output-length`, `receipt.trailing`,
-//! `receipt.output-differs`, `receipt.device-signature`, `receipt.node-signature`.
+//! Refuses: `receipt.version`, `receipt.short`, `receipt.output-too-long`, `receipt.output-length`,
+//! `receipt.trailing`, `receipt.output-differs`, `receipt.device-signature`, `receipt.node-signature`.
 
 use crate::domain::{Domain, struct_words};
 use crate::hash::{Hash32, Words, keccak};
@@ -97,7 +98,8 @@ impl Receipt {
     ///
     /// # Errors
     /// `receipt.output-differs` or `receipt.output-too-long` when `output` is not what the receipt says;
-    /// `receipt.node-signature` or `receipt.device-signature` when a secret is not that of the key named in the receipt.
+    /// `receipt.node-signature` or `receipt.device-signature` when a secret is not that of the key named in
+    /// the receipt.
     pub fn sign(
         self,
         domain: &Domain,
@@ -227,10 +229,12 @@ impl SignedReceipt {
         wire
     }
 
-    /// Reads the wire form. Signatures are not verified here; allocates the output only, after its length has been checked.
+    /// Reads the wire form. Signatures are not verified here; allocates the output only, after its length has
+    /// been checked.
     ///
     /// # Errors
-    /// `receipt.version`, `receipt.short`, `receipt.output-too-long`, `receipt.output-length`, `receipt.trailing`.
+    /// `receipt.version`, `receipt.short`, `receipt.output-too-long`, `receipt.output-length`,
+    /// `receipt.trailing`.
     pub fn decode(wire: &[u8]) -> Result<Self, Refusal> {
         let mut from = Reader { rest: wire, read: 0 };
         let version = from.take::<1>()?[0];

@@ -1,7 +1,8 @@
 //! A refusal: a stable name, what was expected, and what came.
 //!
-//! Every input of this crate is hostile until it has passed. A refused event leaves the state as it was; a refused encoding is
-//! never partly read. Names are part of the interface: programs, pages and tests match on them, and docs/spec/market.md lists them.
+//! Every input of this crate is hostile until it has passed. A refused event leaves the state as it was; a
+//! refused encoding is never partly read. Names are part of the interface: programs, pages and tests match on
+//! them, and docs/spec/market.md lists them.
 
 use std::fmt::{self, Display};
 

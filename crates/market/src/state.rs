@@ -1,7 +1,7 @@
 //! The state of a market: a fold of its events, and nothing else.
 //!
-//! `BTreeMap` and integers only, so that every machine folds the same log to the same state. Fields are read through methods;
-//! they are written by [`State::step`] alone (crate::step).
+//! `BTreeMap` and integers only, so that every machine folds the same log to the same state. Fields are read
+//! through methods; they are written by [`State::step`] alone (crate::step).
 
 use crate::epoch::ClosedEpoch;
 use crate::event::{ChainRef, Rules};
@@ -37,8 +37,6 @@ pub struct Node {
     pub operator: Address,
     /// Next nonce of its enrolment.
     pub nonce: u64,
-    /// Number of the event that enrolled it first.
-    pub enrolled_at: u64,
     /// Stake as last seen on chain.
     pub stake: Usd,
     /// The block at which it was seen.
@@ -76,8 +74,6 @@ pub struct DeviceBinding {
     pub node: Address,
     /// Its cell.
     pub cell: u64,
-    /// Number of the event that bound it.
-    pub bound_at: u64,
 }
 
 /// Where a job is.
@@ -98,10 +94,10 @@ pub struct PostedJob {
     pub job: Job,
     /// The commitment that its nodes are drawn with.
     pub draw: Hash32,
-    /// Number of the event that posted it.
-    pub posted_at: u64,
     /// Where it is.
     pub status: JobStatus,
+    /// Nodes that could be drawn when the job was posted; empty once it is assigned.
+    pub candidates: Vec<Address>,
     /// The nodes drawn.
     pub nodes: Vec<Address>,
     /// Units accepted so far.

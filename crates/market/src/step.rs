@@ -1,11 +1,13 @@
 //! The state machine: `step(state, event) -> effects`, all or nothing.
 //!
-//! A handler first checks everything that it will rely on, then posts its moves of money (which may still refuse, and then nothing has
-//! changed), then writes. So an illegal event is a value, and the state after it equals the state before it.
+//! A handler first checks everything that it will rely on, then posts its moves of money (which may still
+//! refuse, and then nothing has changed), then writes. So an illegal event is a value, and the state after it
+//! equals the state before it.
 //!
-//! One thing that looks like a refusal is none: an authentic receipt, rightly chained, that a rule does not pay takes its place in
-//! its node's chain as refused, with [`Effect::ReceiptRefused`]. A node must never sign two receipts for one place, so a receipt once
-//! signed must not hang in the air, or whoever kept it could later show it as an equivocation.
+//! One thing that looks like a refusal is none: an authentic receipt, rightly chained, that a rule does not
+//! pay takes its place in its node's chain as refused, with [`Effect::ReceiptRefused`]. A node must never
+//! sign two receipts for one place, so a receipt once signed must not hang in the air, or whoever kept it
+//! could later show it as an equivocation.
 //!
 //! Names of refusals: docs/spec/market.md.
 

@@ -1,7 +1,9 @@
-//! Merkle trees of the OpenZeppelin convention: leaves hashed twice, pairs sorted, an odd node carried up unchanged.
+//! Merkle trees of the OpenZeppelin convention: leaves hashed twice, pairs sorted, an odd node carried up
+//! unchanged.
 //!
-//! `pair(a, b) = H(min || max)`. A leaf is `H(H(words))`, so that no inner node can be shown as a leaf. A single leaf is its own root;
-//! no leaves have root zero. A proof is the list of siblings from the leaf up (none at a level where the node was carried).
+//! `pair(a, b) = H(min || max)`. A leaf is `H(H(words))`, so that no inner node can be shown as a leaf. A
+//! single leaf is its own root; no leaves have root zero. A proof is the list of siblings from the leaf up
+//! (none at a level where the node was carried).
 
 use crate::hash::{Hash32, Words, keccak, keccak_pair};
 use crate::key::Address;
@@ -64,7 +66,8 @@ impl Tree {
     }
 }
 
-/// True when `leaf` is under `root` by these siblings. Any proof longer than 64 is false: no tree has so many levels.
+/// True when `leaf` is under `root` by these siblings. Any proof longer than 64 is false: no tree has so many
+/// levels.
 #[must_use]
 pub fn verify(root: &Hash32, leaf: &Hash32, siblings: &[Hash32]) -> bool {
     siblings.len() <= 64 && siblings.iter().fold(*leaf, |node, sibling| pair(&node, sibling)) == *root
@@ -106,7 +109,8 @@ mod tests {
         let inner = pair(&leaves(4)[0], &leaves(4)[1]);
         let sibling = pair(&leaves(4)[2], &leaves(4)[3]);
         assert!(verify(&tree.root(), &inner, &[sibling]), "the pair hash itself cannot tell");
-        // ... but a leaf is H(H(digest)): for a digest to give `inner`, Keccak would have to be inverted twice.
+        // ... but a leaf is H(H(digest)): for a digest to give `inner`, Keccak would have to be inverted
+        // twice.
         assert!(!verify(&tree.root(), &receipt_leaf(&inner), &[sibling]));
     }
 

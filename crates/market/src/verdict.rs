@@ -1,10 +1,11 @@
 //! A verdict: what a checker found about a receipt. Only [`check`] makes one; only a verdict moves money.
 //!
-//! A `Verdict` has private fields and carries its checker's signature (EIP-712). Reading one back from the log gives the same type:
-//! what makes it count is the signature, which the state machine verifies again at every replay, so bytes alone cannot forge one
-//! (docs/decisions/002-signed-verdicts.md).
+//! A `Verdict` has private fields and carries its checker's signature (EIP-712). Reading one back from the
+//! log gives the same type: what makes it count is the signature, which the state machine verifies again at
+//! every replay, so bytes alone cannot forge one (docs/decisions/002-signed-verdicts.md).
 //!
-//! Refuses: `receipt.wrong-evidence`, `receipt.evidence-too-long`, `receipt.wrong-units` (in the verdict), and `verdict.signature`.
+//! Refuses: `receipt.wrong-evidence`, `receipt.evidence-too-long`, `receipt.wrong-units` (in the verdict),
+//! and `verdict.signature`.
 
 use crate::domain::{Domain, struct_words};
 use crate::hash::{Hash32, keccak};
@@ -22,11 +23,13 @@ use std::fmt::{self, Display};
 pub enum Blame {
     /// Nobody's that could be shown: the unit is not paid, and that is all.
     Nobody,
-    /// The node's own malfunction (evidence that does not check, a wrong count). Several in a row freeze the node.
+    /// The node's own malfunction (evidence that does not check, a wrong count). Several in a row freeze the
+    /// node.
     Node,
 }
 
-/// Why a receipt was refused: stable name, expected, got, and whose doing it is. Text is bounded and printable ASCII.
+/// Why a receipt was refused: stable name, expected, got, and whose doing it is. Text is bounded and
+/// printable ASCII.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
     name: String,
@@ -183,7 +186,8 @@ impl Verdict {
     }
 }
 
-/// `Verdict(address checker,bytes32 receipt,bool accepted,uint64 units,string name,uint8 blame,string expected,string got)`.
+/// `Verdict(address checker,bytes32 receipt,bool accepted,uint64 units,string name,uint8 blame,string
+/// expected,string got)`.
 fn verdict_digest(domain: &Domain, checker: &Address, receipt: &Hash32, outcome: &Outcome) -> Hash32 {
     let words = struct_words(
         "Verdict(address checker,bytes32 receipt,bool accepted,uint64 units,string name,uint8 blame,string expected,string got)",
@@ -206,10 +210,12 @@ fn verdict_digest(domain: &Domain, checker: &Address, receipt: &Hash32, outcome:
     domain.digest(&words.keccak())
 }
 
-/// Examines a receipt and its evidence without signing: what [`check`] signs, and what an auditor compares with a verdict.
+/// Examines a receipt and its evidence without signing: what [`check`] signs, and what an auditor compares
+/// with a verdict.
 ///
 /// # Errors
-/// What [`SignedReceipt::verify`] refuses, and `receipt.wrong-job`: such a receipt is no receipt of this job, and gets no verdict.
+/// What [`SignedReceipt::verify`] refuses, and `receipt.wrong-job`: such a receipt is no receipt of this job,
+/// and gets no verdict.
 pub fn examine(
     domain: &Domain,
     job: &Job,

@@ -1,16 +1,20 @@
-//! zk inference: a committed model ran on a committed private input, with the public input that the job's feed names, and gave this output.
+//! zk inference: a committed model ran on a committed private input, with the public input that the job's
+//! feed names, and gave this output.
 //!
-//! The checker rebuilds the statement from the job and the receipt: model id (job), input commitment (receipt), public input (the job's
-//! feed), output words (receipt), context (receipt). Nothing of it is taken from the prover. Then the [`ProofCheck`] that was handed in
-//! verifies the proof, and only then is the output read: its word 0 must be the class that the terms ask for.
+//! The checker rebuilds the statement from the job and the receipt: model id (job), input commitment
+//! (receipt), public input (the job's feed), output words (receipt), context (receipt). Nothing of it is
+//! taken from the prover. Then the [`ProofCheck`] that was handed in verifies the proof, and only then is the
+//! output read: its word 0 must be the class that the terms ask for.
 //!
-//! Terms, version 1, 51 bytes, big-endian: `0x01 || flags u8 (1: a class is required, 2: there is a feed) || class u8 || window seconds u64 ||
-//! window phase u64 || feed commitment 32`. Fields whose flag is off are zero. Window seconds 0: any window.
+//! Terms, version 1, 51 bytes, big-endian: `0x01 || flags u8 (1: a class is required, 2: there is a feed) ||
+//! class u8 || window seconds u64 || window phase u64 || feed commitment 32`. Fields whose flag is off are
+//! zero. Window seconds 0: any window.
 //!
-//! Refuses: `inference.terms`, `inference.model-unknown`, `inference.wrong-window`, `inference.wrong-output`, `inference.reference-missing`,
-//! `inference.reference-length`, `inference.proof.CHECK` with the verifier's name of the check, `inference.not-CLASS` with the model's name of the class
-//! (`inference.not-genuine`; what the proof shows is in `got`). A proof that does not check, or a wrong form, is blamed on the node; a class is not:
-//! the model is wrong about one honest day in twenty, and losing the day's pay is enough.
+//! Refuses: `inference.terms`, `inference.model-unknown`, `inference.wrong-window`, `inference.wrong-output`,
+//! `inference.reference-missing`, `inference.reference-length`, `inference.proof.CHECK` with the verifier's
+//! name of the check, `inference.not-CLASS` with the model's name of the class (`inference.not-genuine`; what
+//! the proof shows is in `got`). A proof that does not check, or a wrong form, is blamed on the node; a class
+//! is not: the model is wrong about one honest day in twenty, and losing the day's pay is enough.
 
 use crate::{Engines, Family, Service};
 use proofmesh_market::{Blame, Case, Hash32, Job, Reason, Usd};
@@ -48,7 +52,8 @@ pub struct Rejection {
 
 /// A verifier of proofs, handed in. It must be pure: the same arguments, the same answer.
 pub trait ProofCheck: Sync {
-    /// Accepts when `proof` shows that `model` on the input behind `input` and on `public_input` gives `output`, bound to `context`.
+    /// Accepts when `proof` shows that `model` on the input behind `input` and on `public_input` gives
+    /// `output`, bound to `context`.
     ///
     /// # Errors
     /// The check that failed. Hostile bytes must give an error, not a panic.

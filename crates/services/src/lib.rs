@@ -1,7 +1,7 @@
 //! Services: one file for each kind of work: describe, price, check, count units.
 //!
-//! [`SERVICES`] is the only list. Nobody outside this crate matches on a kind of service: ask the row. A service checks with the
-//! [`Engines`] that it is handed; it never links a prover, a chain or a disk.
+//! [`SERVICES`] is the only list. Nobody outside this crate matches on a kind of service: ask the row. A
+//! service checks with the [`Engines`] that it is handed; it never links a prover, a chain or a disk.
 
 pub mod inference;
 pub mod reading;

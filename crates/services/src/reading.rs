@@ -1,13 +1,15 @@
 //! Readings of a device: signed, numbered, each naming the one before.
 //!
-//! Bytes of a reading, version 1, 94 bytes, big-endian: `0x01 || device 32 || number u64 || Unix second u64 || previous digest 32 || present u8 (1 temperature,
-//! 2 humidity, 4 pressure) || three i32`; a value that is not present is zero. `digest = H(H("proofmesh/reading/v1") || bytes)`; the device signs it
-//! (Ed25519). Values are fixed point: centi-degC, centi-%RH, Pa (which is centi-hPa).
+//! Bytes of a reading, version 1, 94 bytes, big-endian: `0x01 || device 32 || number u64 || Unix second u64
+//! || previous digest 32 || present u8 (1 temperature, 2 humidity, 4 pressure) || three i32`; a value that is
+//! not present is zero. `digest = H(H("proofmesh/reading/v1") || bytes)`; the device signs it (Ed25519).
+//! Values are fixed point: centi-degC, centi-%RH, Pa (which is centi-hPa).
 //!
-//! What can be wrong with a stream, each by its own name: `reading.signature`, `reading.wrong-device`, `reading.gap` (numbers missing),
-//! `reading.duplicate` (the last one again), `reading.replayed` (an older one again), `reading.reordered` (missing here, there later in the batch),
-//! `reading.rewritten` (the past that it names is not the one we saw), `reading.cloned` (another reading with the number and past of one we saw: two
-//! holders of one key), `reading.time-not-later`, `reading.form`.
+//! What can be wrong with a stream, each by its own name: `reading.signature`, `reading.wrong-device`,
+//! `reading.gap` (numbers missing), `reading.duplicate` (the last one again), `reading.replayed` (an older
+//! one again), `reading.reordered` (missing here, there later in the batch), `reading.rewritten` (the past
+//! that it names is not the one we saw), `reading.cloned` (another reading with the number and past of one we
+//! saw: two holders of one key), `reading.time-not-later`, `reading.form`.
 
 use proofmesh_market::{Device, DeviceSecret, DeviceSignature, Hash32, Refusal, keccak};
 use std::collections::VecDeque;
@@ -242,7 +244,8 @@ impl Chain {
         )
     }
 
-    /// Takes a batch in order, all or nothing. A number that is missing at its place but comes later in the batch is `reading.reordered`.
+    /// Takes a batch in order, all or nothing. A number that is missing at its place but comes later in the
+    /// batch is `reading.reordered`.
     ///
     /// # Errors
     /// The first refusal.

@@ -1,16 +1,19 @@
-//! Public side inputs: what the neighbours of a device measured, by device and window, behind one commitment that the job names.
+//! Public side inputs: what the neighbours of a device measured, by device and window, behind one commitment
+//! that the job names.
 //!
-//! The words go into the proven program as public input. The checker takes them from here, never from the prover, so a proof made
-//! with other words does not check.
+//! The words go into the proven program as public input. The checker takes them from here, never from the
+//! prover, so a proof made with other words does not check.
 //!
-//! Commitment: `H(u64 rows || for each row in ascending order: device 32 || window start u64 || u32 words || words, 4 bytes each)`, big-endian.
+//! Commitment: `H(u64 rows || for each row in ascending order: device 32 || window start u64 || u32 words ||
+//! words, 4 bytes each)`, big-endian.
 
 use proofmesh_market::{Device, Hash32, keccak};
 use std::collections::BTreeMap;
 
 /// A source of public side inputs.
 pub trait References: Sync {
-    /// The words of the feed with this commitment for a device and a window's first second, or `None` when the feed says nothing.
+    /// The words of the feed with this commitment for a device and a window's first second, or `None` when
+    /// the feed says nothing.
     fn reference(&self, commitment: &Hash32, device: &Device, window_start_s: u64) -> Option<&[i32]>;
 }
 

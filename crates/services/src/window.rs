@@ -1,11 +1,14 @@
 //! 24 hourly readings of a station to one day window of the integers that weather-qod reads.
 //!
-//! `q = clamp(round(40 s), -127, 127)` with `s = (T - 10)/15, (RH - 60)/25, (P - 1015)/10` in degC, %, hPa; round is half-to-even (numpy's `rint`).
-//! Gaps of at most 3 hours in one quantity are filled by a straight line between the readings around them, which may lie outside the day.
-//! Everything is exact: a filled value is a multiple of 1/12 of a centi-unit (lines have 2, 3 or 4 steps), a mean of n stations of 1/(12 n).
-//! The Python of examples/weather-qod does the same in floats; the test compares every genuine row of its test file.
+//! `q = clamp(round(40 s), -127, 127)` with `s = (T - 10)/15, (RH - 60)/25, (P - 1015)/10` in degC, %, hPa;
+//! round is half-to-even (numpy's `rint`). Gaps of at most 3 hours in one quantity are filled by a straight
+//! line between the readings around them, which may lie outside the day. Everything is exact: a filled value
+//! is a multiple of 1/12 of a centi-unit (lines have 2, 3 or 4 steps), a mean of n stations of 1/(12 n). The
+//! Python of examples/weather-qod does the same in floats; the test compares every genuine row of its test
+//! file.
 //!
-//! Refuses: `window.incomplete` (a longer gap; such a day is not proved), `window.hour-twice`, `window.start`, `window.stations`, `window.range`.
+//! Refuses: `window.incomplete` (a longer gap; such a day is not proved), `window.hour-twice`,
+//! `window.start`, `window.stations`, `window.range`.
 
 use crate::reading::{Reading, Values};
 use proofmesh_market::Refusal;
@@ -105,7 +108,8 @@ impl Day {
     }
 }
 
-/// The neighbours' half of the model's input: the mean of their days, 72 words in the order of [`Day::words`].
+/// The neighbours' half of the model's input: the mean of their days, 72 words in the order of
+/// [`Day::words`].
 ///
 /// # Errors
 /// `window.stations` when there are none or too many, or their days differ.
@@ -143,7 +147,8 @@ fn round_half_even(numerator: i64, denominator: i64) -> i64 {
     floor + i64::from(up)
 }
 
-/// The value of an hour in twelfths of a centi-unit: as read, or on the line between the readings around a gap of at most [`GAP_HOURS`].
+/// The value of an hour in twelfths of a centi-unit: as read, or on the line between the readings around a
+/// gap of at most [`GAP_HOURS`].
 fn filled(hours: &BTreeMap<u64, Values>, quantity: usize, at_s: u64) -> Option<i64> {
     let read = |at_s: u64| {
         hours.get(&at_s).and_then(|values| values.array()[quantity]).map(|value| 12 * i64::from(value))

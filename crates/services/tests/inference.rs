@@ -1,5 +1,5 @@
-//! Inference receipts that lie, by name; and the one that is paid. The stand-in verifier accepts exactly one byte string for each statement, so
-//! that it shows which statement the checker rebuilt.
+//! Inference receipts that lie, by name; and the one that is paid. The stand-in verifier accepts exactly one
+//! byte string for each statement, so that it shows which statement the checker rebuilt.
 
 use proofmesh_market::receipt::{output_bytes, output_hash};
 use proofmesh_market::*;
@@ -210,7 +210,8 @@ fn statements_that_the_prover_would_like_are_not_the_ones_checked() {
     refused_proof(&|handed| handed.proof = Some(Vec::new()));
     let odd = refused(|handed| handed.proof = Some(b"odd".to_vec()));
     assert_eq!(odd.0, "inference.proof.refused", "a verifier's name that is not plain goes no further");
-    // The last line shows that the proofs above fail for what they say: the honest one, made the same way, passes.
+    // The last line shows that the proofs above fail for what they say: the honest one, made the same way,
+    // passes.
     let fine = Handed { proof: Some(of(MODEL.0, [3; 32], &[0, 1], 3)), ..honest() };
     assert_eq!(judge(&fine, &feed()), Outcome::Accepted { units: 1 });
 }

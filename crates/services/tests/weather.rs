@@ -1,4 +1,5 @@
-//! The day windows of this crate against examples/weather-qod: every genuine row of its test file, and every day that it leaves out.
+//! The day windows of this crate against examples/weather-qod: every genuine row of its test file, and every
+//! day that it leaves out.
 
 use proofmesh_services::reading::Values;
 use proofmesh_services::window::{Day, HOUR_S, reference};

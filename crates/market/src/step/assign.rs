@@ -1,8 +1,10 @@
 //! Posting a job, drawing its nodes, ending it.
 //!
-//! The draw: the coordinator commits to a secret before the job exists; the job, salted by the buyer, takes the oldest unused commitment;
-//! then the secret is revealed. Node `i` has the rank `H(abi.encode(H("proofmesh/rank/v1"), secret, job, node_i))`; the lowest win. Only nodes and
-//! devices that were there when the job was posted take part, so neither side can add a winner after seeing the draw.
+//! The draw: the coordinator commits to a secret before the job exists; the job, salted by the buyer, takes
+//! the oldest unused commitment; then the secret is revealed. Node `i` has the rank
+//! `H(abi.encode(H("proofmesh/rank/v1"), secret, job, node_i))`; the lowest win. Only nodes that could be
+//! drawn when the job was posted, and still can, take part: neither side can add a winner after seeing the
+//! draw.
 
 use super::{Effect, Fold};
 use crate::event::draw_commitment;
@@ -13,7 +15,7 @@ use crate::ledger::{Move, Purse, Target};
 use crate::limits::{DRAWS_MAX, TIME_S_MAX};
 use crate::order::Signed;
 use crate::refusal::{Refusal, require};
-use crate::state::{DeviceBinding, JobStatus, Node, PostedJob, ReceiptStatus, Standing};
+use crate::state::{DeviceBinding, JobStatus, PostedJob, ReceiptStatus, Standing};
 use crate::verdict::Reason;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,6 +56,7 @@ impl Fold<'_> {
             .draws
             .front()
             .ok_or_else(|| Refusal::new("draw.none-committed", "an unused commitment", "none"))?;
+        let candidates = self.candidates(job);
         let pay =
             Move { from: Purse::Balance(job.buyer), to: Target::Purse(Purse::Escrow(id)), amount: escrow };
         self.state.ledger.post(&[pay], "job.balance-short")?;
@@ -61,8 +64,8 @@ impl Fold<'_> {
         let posted = PostedJob {
             job: job.clone(),
             draw,
-            posted_at: self.state.events,
             status: JobStatus::Open,
+            candidates,
             nodes: Vec::new(),
             units: 0,
             pending: BTreeSet::new(),
@@ -82,8 +85,8 @@ impl Fold<'_> {
         require(self.at_s < posted.job.deadline_s, "job.deadline-passed", posted.job.deadline_s, self.at_s)?;
         let commitment = draw_commitment(secret);
         require(commitment == posted.draw, "assignment.wrong-secret", posted.draw, commitment)?;
-        let mut ranked: Vec<(Hash32, Address)> =
-            self.eligible(posted).into_iter().map(|node| (rank(secret, id, &node), node)).collect();
+        let fit = posted.candidates.iter().filter(|node| self.is_fit(node, &posted.job));
+        let mut ranked: Vec<(Hash32, Address)> = fit.map(|node| (rank(secret, id, node), *node)).collect();
         ranked.sort_unstable();
         let slots = usize::from(posted.job.slots);
         require(
@@ -95,31 +98,32 @@ impl Fold<'_> {
         let nodes: Vec<Address> = ranked.into_iter().take(slots).map(|(_, node)| node).collect();
         if let Some(posted) = self.state.jobs.get_mut(id) {
             posted.status = JobStatus::Assigned;
+            posted.candidates = Vec::new();
             posted.nodes.clone_from(&nodes);
         }
         Ok(vec![Effect::Assigned { job: *id, nodes }])
     }
 
-    /// Nodes that may be drawn for a job: there when it was posted, active, staked, measured, with a fitting device, and not run by a checker.
-    fn eligible(&self, posted: &PostedJob) -> BTreeSet<Address> {
+    /// Nodes that may be drawn for a job as things stand: with a fitting device, and fit themselves.
+    fn candidates(&self, job: &Job) -> Vec<Address> {
         let mut with_device = BTreeSet::new();
         for (device, binding) in &self.state.devices {
-            let wanted = posted.job.devices.is_empty() || posted.job.devices.binary_search(device).is_ok();
-            if wanted && binding.bound_at < posted.posted_at && stands_in(binding, posted.job.cell) {
+            let wanted = job.devices.is_empty() || job.devices.binary_search(device).is_ok();
+            if wanted && stands_in(binding, job.cell) {
                 with_device.insert(binding.node);
             }
         }
-        let fits = |address: &Address, node: &Node| {
-            node.enrolled_at < posted.posted_at
-                && node.standing == Standing::Active
+        with_device.into_iter().filter(|node| self.is_fit(node, job)).collect()
+    }
+
+    /// Active, staked, measured, and not run by a checker.
+    fn is_fit(&self, address: &Address, job: &Job) -> bool {
+        self.state.nodes.get(address).is_some_and(|node| {
+            node.standing == Standing::Active
                 && node.stake >= self.rules.min_stake
-                && can(&node.capabilities, &posted.job, self.at_s)
+                && can(&node.capabilities, job, self.at_s)
                 && !self.rules.checkers.iter().any(|checker| self.is_party(checker, address))
-        };
-        with_device
-            .into_iter()
-            .filter(|address| self.state.nodes.get(address).is_some_and(|node| fits(address, node)))
-            .collect()
+        })
     }
 
     pub(super) fn job_ended(self, id: &Hash32) -> Result<Vec<Effect>, Refusal> {

@@ -1,8 +1,9 @@
 //! Disputes: a second check by another checker, with a bond on both sides; the loser's goes to the winner.
 //!
-//! The buyer may dispute an accepted receipt, the node one that a checker refused, once, while the verdict is young. The opener puts in the whole bond; the
-//! other side puts in as much of it as its spendable balance holds (and what is held or in escrow for the receipt is at stake anyway). If
-//! a node disputes, the price is set aside from escrow and the window is kept for the receipt, so that winning pays.
+//! The buyer may dispute an accepted receipt, the node one that a checker refused, once, while the verdict is
+//! young. The opener puts in the whole bond; the other side puts in as much of it as its spendable balance
+//! holds (and what is held or in escrow for the receipt is at stake anyway). If a node disputes, the price is
+//! set aside from escrow and the window is kept for the receipt, so that winning pays.
 
 use super::{Effect, Fold};
 use crate::hash::Hash32;

@@ -29,7 +29,6 @@ impl Fold<'_> {
         let fresh = Node {
             operator,
             nonce: 1,
-            enrolled_at: self.state.events,
             stake: Usd::ZERO,
             stake_block: 0,
             capabilities: BTreeMap::new(),
@@ -98,7 +97,7 @@ impl Fold<'_> {
         if let Some(bound) = self.state.devices.get(&device) {
             return Err(Refusal::new("device.already-bound", "a device of no node", bound.node));
         }
-        self.state.devices.insert(device, DeviceBinding { node, cell, bound_at: self.state.events });
+        self.state.devices.insert(device, DeviceBinding { node, cell });
         Ok(Vec::new())
     }
 

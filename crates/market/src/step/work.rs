@@ -1,7 +1,8 @@
 //! Receipts and verdicts.
 //!
-//! A receipt is *authentic* when both signatures hold and its place in its node's chain is the next. Authentic receipts take their place whether
-//! or not they are paid. Everything before that is a refusal that changes nothing, except an equivocation, which is proof against its node.
+//! A receipt is *authentic* when both signatures hold and its place in its node's chain is the next.
+//! Authentic receipts take their place whether or not they are paid. Everything before that is a refusal that
+//! changes nothing, except an equivocation, which is proof against its node.
 
 use super::assign::stands_in;
 use super::{Effect, Fold};
@@ -153,7 +154,8 @@ impl Fold<'_> {
         Ok(price)
     }
 
-    /// What a receipt costs the buyer, and how it is split. Linear in units: the share of one unit is rounded down once.
+    /// What a receipt costs the buyer, and how it is split. Linear in units: the share of one unit is rounded
+    /// down once.
     pub(super) fn price(&self, receipt: &Receipt) -> Result<Price, Refusal> {
         let job = &self.job(&receipt.job)?.job;
         let share_of_one = job.unit_price.part_down(PPM - self.rules.fee_ppm).unwrap_or_default(); // fee_ppm <= PPM: rules.fee

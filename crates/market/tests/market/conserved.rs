@@ -1,5 +1,5 @@
-//! Random sequences of legal and illegal events: money is conserved after every one, a refusal changes nothing, claims never fall, and
-//! a second fold of the log gives the same state.
+//! Random sequences of legal and illegal events: money is conserved after every one, a refusal changes
+//! nothing, claims never fall, and a second fold of the log gives the same state.
 
 use crate::world::*;
 use proofmesh_market::state::ReceiptStatus;

@@ -1,4 +1,5 @@
-//! Disputes: a bond on both sides, the loser's goes to the winner, and the receipt ends as the second check says.
+//! Disputes: a bond on both sides, the loser's goes to the winner, and the receipt ends as the second check
+//! says.
 
 use crate::world::*;
 use proofmesh_market::state::ReceiptStatus;

@@ -1,5 +1,5 @@
-//! Hostile bytes: every truncation, bit flips, random bytes, and a committed corpus. Nothing panics, nothing allocates beyond its bounds, and
-//! what decodes encodes to the same bytes.
+//! Hostile bytes: every truncation, bit flips, random bytes, and a committed corpus. Nothing panics, nothing
+//! allocates beyond its bounds, and what decodes encodes to the same bytes.
 
 use crate::world::*;
 use proofmesh_market::limits::EVENT_BYTES_MAX;
@@ -185,8 +185,8 @@ fn random_bytes_and_mixtures() {
     assert!(decoded.iter().all(|count| *count > 100), "the mixtures must get through sometimes: {decoded:?}");
 }
 
-/// Files of the corpus are bytes that a decoder once had trouble with, or that stand for a kind of trouble. `BLESS=1` writes the
-/// ones that are made here; others may be added by hand.
+/// Files of the corpus are bytes that a decoder once had trouble with, or that stand for a kind of trouble.
+/// `BLESS=1` writes the ones that are made here; others may be added by hand.
 #[test]
 fn the_corpus_gives_errors_or_values() {
     let folder = corpus();
@@ -198,7 +198,8 @@ fn the_corpus_gives_errors_or_values() {
         for (index, bytes) in wires().into_iter().enumerate() {
             files.push((format!("receipt-{index}.bin"), bytes));
         }
-        // A list that claims 2^32 - 1 checkers; a receipt that claims 4 GiB of output; a string of 0xff; a job with a huge list of devices.
+        // A list that claims 2^32 - 1 checkers; a receipt that claims 4 GiB of output; a string of 0xff; a
+        // job with a huge list of devices.
         let opened = World::working().log[0].encode().expect("bounded");
         files.push((
             "event-huge-list.bin".into(),

@@ -1,4 +1,5 @@
-//! Every lie that a rule of the market refuses, by name. The last test compares the names with those in the sources.
+//! Every lie that a rule of the market refuses, by name. The last test compares the names with those in the
+//! sources.
 
 use crate::world::*;
 use proofmesh_market::order::{Bind, Enroll, Measured, Thaw, Withdraw};
@@ -184,6 +185,23 @@ fn a_node_that_came_after_the_job_is_not_drawn() {
 }
 
 #[test]
+fn a_node_that_was_measured_after_the_job_is_not_drawn() {
+    // Else whoever knows the secret could let a node in that it wins with.
+    let mut world = World { at_s: START_S, ..World::default() };
+    world.ok(What::Opened(rules()));
+    world.ok(deposit(0, &buyer().address(), DEPOSIT));
+    world.ok(commit(0));
+    for what in [enroll(0), stake(0), bind(0)] {
+        world.ok(what);
+    }
+    let mut one = job();
+    one.slots = 1;
+    world.ok(post(one.clone()));
+    world.ok(measured(0));
+    world.refused(What::Assigned { job: one.digest(&domain()), secret: secret(0) }, "assignment.too-few");
+}
+
+#[test]
 fn receipts_that_are_not_authentic() {
     let mut world = World::working();
     let honest = world.receipt(0, 0, b"good");
@@ -334,7 +352,8 @@ fn verdicts_that_are_not() {
     world.refused(What::Judged(good), "verdict.receipt-not-pending");
 }
 
-/// A checker that signs with its own program what `check` never would: it must write the digest itself, as docs/spec/market.md says.
+/// A checker that signs with its own program what `check` never would: it must write the digest itself, as
+/// docs/spec/market.md says.
 fn rogue(receipt: Hash32, units: u64) -> Verdict {
     let type_string = "Verdict(address checker,bytes32 receipt,bool accepted,uint64 units,string name,uint8 blame,string expected,string got)";
     let none = keccak(b"");
@@ -441,8 +460,8 @@ fn an_event_that_no_log_takes() {
     world.refused(What::Opened(long), "event.too-long");
 }
 
-/// Names that only an internal fault could raise: the purse they speak of was filled by the same amount before. Listed here, so that the
-/// next test knows them.
+/// Names that only an internal fault could raise: the purse they speak of was filled by the same amount
+/// before. Listed here, so that the next test knows them.
 #[allow(dead_code, reason = "read as text by the next test")]
 const CANNOT_HAPPEN: [&str; 4] =
     ["epoch.held-short", "job.escrow-short", "dispute.held-short", "audit.not-conserved"];

@@ -105,7 +105,8 @@ fn a_job_whose_cap_is_spent_ends_at_once_and_pays_no_more() {
 #[test]
 fn a_node_is_frozen_before_a_second_penalty() {
     let mut world = World::working();
-    // Five receipts wait when the fault shows; nobody's fault does not count, and one success starts the count anew.
+    // Five receipts wait when the fault shows; nobody's fault does not count, and one success starts the
+    // count anew.
     let mut waiting = Vec::new();
     for day in 0..5 {
         let receipt = world.receipt(0, day, b"broken");
@@ -173,7 +174,8 @@ fn two_receipts_for_one_place_cost_the_stake() {
 
 #[test]
 fn the_draw_is_fixed_by_what_was_committed() {
-    // One slot, many salts: every station wins sometimes, and the same secret and salt always give the same one.
+    // One slot, many salts: every station wins sometimes, and the same secret and salt always give the same
+    // one.
     let mut wins = std::collections::BTreeMap::new();
     for salt in 0..40u8 {
         let mut world = World::members();

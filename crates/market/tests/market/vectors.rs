@@ -1,4 +1,5 @@
-//! /vectors/receipts.json and /vectors/market.json: made by `BLESS=1 cargo test -p proofmesh-market`, checked otherwise.
+//! /vectors/receipts.json and /vectors/market.json: made by `BLESS=1 cargo test -p proofmesh-market`, checked
+//! otherwise.
 
 use crate::world::*;
 use proofmesh_market::domain::DOMAIN_TYPE;

@@ -200,7 +200,8 @@ impl World {
         assert!(before == self.state, "{name} changed the state");
     }
 
-    /// The next receipt of station `i` for the window `day` days after the first; `evidence` decides the verdict.
+    /// The next receipt of station `i` for the window `day` days after the first; `evidence` decides the
+    /// verdict.
     pub fn receipt(&self, i: u8, day: u64, evidence: &[u8]) -> Receipt {
         let known = &self.state.nodes()[&node(i).address()];
         Receipt {
@@ -226,7 +227,8 @@ impl World {
         (digest, self.ok(What::Delivered(signed(i, receipt))))
     }
 
-    /// Delivers a day of station `i` with this evidence and judges it; gives its digest and the verdict's effects.
+    /// Delivers a day of station `i` with this evidence and judges it; gives its digest and the verdict's
+    /// effects.
     pub fn work(&mut self, i: u8, day: u64, evidence: &[u8]) -> (Hash32, Vec<Effect>) {
         let receipt = self.receipt(i, day, evidence);
         let (digest, effects) = self.deliver(i, receipt);

@@ -1,0 +1,3 @@
+//! Checks that the project keeps of itself.
+
+pub mod tidy;

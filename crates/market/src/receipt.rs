@@ -300,8 +300,7 @@ impl<'a> Reader<'a> {
 #[derive(Serialize, Deserialize)]
 struct Parts {
     receipt: Receipt,
-    #[serde(rename = "outputBytes")]
-    output: String,
+    output_bytes: String,
     device_signature: DeviceSignature,
     node_signature: AccountSignature,
 }
@@ -314,7 +313,7 @@ impl Serialize for SignedReceipt {
         }
         let parts = Parts {
             receipt: self.receipt.clone(),
-            output: format!("0x{}", hex::encode(&self.output)),
+            output_bytes: format!("0x{}", hex::encode(&self.output)),
             device_signature: self.device_signature,
             node_signature: self.node_signature,
         };
@@ -329,10 +328,11 @@ impl<'de> Deserialize<'de> for SignedReceipt {
             return SignedReceipt::decode(wire).map_err(serde::de::Error::custom);
         }
         let parts = Parts::deserialize(from)?;
-        let digits = parts.output.strip_prefix("0x").filter(|digits| digits.len() <= 2 * OUTPUT_BYTES_MAX);
+        let digits =
+            parts.output_bytes.strip_prefix("0x").filter(|digits| digits.len() <= 2 * OUTPUT_BYTES_MAX);
         let output = digits
             .and_then(|digits| hex::decode(digits).ok())
-            .ok_or_else(|| serde::de::Error::custom("outputBytes: 0x text"))?;
+            .ok_or_else(|| serde::de::Error::custom("output_bytes: 0x text"))?;
         SignedReceipt::from_parts(parts.receipt, output, parts.device_signature, parts.node_signature)
             .map_err(serde::de::Error::custom)
     }

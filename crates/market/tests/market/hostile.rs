@@ -160,6 +160,27 @@ fn an_event_has_one_form() {
 }
 
 #[test]
+fn receipts_as_json_have_the_same_bounds() {
+    let world = World::working();
+    let good = serde_json::to_value(signed(0, world.receipt(0, 0, b"good"))).expect("JSON");
+    let read = |json: serde_json::Value| serde_json::from_value::<SignedReceipt>(json);
+    assert!(read(good.clone()).is_ok());
+    let long = format!("0x{}", "00".repeat(4_100));
+    for (field, lie) in [
+        ("output_bytes", "0x000000"),
+        ("output_bytes", "00000000"),
+        ("output_bytes", "0xzz"),
+        ("output_bytes", long.as_str()),
+        ("node_signature", "0x00"),
+        ("device_signature", ""),
+    ] {
+        let mut json = good.clone();
+        json[field] = lie.into();
+        assert!(read(json).is_err(), "{field}");
+    }
+}
+
+#[test]
 fn random_bytes_and_mixtures() {
     let market = World::working().state;
     let seeds: Vec<Vec<u8>> = all_events().into_iter().chain(wires()).collect();

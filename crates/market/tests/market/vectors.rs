@@ -205,6 +205,8 @@ fn events_are_as_the_vectors_say() {
         .map(|event| {
             let bytes = event.encode().expect("logged");
             head = chain_log(&head, &bytes);
+            let read: Event = serde_json::from_value(json!(event)).expect("the JSON form goes both ways");
+            assert_eq!(read, *event);
             json!({ "event": event, "bytes": text(&bytes), "logHash": head })
         })
         .collect();

@@ -1,0 +1,43 @@
+//! The soundness table in docs/spec is the one that the code computes.
+
+use std::fs;
+use std::path::Path;
+
+use proofmesh_graph::statement;
+use proofmesh_model::{bundle, import};
+use proofmesh_prover::{Job, salt, state};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+#[test]
+fn vectors_of_the_soundness_table_are_those_of_the_docs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let bundle = bundle::load(&root.join("examples/weather-qod")).expect("the bundle loads");
+    let model = &bundle.models[0];
+    let calibration = model.calibration().expect("calibration data");
+    let imported =
+        import(&model.onnx().expect("the model"), &model.options(), &calibration).expect("the model imports");
+    let input = imported.file.quantise(calibration.row(0)).expect("a row fits");
+    let salts = [salt(&mut StdRng::seed_from_u64(1))];
+    let job =
+        Job { program: imported.program(), inputs: &[input], salts: &salts, weight_salt: None, context: b"" };
+    let (statement, _) = state(&job).expect("the statement stands");
+    let (terms, total) = statement::soundness(&statement).expect("terms");
+    let mut table = String::from("| term | bits | of which proof-of-work |\n|---|---|---|\n");
+    for term in &terms {
+        table += &format!("| {} | {:.1} | {} |\n", term.name.replace('|', "\\|"), term.bits, term.pow_bits);
+    }
+    table += &format!("| **sum** | **{total:.1}** | |\n");
+
+    let path = root.join("docs/spec/soundness.md");
+    let text = fs::read_to_string(&path).expect("the docs");
+    let (head, rest) = text.split_once("<!-- soundness:begin -->\n").expect("a begin mark");
+    let (now, tail) = rest.split_once("<!-- soundness:end -->").expect("an end mark");
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, format!("{head}<!-- soundness:begin -->\n{table}<!-- soundness:end -->{tail}"))
+            .expect("written");
+    } else {
+        assert_eq!(now, table, "run `cargo xtask bless` and read the diff");
+    }
+    assert!(total >= 100.0);
+}

@@ -1,6 +1,6 @@
 //! The ledger: every micro-USD that was ever deposited is in exactly one place.
 //!
-//! `deposited = sum(purses) + sum(claims) + vault`. Money enters by [`Ledger::deposit`] alone and then only
+//! `deposited = sum(purses) + sum(claims) + vault`. Money enters as a deposit alone and then only
 //! moves; a move takes from a purse and puts into a purse, a claim or the vault. Nothing takes from a claim
 //! or the vault, so cumulative balances cannot fall: there is no value of [`Move`] that says so. Moves of one
 //! event are posted together or not at all.

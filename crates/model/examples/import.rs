@@ -9,7 +9,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [folder, out, rest @ ..] = args.as_slice() else {
         return Err(
-            "usage: import <bundle folder> <out.pmesh> [file.onnx] [values|argmax|min(C)<=N ...]".into()
+            "usage: import <bundle folder> <out.pmesh> [file.onnx] [private|clip|error=E|values|argmax|min(C)<=N ...]".into()
         );
     };
     let bundle = bundle::load(Path::new(folder))?;
@@ -23,6 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         match output.as_str() {
             "private" => options.weights = proofmesh_graph::program::WeightMode::Private,
             "clip" => options.clip = true,
+            other if other.starts_with("error=") => options.target_error = other[6..].parse()?,
             other => options.outputs.push(other.parse()?),
         }
     }

@@ -3,6 +3,7 @@
 use proofmesh_graph::tensor::Shape;
 
 use crate::float::{FloatGraph, run};
+use crate::quantise::Grid;
 
 /// Samples kept over all values together.
 const MAX_SAMPLES: usize = 1 << 22;
@@ -14,10 +15,10 @@ const MAX_SAMPLES_EACH: usize = 1 << 15;
 pub(crate) struct Observed {
     pub lo: f32,
     pub hi: f32,
+    /// Largest absolute value of each channel.
+    pub channels: Vec<f32>,
     /// An even subset of the values.
     pub samples: Vec<f32>,
-    /// Root mean square of the L2 norm of a whole tensor.
-    pub mean_square: f64,
 }
 
 /// Observations of a graph.
@@ -37,14 +38,20 @@ pub(crate) fn observe(
     shapes: &[Shape],
     rows: &[Vec<f32>],
 ) -> Result<Observations, String> {
-    let empty = Observed { lo: f32::INFINITY, hi: f32::NEG_INFINITY, samples: Vec::new(), mean_square: 0.0 };
-    let mut values = vec![empty; shapes.len()];
+    let empty = |shape: &Shape| Observed {
+        lo: f32::INFINITY,
+        hi: f32::NEG_INFINITY,
+        channels: vec![0.0; shape.c],
+        samples: Vec::new(),
+    };
+    let mut values: Vec<Observed> = shapes.iter().map(empty).collect();
     let mut outputs = Vec::with_capacity(rows.len());
     let each = (MAX_SAMPLES / shapes.len()).clamp(1, MAX_SAMPLES_EACH);
     for (number, row) in rows.iter().enumerate() {
         let mut trace = run::trace(graph, shapes, row);
         for (i, data) in trace.iter().enumerate() {
             let o = &mut values[i];
+            let plane = shapes[i].h * shapes[i].w;
             let step = (data.len() * rows.len()).div_ceil(each).max(1);
             for (j, v) in data.iter().enumerate() {
                 if !v.is_finite() {
@@ -53,7 +60,8 @@ pub(crate) fn observe(
                 }
                 o.lo = o.lo.min(*v);
                 o.hi = o.hi.max(*v);
-                o.mean_square += f64::from(*v) * f64::from(*v);
+                let largest = &mut o.channels[j / plane];
+                *largest = largest.max(v.abs());
                 if (number * data.len() + j).is_multiple_of(step) {
                     o.samples.push(*v);
                 }
@@ -61,10 +69,43 @@ pub(crate) fn observe(
         }
         outputs.push(trace.swap_remove(graph.output));
     }
-    for (o, shape) in values.iter_mut().zip(shapes) {
-        o.mean_square /= (shape.len() * rows.len().max(1)) as f64;
-    }
     Ok(Observations { values, outputs })
+}
+
+/// How a value fills its integers on the calibration set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    /// Share of values more than half a step beyond the interval.
+    pub clipped: f64,
+    /// log2 of one more than the distance between a channel's extremes in steps, averaged over the channels.
+    pub bits: f64,
+}
+
+/// How every value fills its grid, one a value.
+pub(crate) fn usage(graph: &FloatGraph, shapes: &[Shape], rows: &[&[f32]], grids: &[Grid]) -> Vec<Usage> {
+    let mut extremes: Vec<Vec<(f64, f64)>> = shapes.iter().map(|s| vec![(f64::MAX, f64::MIN); s.c]).collect();
+    let mut beyond = vec![0usize; shapes.len()];
+    for row in rows {
+        for (i, data) in run::trace(graph, shapes, row).iter().enumerate() {
+            let plane = shapes[i].h * shapes[i].w;
+            let (lo, hi) = (f64::from(grids[i].interval.lo), f64::from(grids[i].interval.hi));
+            for (j, v) in data.iter().enumerate() {
+                let step = f64::from(*v) / grids[i].scales[j / plane];
+                beyond[i] += usize::from(step > hi + 0.5 || step < lo - 0.5);
+                let (least, most) = &mut extremes[i][j / plane];
+                *least = least.min(step.clamp(lo, hi));
+                *most = most.max(step.clamp(lo, hi));
+            }
+        }
+    }
+    let one = |i: usize| {
+        let span: f64 = extremes[i].iter().map(|(least, most)| (most - least).max(0.0)).sum();
+        Usage {
+            clipped: beyond[i] as f64 / (rows.len() * shapes[i].len()).max(1) as f64,
+            bits: (span / shapes[i].c as f64 + 1.0).log2(),
+        }
+    };
+    (0..shapes.len()).map(one).collect()
 }
 
 impl Observed {

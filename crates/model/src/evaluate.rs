@@ -21,6 +21,17 @@ pub enum Task {
     Reconstruct,
 }
 
+impl Task {
+    /// The answer that an output stands for: class, yes or no; a reconstruction has none.
+    pub(crate) fn answer<T: PartialOrd + Default>(self, output: &[T]) -> usize {
+        match self {
+            Self::Classify => argmax(output),
+            Self::Binary => usize::from(output.first().is_some_and(|v| *v > T::default())),
+            Self::Reconstruct => 0,
+        }
+    }
+}
+
 /// Figures of one model on labelled rows; those that the task has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Score {
@@ -39,7 +50,7 @@ pub struct Evaluation {
     pub integer: Score,
     /// Of the float model.
     pub float: Score,
-    /// Share of rows with the same answer: the largest element, or the sign of the only one.
+    /// Share of rows with the same answer: class, or yes and no; 1 for a reconstruction.
     pub agreement: f64,
     /// Root mean square error of the output over its standard deviation.
     pub error: f64,
@@ -73,7 +84,7 @@ pub fn evaluate(
             error += (f64::from(*g) - f64::from(*e)).powi(2);
             spread.add(f64::from(*e));
         }
-        same += usize::from(answer(&got) == answer(&expected));
+        same += usize::from(task.answer(&got) == task.answer(&expected));
         integer.add(&got, &real, ys.values[i]);
         reference.add(&expected, &real, ys.values[i]);
     }
@@ -86,10 +97,6 @@ pub fn evaluate(
         error: if variance > 0.0 { (error / variance).sqrt() } else { error.sqrt() },
         clamped_inputs: clamped as f64 / xs.values.len().max(1) as f64,
     })
-}
-
-fn answer(output: &[f32]) -> usize {
-    if output.len() == 1 { usize::from(output[0] > 0.0) } else { argmax(output) }
 }
 
 #[derive(Default)]

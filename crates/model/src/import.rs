@@ -5,11 +5,11 @@ use proofmesh_graph::op::{ExtremePool, Gather, Op, Window};
 use proofmesh_graph::program::{Interval, Node, Output, Program};
 use proofmesh_graph::tensor::{Shape, Tensor};
 
-use crate::calibrate::observe;
+use crate::calibrate::{Usage, observe, usage};
 use crate::data::{Array, Element, spread};
 use crate::error::ImportError;
 use crate::file::{Metadata, ModelFile};
-use crate::float::{FloatGraph, FloatOp};
+use crate::float::FloatGraph;
 use crate::fold::fold;
 use crate::limits;
 use crate::model::FloatModel;
@@ -23,6 +23,8 @@ use crate::tables::Tables;
 
 /// Calibration rows that the search for sizes runs on.
 const TRIAL_ROWS: usize = 128;
+/// Calibration rows that clipping and bits are counted on.
+const USAGE_ROWS: usize = 256;
 /// Levels above zero of an input that is given as real values: an input costs no clamp table.
 const INPUT_LEVELS: i32 = 2047;
 /// Share of calibration rows on which the largest element should be the float model's.
@@ -71,29 +73,38 @@ pub fn import(onnx: &[u8], options: &ImportOptions, calibration: &Array) -> Resu
         graph: &graph,
         shapes: &shapes,
         observed: &observed,
-        input: Grid { scale: quantiser.scale, interval: quantiser.interval },
+        input: Grid::uniform(quantiser.scale, graph.input.c, quantiser.interval),
         weights: options.weights,
     };
     let picked: Vec<usize> = spread(inputs.len(), TRIAL_ROWS);
     let few: Vec<Tensor> = picked.iter().map(|i| inputs[*i].clone()).collect();
-    let trials =
-        Trials { inputs: &few, outputs: picked.iter().map(|i| observed.outputs[*i].as_slice()).collect() };
+    let trials = Trials {
+        task: options.task,
+        inputs: &few,
+        outputs: picked.iter().map(|i| observed.outputs[*i].as_slice()).collect(),
+    };
     let target = Target { error: options.target_error, agreement: TARGET_AGREEMENT };
     let chosen = choose(&source, &trials, target, options.clip)?;
-    let all = Trials { inputs: &inputs, outputs: observed.outputs.iter().map(Vec::as_slice).collect() };
+    let all = Trials {
+        task: options.task,
+        inputs: &inputs,
+        outputs: observed.outputs.iter().map(Vec::as_slice).collect(),
+    };
     let quality = measure(&source, &chosen.lowered, &all)?;
     let (error, agreement) = (quality.error, quality.agreement);
     let calibration = CalibrationReport { rows: inputs.len(), error, agreement };
     let mut notes = float.parsed.notes.clone();
     notes.extend(chosen.notes);
     let program = with_outputs(&chosen.lowered, &graph, options)?;
-    let report = report(&source, &chosen.lowered, &program, &float, calibration, notes)?;
+    let some: Vec<&[f32]> = spread(rows.len(), USAGE_ROWS).into_iter().map(|i| rows[i].as_slice()).collect();
+    let usage = usage(&graph, &shapes, &some, &chosen.lowered.grids);
+    let report = report(&source, &chosen.lowered, &program, &float, calibration, notes, &usage)?;
     let meta = Metadata {
         input: quantiser,
         task: options.task,
         classes: options.classes.clone(),
         output_value: graph.output,
-        output_scale: chosen.lowered.grids[graph.output].scale,
+        output_scale: chosen.lowered.grids[graph.output].scale(),
         source_file: options.source_file.clone(),
         source_hash: *blake3::hash(onnx).as_bytes(),
         report,
@@ -258,9 +269,10 @@ fn report(
     float: &FloatModel,
     calibration: CalibrationReport,
     notes: Vec<String>,
+    usage: &[Usage],
 ) -> Result<Report, ImportError> {
     let types = program.check()?;
-    let tensors = (0..source.shapes.len()).map(|v| tensor_report(source, lowered, v)).collect();
+    let tensors = (0..source.shapes.len()).map(|v| tensor_report(source, lowered, v, usage[v])).collect();
     let mut shifts: Vec<u32> = Vec::new();
     let mut multiply_adds = 0;
     for node in &program.nodes {
@@ -288,8 +300,8 @@ fn report(
     Ok(report)
 }
 
-fn tensor_report(source: &Source<'_>, lowered: &Lowered, value: usize) -> TensorReport {
-    let (grid, observed) = (lowered.grids[value], &source.observed.values[value]);
+fn tensor_report(source: &Source<'_>, lowered: &Lowered, value: usize, usage: Usage) -> TensorReport {
+    let grid = &lowered.grids[value];
     let node = value.checked_sub(1).map(|i| (&source.graph.nodes[i], &lowered.program.nodes[i]));
     let weight_bits = match node.map(|n| &n.1.op) {
         Some(Op::Conv(op)) => {
@@ -297,28 +309,15 @@ fn tensor_report(source: &Source<'_>, lowered: &Lowered, value: usize) -> Tensor
         }
         _ => 0,
     };
-    // A bound that the model itself sets clips nothing that the float model keeps.
-    let stated = match node.map(|n| &n.0.op) {
-        Some(FloatOp::Conv(c)) => Some(c.clamp),
-        Some(FloatOp::Sum { clamp, .. }) => Some(*clamp),
-        _ => None,
-    };
-    let step = |v: f32| f64::from(v) / grid.scale;
-    let beyond = |v: &&f32| {
-        let q = step(**v);
-        q > f64::from(grid.interval.hi) + 0.5 || q < f64::from(grid.interval.lo) - 0.5
-    };
-    let at_bound = |v: &&f32| stated.is_some_and(|c| **v == c.lo || **v == c.hi);
-    let clipped = observed.samples.iter().filter(|v| beyond(v) && !at_bound(v)).count();
-    let inside = |v: f32| step(v).clamp(f64::from(grid.interval.lo), f64::from(grid.interval.hi));
     TensorReport {
         name: node.map_or_else(|| "input".to_string(), |n| n.0.name.clone()),
         value,
         shape: source.shapes[value].axes(),
-        scale: grid.scale,
+        scale: grid.scales.iter().copied().fold(0.0, f64::max),
+        finest_scale: grid.scales.iter().copied().fold(f64::MAX, f64::min),
         interval: grid.interval,
-        clipped: clipped as f64 / observed.samples.len().max(1) as f64,
-        bits: (inside(observed.hi) - inside(observed.lo) + 1.0).log2(),
+        clipped: usage.clipped,
+        bits: usage.bits,
         weight_bits,
     }
 }

@@ -21,13 +21,15 @@ pub struct TensorReport {
     pub value: usize,
     /// Channels, rows, columns.
     pub shape: [usize; 3],
-    /// Real value of integer 1.
+    /// Real value of integer 1, in the channel where it is largest.
     pub scale: f64,
+    /// The same, in the channel where it is smallest.
+    pub finest_scale: f64,
     /// Integers that it may take.
     pub interval: Interval,
     /// Share of calibration values beyond the interval that were clamped to its ends (not by a Relu or Clip of the model).
     pub clipped: f64,
-    /// Bits that the calibration set uses: log2 of the distance of its extremes in integer steps, plus one step.
+    /// Bits that the calibration set uses: log2 of one more than the distance of a channel's extremes in integer steps, averaged over the channels.
     pub bits: f64,
     /// Largest weight in bits with its sign, 0 without weights.
     pub weight_bits: u32,
@@ -91,7 +93,8 @@ impl Report {
                     100.0 * t.clipped
                 ));
             }
-            if t.bits < BITS_WARNING {
+            // The input is what it is; only a scale that was chosen here can be too coarse.
+            if t.bits < BITS_WARNING && t.value > 0 {
                 self.warnings.push(format!(
                     "tensor `{}` uses {:.1} bits: it may be too coarse, check the accuracy",
                     t.name, t.bits
@@ -102,8 +105,9 @@ impl Report {
 
     /// Whether every figure is a finite number.
     pub(crate) fn is_finite(&self) -> bool {
-        let tensors =
-            self.tensors.iter().all(|t| t.scale.is_finite() && t.clipped.is_finite() && t.bits.is_finite());
+        let tensors = self.tensors.iter().all(|t| {
+            t.scale.is_finite() && t.finest_scale.is_finite() && t.clipped.is_finite() && t.bits.is_finite()
+        });
         tensors && self.calibration.error.is_finite() && self.calibration.agreement.is_finite()
     }
 }

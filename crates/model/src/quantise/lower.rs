@@ -16,6 +16,9 @@ pub(crate) const OUTPUT: Interval = Interval { lo: -2048, hi: 2047 };
 /// How often a scale is widened by a hundredth until its layer fits the clamp table.
 const WIDENINGS: usize = 700;
 
+/// A channel's scale is at least this share of the loudest channel's: the calibration set may have missed what it can do.
+const QUIETEST_CHANNEL: f64 = 1.0 / 16.0;
+
 /// What is quantised.
 pub(crate) struct Source<'a> {
     pub name: &'a str,
@@ -44,10 +47,11 @@ fn fail(node: &FloatNode, reason: impl Into<String>) -> ImportError {
 ///
 /// Errors: a layer that fits neither the field nor the clamp table at any scale; a table beyond its limit; whatever [`Program::check`] refuses.
 pub(crate) fn lower(source: &Source<'_>, settings: &Settings) -> Result<Lowered, ImportError> {
-    let mut grids = vec![source.input];
+    let mut grids = vec![source.input.clone()];
+    let free = free_values(source.graph);
     let mut nodes = Vec::with_capacity(source.graph.nodes.len());
     for (i, node) in source.graph.nodes.iter().enumerate() {
-        let layer = Layer { source, settings, grids: &grids, node, value: i + 1 };
+        let layer = Layer { source, settings, grids: &grids, node, value: i + 1, free: free[i + 1] };
         let (op, grid) = layer.lower().map_err(|reason| fail(node, reason))?;
         nodes.push(Node { name: node.name.clone(), op, inputs: node.inputs.clone() });
         grids.push(grid);
@@ -73,11 +77,41 @@ struct Layer<'a> {
     grids: &'a [Grid],
     node: &'a FloatNode,
     value: usize,
+    /// Whether each channel of the result may have a scale of its own.
+    free: bool,
+}
+
+/// Which values may have one scale a channel: results of layers with no bound but 0, which only layers and pools read.
+fn free_values(graph: &FloatGraph) -> Vec<bool> {
+    let mut free = vec![true; graph.nodes.len() + 1];
+    free[0] = false;
+    free[graph.output] = false;
+    for (i, node) in graph.nodes.iter().enumerate().rev() {
+        let value = i + 1;
+        let passes = match &node.op {
+            FloatOp::Conv(conv) => {
+                let bound = |b: f32| b == 0.0 || b.is_infinite();
+                free[value] &= bound(conv.clamp.lo) && bound(conv.clamp.hi);
+                true
+            }
+            FloatOp::MaxPool(_) | FloatOp::AveragePool(_) => free[value],
+            _ => {
+                free[value] = false;
+                false
+            }
+        };
+        node.inputs.iter().for_each(|v| free[*v] &= passes);
+    }
+    free
 }
 
 impl Layer<'_> {
-    fn operand(&self, i: usize) -> Grid {
-        self.grids[self.node.inputs[i]]
+    fn operand(&self, i: usize) -> &Grid {
+        &self.grids[self.node.inputs[i]]
+    }
+
+    fn channels(&self) -> usize {
+        self.source.shapes[self.value].c
     }
 
     fn is_output(&self) -> bool {
@@ -86,38 +120,45 @@ impl Layer<'_> {
 
     fn lower(&self) -> Result<(Op, Grid), String> {
         let first = self.operand(0);
+        let picked = |shape: Shape, index: Vec<u32>| {
+            let grid = Grid::uniform(first.scale(), shape.c, first.interval);
+            Ok((Op::Gather(Gather { shape, index }), grid))
+        };
         match &self.node.op {
             FloatOp::Conv(conv) => self.conv(conv),
             FloatOp::Sum { factors, clamp } => self.sum(*factors, *clamp),
             FloatOp::Curve(curve) => self.curve(*curve),
             FloatOp::MaxPool(window) => {
-                Ok((Op::ExtremePool(ExtremePool { window: *window, smallest: false }), first))
+                Ok((Op::ExtremePool(ExtremePool { window: *window, smallest: false }), first.clone()))
             }
             FloatOp::AveragePool(window) => {
                 let interval = Interval { lo: first.interval.lo.min(0), hi: first.interval.hi.max(0) };
-                Ok((Op::AveragePool(AveragePool { window: *window }), Grid { interval, ..first }))
+                let grid = Grid { interval, scales: first.scales.clone() };
+                Ok((Op::AveragePool(AveragePool { window: *window }), grid))
             }
-            FloatOp::Reshape(shape) => {
-                Ok((Op::Gather(Gather { shape: *shape, index: (0..shape.len() as u32).collect() }), first))
-            }
-            FloatOp::Gather { shape, index } => {
-                Ok((Op::Gather(Gather { shape: *shape, index: index.clone() }), first))
-            }
+            FloatOp::Reshape(shape) => picked(*shape, (0..shape.len() as u32).collect()),
+            FloatOp::Gather { shape, index } => picked(*shape, index.clone()),
             FloatOp::Affine { .. } | FloatOp::Clamp(_) => {
                 Err("was not folded into a layer: this is a fault of the importer, report it".into())
             }
         }
     }
 
-    /// The finest scale that the calibration set and the value's levels allow.
-    fn calibrated_scale(&self, clamp: Clamp) -> f64 {
+    /// For each channel the finest scale that the calibration set and the value's levels allow.
+    fn calibrated_scales(&self, clamp: Clamp) -> Vec<f64> {
         let observed = &self.source.observed.values[self.value];
         let levels = self.levels();
+        let largest = f64::from(observed.lo.abs().max(observed.hi.abs()));
         let bound = observed.bound(levels, self.settings.clip && !self.is_output());
         // A value that never moves still needs a scale.
         let bound = if bound > 0.0 { bound } else { 1.0 };
         let stated = f64::from(clamp.hi.abs().max(clamp.lo.abs()));
-        bound.min(if stated > 0.0 { stated } else { f64::INFINITY }) / f64::from(levels)
+        let bound = bound.min(if stated > 0.0 { stated } else { f64::INFINITY });
+        if !self.free {
+            return vec![bound / f64::from(levels); self.channels()];
+        }
+        let share = |c: &f32| if largest > 0.0 { f64::from(*c) / largest } else { 1.0 };
+        observed.channels.iter().map(|c| bound * share(c).max(QUIETEST_CHANNEL) / f64::from(levels)).collect()
     }
 
     fn levels(&self) -> i32 {
@@ -139,25 +180,25 @@ impl Layer<'_> {
         &self,
         clamp: Clamp,
         shift: u32,
-        finest: f64,
-        build: impl Fn(f64, Rescale) -> Result<(T, i64), String>,
+        finest: Vec<f64>,
+        build: impl Fn(&[f64], Rescale) -> Result<(T, i64), String>,
     ) -> Result<(T, Grid), String> {
-        let mut scale = finest.max(1e-30);
+        let mut scales: Vec<f64> = finest.iter().map(|s| s.max(1e-30)).collect();
         let mut why = String::new();
         for _ in 0..WIDENINGS {
-            let interval = self.interval(clamp, scale);
+            let interval = self.interval(clamp, scales[0]);
             let rescale = Rescale { shift, clamp: interval };
-            match build(scale, rescale) {
+            match build(&scales, rescale) {
                 Ok((op, bound)) => match rescale.quotient_bound(bound) {
                     Ok(q) if 2 * q < 1 << self.settings.rows_log2 => {
-                        return Ok((op, Grid { scale, interval }));
+                        return Ok((op, Grid { scales, interval }));
                     }
                     Ok(q) => why = format!("the quotient can reach {q}"),
                     Err(reason) => why = reason,
                 },
                 Err(reason) => why = reason,
             }
-            scale *= 1.01;
+            scales.iter_mut().for_each(|s| *s *= 1.01);
         }
         Err(format!("no scale fits a clamp table of 2^{} rows: {why}", self.settings.rows_log2))
     }
@@ -165,26 +206,32 @@ impl Layer<'_> {
     fn conv(&self, conv: &FloatConv) -> Result<(Op, Grid), String> {
         let x = self.operand(0);
         let shape = self.source.shapes[self.node.inputs[0]];
-        let row = conv.row_len();
-        let reach = |o: usize| {
-            let norm: f64 = conv.weights[o * row..(o + 1) * row].iter().map(|w| f64::from(w.abs())).sum();
-            norm * x.interval.magnitude() as f64 * x.scale + f64::from(conv.bias[o].abs())
-        };
-        let worst = (0..conv.out_channels).map(reach).fold(0.0, f64::max);
-        let public = self.source.weights == WeightMode::Public;
         let operand = ValueType { shape, interval: x.interval };
+        // Weights per integer step of the operand: from here on its scales are gone.
+        let steps = per_step(conv, &x.scales);
+        let public = self.source.weights == WeightMode::Public;
+        let shift = if public { self.settings.shift } else { self.private_shift(conv, operand)? };
+        let row = conv.row_len();
         let rows = f64::from(1u32 << self.settings.rows_log2);
-        let (shift, floor) = if public {
-            (self.settings.shift, 2.0 * worst / (rows - 3.0))
-        } else {
-            let shift = self.private_shift(conv, operand)?;
-            (shift, narrowest_scale(conv, shift, x.scale))
+        let floor = |o: usize| {
+            let weights = &steps[o * row..(o + 1) * row];
+            if public {
+                let norm: f64 = weights.iter().map(|w| w.abs()).sum();
+                2.0 * (norm * x.interval.magnitude() as f64 + f64::from(conv.bias[o].abs())) / (rows - 3.0)
+            } else {
+                narrowest_scale(weights, conv.bias[o], shift)
+            }
         };
-        let finest = self.calibrated_scale(conv.clamp).max(floor);
-        let (op, grid) = self.fit(conv.clamp, shift, finest, |scale, rescale| {
-            let factor = f64::from(1u32 << rescale.shift) / scale;
-            let weights = integers(&conv.weights, factor * x.scale)?;
-            let bias = integers(&conv.bias, factor)?;
+        let mut finest = self.calibrated_scales(conv.clamp);
+        finest.iter_mut().enumerate().for_each(|(o, s)| *s = s.max(floor(o)));
+        if !self.free {
+            let widest = finest.iter().copied().fold(0.0, f64::max);
+            finest.fill(widest);
+        }
+        let (op, grid) = self.fit(conv.clamp, shift, finest, |scales, rescale| {
+            let factor = |o: usize| f64::from(1u32 << rescale.shift) / scales[o];
+            let weights = integers(steps.iter().enumerate().map(|(i, w)| w * factor(i / row)))?;
+            let bias = integers(conv.bias.iter().enumerate().map(|(o, b)| f64::from(*b) * factor(o)))?;
             if !public {
                 within(&weights, bounds::PRIVATE_WEIGHT_BITS, "weight")?;
                 within(&bias, bounds::PRIVATE_BIAS_BITS, "bias")?;
@@ -221,17 +268,17 @@ impl Layer<'_> {
 
     fn sum(&self, factors: [f32; 2], clamp: Clamp) -> Result<(Op, Grid), String> {
         let operands = [self.operand(0), self.operand(1)];
-        let reach = |i: usize| {
-            f64::from(factors[i].abs()) * operands[i].scale * operands[i].interval.magnitude() as f64
-        };
-        let rows = f64::from(1u32 << self.settings.rows_log2);
-        let finest = self.calibrated_scale(clamp).max(2.0 * (reach(0) + reach(1)) / (rows - 3.0));
+        let step = |i: usize| f64::from(factors[i]) * operands[i].scale();
+        let reach = |i: usize| step(i).abs() * operands[i].interval.magnitude() as f64;
+        let floor = 2.0 * (reach(0) + reach(1)) / (f64::from(1u32 << self.settings.rows_log2) - 3.0);
+        let finest = self.calibrated_scales(clamp).iter().copied().fold(floor, f64::max);
         let shape = self.source.shapes[self.value];
         let types = operands.map(|g| ValueType { shape, interval: g.interval });
-        let (op, grid) = self.fit(clamp, self.settings.shift, finest, |scale, rescale| {
-            let factor = f64::from(1u32 << rescale.shift) / scale;
-            let one = |i: usize| integers(&factors[i..=i], factor * operands[i].scale).map(|v| v[0]);
-            let op = Add { factors: [one(0)?, one(1)?], rescale };
+        let finest = vec![finest; shape.c];
+        let (op, grid) = self.fit(clamp, self.settings.shift, finest, |scales, rescale| {
+            let factor = f64::from(1u32 << rescale.shift) / scales[0];
+            let both = integers([0, 1].into_iter().map(|i| step(i) * factor))?;
+            let op = Add { factors: [both[0], both[1]], rescale };
             let bound = op.accumulator_bound(&types);
             Ok((op, bound))
         })?;
@@ -248,10 +295,10 @@ impl Layer<'_> {
                 bounds::MAX_LUT_ROWS
             ));
         }
-        let scale = self.calibrated_scale(Clamp::NONE);
+        let scale = self.calibrated_scales(Clamp::NONE)[0];
         let within = self.interval(Clamp::NONE, scale);
         let row = |q: i32| {
-            let y = f64::from(curve.apply((f64::from(q) * x.scale) as f32)) / scale;
+            let y = f64::from(curve.apply((f64::from(q) * x.scale()) as f32)) / scale;
             y.round().clamp(f64::from(within.lo), f64::from(within.hi)) as i32
         };
         let table: Vec<i32> = (lo..=hi).map(row).collect();
@@ -259,31 +306,40 @@ impl Layer<'_> {
             lo: table.iter().copied().min().unwrap_or(0),
             hi: table.iter().copied().max().unwrap_or(0),
         };
-        Ok((Op::Lut(Lut { first: lo, table }), Grid { scale, interval }))
+        Ok((Op::Lut(Lut { first: lo, table }), Grid::uniform(scale, self.channels(), interval)))
     }
 }
 
-/// The finest scale of a result for which private weights and biases fit their bits.
-fn narrowest_scale(conv: &FloatConv, shift: u32, operand_scale: f64) -> f64 {
-    let largest = |values: &[f32]| values.iter().fold(0.0, |m: f64, v| m.max(f64::from(v.abs())));
-    let factor = f64::from(1u32 << shift);
-    let most = |bits: u32| f64::from((1u32 << (bits - 1)) - 1);
-    let weights = largest(&conv.weights) * operand_scale * factor / most(bounds::PRIVATE_WEIGHT_BITS);
-    weights.max(largest(&conv.bias) * factor / most(bounds::PRIVATE_BIAS_BITS))
+/// Weights times the scale of the operand's channel that they read.
+fn per_step(conv: &FloatConv, scales: &[f64]) -> Vec<f64> {
+    let taps = conv.window.kernel[0] * conv.window.kernel[1];
+    let (inputs, outputs) = (scales.len() / conv.groups, conv.out_channels / conv.groups);
+    let row = conv.row_len();
+    let channel = |i: usize| (i / row / outputs) * inputs + i % row / taps;
+    conv.weights.iter().enumerate().map(|(i, w)| f64::from(*w) * scales[channel(i)]).collect()
 }
 
-/// `round(v * factor)`, refused beyond the accumulator.
-fn integers(values: &[f32], factor: f64) -> Result<Vec<i32>, String> {
+/// The finest scale of a channel for which its private weights and bias fit their bits.
+fn narrowest_scale(steps: &[f64], bias: f32, shift: u32) -> f64 {
+    let factor = f64::from(1u32 << shift);
+    let most = |bits: u32| f64::from((1u32 << (bits - 1)) - 1);
+    let largest = steps.iter().fold(0.0, |m: f64, w| m.max(w.abs()));
+    let weights = largest * factor / most(bounds::PRIVATE_WEIGHT_BITS);
+    weights.max(f64::from(bias.abs()) * factor / most(bounds::PRIVATE_BIAS_BITS))
+}
+
+/// Rounded numbers, refused beyond the accumulator.
+fn integers(values: impl Iterator<Item = f64>) -> Result<Vec<i32>, String> {
     let most = bounds::MAX_ACCUMULATOR as f64;
-    let one = |v: &f32| {
-        let q = (f64::from(*v) * factor).round();
+    let one = |v: f64| {
+        let q = v.round();
         if q.abs() < most {
             Ok(q as i32)
         } else {
             Err(format!("a weight or bias of {q:.0} does not fit the field"))
         }
     };
-    values.iter().map(one).collect()
+    values.map(one).collect()
 }
 
 /// Checks that every number is a signed integer of `bits` bits.

@@ -8,6 +8,7 @@ use proofmesh_graph::tensor::Tensor;
 
 use super::lower::{Lowered, Source, lower};
 use crate::error::ImportError;
+use crate::evaluate::Task;
 use crate::float::FloatOp;
 use crate::tables::Tables;
 
@@ -40,7 +41,7 @@ pub(crate) struct Settings {
 pub(crate) struct Target {
     /// Root mean square error of the output over its standard deviation.
     pub error: f64,
-    /// Share of rows with the same largest element as the float model.
+    /// Share of rows with the same answer as the float model.
     pub agreement: f64,
 }
 
@@ -59,6 +60,7 @@ impl Quality {
 
 /// Calibration rows as the program's inputs, with the float outputs.
 pub(crate) struct Trials<'a> {
+    pub task: Task,
     pub inputs: &'a [Tensor],
     pub outputs: Vec<&'a [f32]>,
 }
@@ -86,7 +88,7 @@ pub(crate) fn measure(
     trials: &Trials<'_>,
 ) -> Result<Quality, ImportError> {
     let output = source.graph.output;
-    let scale = lowered.grids[output].scale;
+    let scale = lowered.grids[output].scale();
     let width = source.shapes[output].len();
     let count = trials.outputs.len().max(1) as f64;
     let mut mean = vec![0.0; width];
@@ -100,7 +102,7 @@ pub(crate) fn measure(
             error += (f64::from(*q) * scale - f64::from(*v)).powi(2);
             spread += (f64::from(*v) - mean[i]).powi(2);
         }
-        same += usize::from(argmax(&got) == argmax(expected));
+        same += usize::from(trials.task.answer(&got) == trials.task.answer(expected));
     }
     let error = if spread > 0.0 { (error / spread).sqrt() } else { error.sqrt() };
     Ok(Quality { error, agreement: same as f64 / count })
@@ -192,7 +194,7 @@ pub(crate) fn choose(
     let reached = search.quality();
     if !reached.reaches(target) {
         notes.push(format!(
-            "the output's error on the calibration set is {:.3} of its spread (aim {:.3}), the largest element agrees on {:.1} % of the rows (aim {:.1} %)",
+            "the output's error on the calibration set is {:.3} of its spread (aim {:.3}), the answer agrees on {:.1} % of the rows (aim {:.1} %)",
             reached.error, target.error, 100.0 * reached.agreement, 100.0 * target.agreement
         ));
     }

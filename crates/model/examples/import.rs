@@ -23,6 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         match output.as_str() {
             "private" => options.weights = proofmesh_graph::program::WeightMode::Private,
             "clip" => options.clip = true,
+            other if other.starts_with("fragile=") => options.target_fragile = other[8..].parse()?,
             other if other.starts_with("error=") => options.target_error = other[6..].parse()?,
             other => options.outputs.push(other.parse()?),
         }

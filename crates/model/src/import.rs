@@ -25,8 +25,8 @@ use crate::tables::Tables;
 const TRIAL_ROWS: usize = 128;
 /// Calibration rows that clipping and bits are counted on.
 const USAGE_ROWS: usize = 256;
-/// Levels above zero of an input that is given as real values: an input costs no clamp table.
-const INPUT_LEVELS: i32 = 2047;
+/// Levels on either side of zero of an input that is given as real values.
+const INPUT_LEVELS: i32 = 255;
 /// Share of calibration rows on which the largest element should be the float model's.
 const TARGET_AGREEMENT: f64 = 0.99;
 
@@ -60,7 +60,9 @@ pub fn import(onnx: &[u8], options: &ImportOptions, calibration: &Array) -> Resu
     let float = FloatModel::parse(onnx, options.onnx_output.as_deref())?;
     let graph = fold(float.graph().clone()).map_err(ImportError::Model)?;
     let shapes = graph.shapes().map_err(ImportError::Model)?;
-    let calibration = checked(calibration, graph.input)?;
+    let affordable = (limits::MAX_CALIBRATION_WORK / float.parsed.multiply_adds.max(1)).max(16) as usize;
+    let calibration =
+        checked(calibration, graph.input)?.thinned(affordable.min(limits::MAX_CALIBRATION_ROWS));
     let quantiser = input_quantiser(options, &calibration)?;
     let (mut rows, mut inputs) = (Vec::new(), Vec::new());
     for i in 0..calibration.rows() {
@@ -76,14 +78,15 @@ pub fn import(onnx: &[u8], options: &ImportOptions, calibration: &Array) -> Resu
         input: Grid::uniform(quantiser.scale, graph.input.c, quantiser.interval),
         weights: options.weights,
     };
-    let picked: Vec<usize> = spread(inputs.len(), TRIAL_ROWS);
+    let picked: Vec<usize> = spread(inputs.len(), TRIAL_ROWS.min(affordable.div_ceil(8)));
     let few: Vec<Tensor> = picked.iter().map(|i| inputs[*i].clone()).collect();
     let trials = Trials {
         task: options.task,
         inputs: &few,
         outputs: picked.iter().map(|i| observed.outputs[*i].as_slice()).collect(),
     };
-    let target = Target { error: options.target_error, agreement: TARGET_AGREEMENT };
+    let target =
+        Target { error: options.target_error, agreement: TARGET_AGREEMENT, fragile: options.target_fragile };
     let chosen = choose(&source, &trials, target, options.clip)?;
     let all = Trials {
         task: options.task,
@@ -91,8 +94,12 @@ pub fn import(onnx: &[u8], options: &ImportOptions, calibration: &Array) -> Resu
         outputs: observed.outputs.iter().map(Vec::as_slice).collect(),
     };
     let quality = measure(&source, &chosen.lowered, &all)?;
-    let (error, agreement) = (quality.error, quality.agreement);
-    let calibration = CalibrationReport { rows: inputs.len(), error, agreement };
+    let calibration = CalibrationReport {
+        rows: inputs.len(),
+        error: quality.error,
+        agreement: quality.agreement,
+        fragile: quality.fragile,
+    };
     let mut notes = float.parsed.notes.clone();
     notes.extend(chosen.notes);
     let program = with_outputs(&chosen.lowered, &graph, options)?;
@@ -114,8 +121,8 @@ pub fn import(onnx: &[u8], options: &ImportOptions, calibration: &Array) -> Resu
     Ok(Imported { file, float })
 }
 
-/// The calibration set, thinned, with rows of the input's length.
-fn checked(calibration: &Array, input: Shape) -> Result<Array, ImportError> {
+/// The calibration set, its rows checked to be of the input's length.
+fn checked(calibration: &Array, input: Shape) -> Result<&Array, ImportError> {
     if calibration.rows() == 0 || calibration.row_len() != input.len() {
         return Err(ImportError::data(
             "calibration",
@@ -127,7 +134,7 @@ fn checked(calibration: &Array, input: Shape) -> Result<Array, ImportError> {
             ),
         ));
     }
-    Ok(calibration.thinned(limits::MAX_CALIBRATION_ROWS))
+    Ok(calibration)
 }
 
 fn input_quantiser(options: &ImportOptions, calibration: &Array) -> Result<Quantiser, ImportError> {

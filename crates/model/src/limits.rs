@@ -26,5 +26,7 @@ pub const MAX_PARAMETERS: usize = 1 << 22;
 pub const MAX_MULTIPLY_ADDS: u64 = 1 << 31;
 /// Most calibration rows used.
 pub const MAX_CALIBRATION_ROWS: usize = 1024;
+/// Most multiply-adds of a calibration: a larger model is calibrated on fewer rows, at least 16.
+pub const MAX_CALIBRATION_WORK: u64 = 1 << 35;
 /// Most names of classes.
 pub const MAX_CLASSES: usize = 4096;

@@ -11,7 +11,7 @@ use crate::limits;
 #[derive(Clone, Copy, Debug)]
 enum Wire<'a> {
     Varint(u64),
-    Fixed64(u64),
+    Fixed64,
     Fixed32(u32),
     Bytes(&'a [u8]),
 }
@@ -57,9 +57,10 @@ impl<'a> Fields<'a> {
         let key = varint(&mut self.rest)?;
         let wire = match key & 7 {
             0 => Wire::Varint(varint(&mut self.rest)?),
-            1 => Wire::Fixed64(u64::from_le_bytes(
-                take(&mut self.rest, 8)?.try_into().expect("8 bytes were taken"),
-            )),
+            1 => {
+                take(&mut self.rest, 8)?;
+                Wire::Fixed64
+            }
             2 => {
                 let n = varint(&mut self.rest)?;
                 Wire::Bytes(take(&mut self.rest, n)?)

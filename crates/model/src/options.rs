@@ -116,6 +116,8 @@ pub struct ImportOptions {
     pub clip: bool,
     /// Largest error of the output that 8 bits may cause, as a share of the output's spread on the calibration set.
     pub target_error: f64,
+    /// Largest share of calibration rows whose answer would turn if the program's errors were three times what they are.
+    pub target_fragile: f64,
 }
 
 impl ImportOptions {
@@ -134,6 +136,7 @@ impl ImportOptions {
             task: Task::Classify,
             clip: false,
             target_error: 0.05,
+            target_fragile: 0.02,
         }
     }
 }

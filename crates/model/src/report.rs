@@ -44,6 +44,8 @@ pub struct CalibrationReport {
     pub error: f64,
     /// Share of rows with the float model's largest element.
     pub agreement: f64,
+    /// Share of rows whose answer would turn if the program's errors were three times what they are.
+    pub fragile: f64,
 }
 
 /// A forecast of what a proof costs, filled in by whoever can forecast it.
@@ -108,7 +110,8 @@ impl Report {
         let tensors = self.tensors.iter().all(|t| {
             t.scale.is_finite() && t.finest_scale.is_finite() && t.clipped.is_finite() && t.bits.is_finite()
         });
-        tensors && self.calibration.error.is_finite() && self.calibration.agreement.is_finite()
+        let c = &self.calibration;
+        tensors && c.error.is_finite() && c.agreement.is_finite() && c.fragile.is_finite()
     }
 }
 
@@ -148,10 +151,11 @@ impl fmt::Display for Report {
         writeln!(f, "table rows     {} in all", self.tables.total_rows())?;
         writeln!(
             f,
-            "calibration    {} rows: error {:.4} of the output's spread, same answer as float on {:.2} %",
+            "calibration    {} rows: error {:.4} of the output's spread, same answer as float on {:.2} %, {:.2} % close to turning",
             self.calibration.rows,
             self.calibration.error,
-            100.0 * self.calibration.agreement
+            100.0 * self.calibration.agreement,
+            100.0 * self.calibration.fragile
         )?;
         if let Some(c) = &self.forecast {
             writeln!(

@@ -73,6 +73,9 @@ pub(super) fn conv(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, St
     if kernel.dims.len() != a.dims.len() {
         return Err(format!("weights {:?} on an operand {:?}: their ranks differ", kernel.dims, a.dims));
     }
+    if kernel.dims.len() < 3 {
+        return Err(format!("an operand {:?} has no spatial axes", a.dims));
+    }
     let window = window(node, &kernel.dims[2..], &a.dims)?;
     let stated = node.sizes("kernel_shape", kernel.dims.len() - 2, 0)?;
     if stated != kernel.dims[2..] && stated.iter().any(|s| *s != 0) {

@@ -85,6 +85,8 @@ pub(crate) struct Parsed {
     pub operators: BTreeMap<String, usize>,
     /// Elements of all constants that layers use.
     pub parameters: usize,
+    /// Multiply-adds for one input.
+    pub multiply_adds: u64,
 }
 
 /// The state of a translation.
@@ -122,6 +124,7 @@ pub(crate) fn parse(model: &OnnxModel, output: Option<&str>) -> Result<Parsed, I
     parser.graph.output = result.id;
     Ok(Parsed {
         parameters: parser.parameters,
+        multiply_adds: parser.multiply_adds,
         graph: parser.graph,
         input_name,
         output_name: parser.output_name,

@@ -16,10 +16,14 @@ use crate::tables::Tables;
 pub(crate) const LEVELS: [i32; 3] = [127, 255, 2047];
 /// Rows of the clamp table that the search starts from, as a power of two.
 const WIDEST_ROWS_LOG2: u32 = 14;
+/// With private weights tables are sized by shape alone; larger ones let weights be finer.
+const WIDEST_PRIVATE_ROWS_LOG2: u32 = 16;
 const NARROWEST_ROWS_LOG2: u32 = 9;
 /// Shifts that the search considers.
 const WIDEST_SHIFT: u32 = 11;
 const NARROWEST_SHIFT: u32 = 7;
+/// How much larger than measured errors are taken to be when rows are counted that they could turn.
+const CAUTION: f64 = 3.0;
 /// A smaller table is taken if the error grows by no more than this factor, or stays within the target.
 const SLACK: f64 = 1.05;
 
@@ -43,6 +47,8 @@ pub(crate) struct Target {
     pub error: f64,
     /// Share of rows with the same answer as the float model.
     pub agreement: f64,
+    /// Share of rows that may be close to turning.
+    pub fragile: f64,
 }
 
 /// What the integer program reached.
@@ -50,11 +56,14 @@ pub(crate) struct Target {
 pub(crate) struct Quality {
     pub error: f64,
     pub agreement: f64,
+    /// Share of rows whose answer would turn if the integer program's errors were [`CAUTION`] times what they are: rows that the model never saw lie closer
+    /// to the border than those it was trained and calibrated on.
+    pub fragile: f64,
 }
 
 impl Quality {
     fn reaches(&self, target: Target) -> bool {
-        self.error <= target.error && self.agreement >= target.agreement
+        self.error <= target.error && self.agreement >= target.agreement && self.fragile <= target.fragile
     }
 }
 
@@ -67,9 +76,7 @@ pub(crate) struct Trials<'a> {
 
 /// The chosen quantisation.
 pub(crate) struct Chosen {
-    pub settings: Settings,
     pub lowered: Lowered,
-    pub quality: Quality,
     /// Why tensors got more than 8 bits, and whether the target was missed.
     pub notes: Vec<String>,
 }
@@ -96,16 +103,43 @@ pub(crate) fn measure(
         row.iter().zip(&mut mean).for_each(|(v, m)| *m += f64::from(*v) / count);
     }
     let (mut error, mut spread, mut same) = (0.0, 0.0, 0usize);
+    let (mut margins, mut shifts) = (Vec::new(), 0.0);
     for (input, expected) in trials.inputs.iter().zip(&trials.outputs) {
         let got = lowered.program.run(input)?;
         for (i, (q, v)) in got.iter().zip(expected.iter()).enumerate() {
             error += (f64::from(*q) * scale - f64::from(*v)).powi(2);
             spread += (f64::from(*v) - mean[i]).powi(2);
         }
+        if let Some((margin, reached)) = margins_of(trials.task, expected, &got, scale) {
+            margins.push(margin);
+            shifts += (reached - margin).powi(2);
+        }
         same += usize::from(trials.task.answer(&got) == trials.task.answer(expected));
     }
     let error = if spread > 0.0 { (error / spread).sqrt() } else { error.sqrt() };
-    Ok(Quality { error, agreement: same as f64 / count })
+    let noise = CAUTION * (shifts / margins.len().max(1) as f64).sqrt();
+    // The logistic function is within 0.01 of the normal distribution's tail.
+    let turned = |margin: &f64| if noise > 0.0 { 1.0 / (1.0 + (1.702 * margin / noise).exp()) } else { 0.0 };
+    let fragile = margins.iter().map(turned).sum::<f64>() / margins.len().max(1) as f64;
+    Ok(Quality { error, agreement: same as f64 / count, fragile })
+}
+
+/// How far the float answer is from turning, and the same distance in the integer program.
+fn margins_of(task: Task, expected: &[f32], got: &[i32], scale: f64) -> Option<(f64, f64)> {
+    let real = |i: usize| f64::from(got[i]) * scale;
+    match task {
+        Task::Classify if expected.len() > 1 => {
+            let first = argmax(expected);
+            let others = (0..expected.len()).filter(|i| *i != first);
+            let second = others.max_by(|a, b| expected[*a].total_cmp(&expected[*b]))?;
+            Some((f64::from(expected[first]) - f64::from(expected[second]), real(first) - real(second)))
+        }
+        Task::Binary => {
+            let sign = if expected.first()? > &0.0 { 1.0 } else { -1.0 };
+            Some((sign * f64::from(expected[0]), sign * real(0)))
+        }
+        _ => None,
+    }
 }
 
 struct Search<'a> {
@@ -128,7 +162,7 @@ impl Search<'_> {
     }
 
     fn quality(&self) -> Quality {
-        self.best.as_ref().map_or(Quality { error: f64::INFINITY, agreement: 0.0 }, |b| b.2)
+        self.best.as_ref().map_or(Quality { error: f64::INFINITY, agreement: 0.0, fragile: 1.0 }, |b| b.2)
     }
 
     /// Takes the settings if they are better than the best so far.
@@ -181,12 +215,18 @@ pub(crate) fn choose(
     let first = start_or_widen(&search, start(LEVELS[0]))?;
     let settings = first.0.clone();
     search.keep(first.0, (first.1, first.2));
+    if !search.quality().reaches(target) && source.weights == WeightMode::Private {
+        for rows_log2 in settings.rows_log2 + 1..=WIDEST_PRIVATE_ROWS_LOG2 {
+            search.improve(Settings { rows_log2, ..settings.clone() })?;
+        }
+    }
     if !search.quality().reaches(target) {
+        let Quality { error, fragile, .. } = search.quality();
         let wider = Settings { levels: vec![LEVELS[1]; values], ..settings };
         if search.improve(wider)? {
             notes.push(format!(
-                "values above zero use 0..{}: with {} the output's error was above {:.3}",
-                LEVELS[1], LEVELS[0], target.error
+                "values above zero use 0..{}: with {} the output's error was {error:.3} of its spread and {:.1} % of the rows were close to turning",
+                LEVELS[1], LEVELS[0], 100.0 * fragile
             ));
         }
         widen_tensors(&mut search, &mut notes)?;
@@ -194,18 +234,19 @@ pub(crate) fn choose(
     let reached = search.quality();
     if !reached.reaches(target) {
         notes.push(format!(
-            "the output's error on the calibration set is {:.3} of its spread (aim {:.3}), the answer agrees on {:.1} % of the rows (aim {:.1} %)",
-            reached.error, target.error, 100.0 * reached.agreement, 100.0 * target.agreement
+            "the output's error on the calibration set is {:.3} of its spread (aim {:.3}), the answer agrees on {:.1} % of the rows (aim {:.1} %), {:.2} % of the rows are close to turning (aim {:.2} %)",
+            reached.error, target.error, 100.0 * reached.agreement, 100.0 * target.agreement, 100.0 * reached.fragile, 100.0 * target.fragile
         ));
     }
     let floor = Target {
         error: target.error.max(reached.error * SLACK),
         agreement: target.agreement.min(reached.agreement),
+        fragile: target.fragile.max(reached.fragile * SLACK),
     };
     shrink(&mut search, floor);
-    let (settings, lowered, quality) =
+    let (_, lowered, _) =
         search.best.ok_or_else(|| ImportError::Model("nothing to quantise".into()))?;
-    Ok(Chosen { settings, lowered, quality, notes })
+    Ok(Chosen { lowered, notes })
 }
 
 /// The settings, with a larger clamp table where the model needs one.

@@ -12,7 +12,7 @@ use crate::arith::{
 };
 use crate::hash::{self, Packing, Salt};
 use crate::limits;
-use crate::op::{Conv, Op, PrivateWeights, Site};
+use crate::op::{Conv, Op, PrivateWeights, Site, padded};
 use crate::program::{Interval, Output, Program, ValueType, WeightMode};
 use crate::statement::{Statement, input_packing};
 use crate::tensor::Tensor;
@@ -47,6 +47,12 @@ fn convs(program: &Program) -> impl Iterator<Item = (usize, &Conv)> {
         .filter_map(|(i, n)| if let Op::Conv(op) = &n.op { Some((i, op)) } else { None })
 }
 
+/// How weights and bias limbs are absorbed.
+fn weight_packing(len: usize) -> Packing {
+    let bits = limits::PRIVATE_WEIGHT_BITS;
+    Packing { len, bits: bits as usize, offset: 1 << (bits - 1) }
+}
+
 /// All private weights and bias limbs in the order in which their commitment absorbs them.
 pub fn weight_values(program: &Program) -> (Packing, Vec<u32>) {
     let half = 1i64 << (limits::PRIVATE_WEIGHT_BITS - 1);
@@ -55,7 +61,21 @@ pub fn weight_values(program: &Program) -> (Packing, Vec<u32>) {
         values.extend(conv.weights.iter().map(|w| (i64::from(*w) + half) as u32));
         values.extend(conv.bias.iter().flat_map(|b| bias_limbs(*b)));
     }
-    (Packing { len: values.len(), bits: limits::PRIVATE_WEIGHT_BITS as usize }, values)
+    (weight_packing(values.len()), values)
+}
+
+/// About how many cells, look-ups and wire entries a statement takes, before anything is allocated. The types are the program's.
+pub fn work(program: &Program, types: &[ValueType], batch: usize) -> u64 {
+    // An input value is a cell, a look-up, and with its digit a share of a permutation's 160 cells.
+    let mut total = padded(types[0].shape, batch).saturating_mul(32);
+    for (i, node) in program.nodes.iter().enumerate() {
+        let operands: Vec<ValueType> = node.inputs.iter().map(|id| types[*id]).collect();
+        total = total.saturating_add(node.op.row().work(&operands, types[i + 1].shape, batch));
+    }
+    program
+        .outputs
+        .iter()
+        .fold(total, |total, o| total.saturating_add(2 * padded(types[o.value()].shape, batch)))
 }
 
 /// Builds the system; with secrets and traces also the cells.
@@ -220,7 +240,7 @@ fn private_weights(
         absorbed.extend((0..2 * shown.out_channels).map(|cell| Absorbed { column: bias, cell, offset: 0 }));
         all[i] = Some(PrivateWeights { weights, bias });
     }
-    let packing = Packing { len: absorbed.len(), bits: limits::PRIVATE_WEIGHT_BITS as usize };
+    let packing = weight_packing(absorbed.len());
     if let Some(digest) = statement.weights.as_ref().filter(|_| !absorbed.is_empty()) {
         let digest = hash::elements(digest)?;
         let witness = secrets.map(|s| (alloc::vec![weight_values(s.program).1], alloc::vec![s.weight_salt]));

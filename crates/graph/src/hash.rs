@@ -1,6 +1,6 @@
 //! The commitment to inputs and to private weights: a sponge of Poseidon2 over KoalaBear, width 16, rate 8, cubic S-boxes (eprint 2023/323).
 //!
-//! The capacity starts as `(length, bits, 1, 0, ..)`; the first block is an 8-element salt; then come the values, each offset to be
+//! The capacity starts as `(length, bits, 1, offset, 0, ..)`; the first block is an 8-element salt; then come the values, each offset to be
 //! non-negative, packed several to an element so that packing is injective (3 up to 10 bits, 2 up to 15, else 1). The digest is the first
 //! half of the last state. Capacity of 248 bits: 124-bit collision resistance; the salt hides low-entropy data.
 //!
@@ -38,6 +38,8 @@ pub struct Packing {
     pub len: usize,
     /// Bits a value takes after its offset.
     pub bits: usize,
+    /// Added to make values non-negative; bound, so that one digest cannot mean two lists.
+    pub offset: i64,
 }
 
 impl Packing {
@@ -72,6 +74,7 @@ impl Packing {
         capacity[0] = F::from_u64(self.len as u64);
         capacity[1] = F::from_u64(self.bits as u64);
         capacity[2] = F::ONE;
+        capacity[3] = int(self.offset);
         capacity
     }
 
@@ -230,7 +233,7 @@ mod tests {
 
     #[test]
     fn length_salt_and_every_value_change_the_digest() {
-        let packing = Packing { len: 30, bits: 8 };
+        let packing = Packing { len: 30, bits: 8, offset: 0 };
         let values: Vec<u32> = (0..30).collect();
         let salt = [F::ONE; RATE];
         let base = digest(packing, &values, &salt);
@@ -238,7 +241,8 @@ mod tests {
         other[29] ^= 1;
         assert_ne!(base, digest(packing, &other, &salt));
         assert_ne!(base, digest(packing, &values, &[F::TWO; RATE]));
-        assert_ne!(base, digest(Packing { len: 31, bits: 8 }, &values, &salt));
+        assert_ne!(base, digest(Packing { len: 31, bits: 8, offset: 0 }, &values, &salt));
+        assert_ne!(base, digest(Packing { offset: 1, ..packing }, &values, &salt));
         assert!(elements(&[0xff; 32]).is_err());
     }
 }

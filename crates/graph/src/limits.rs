@@ -4,8 +4,10 @@
 pub const MAX_NODES: usize = 4096;
 /// Most elements of one tensor or of one weight tensor.
 pub const MAX_ELEMENTS: usize = 1 << 24;
-/// Most bytes in a program's or statement's canonical form.
-pub const MAX_PROGRAM_BYTES: usize = 1 << 28;
+/// Most (output, window position) pairs along one axis of a window, and most elements of a window.
+pub const MAX_WINDOW_ENTRIES: u64 = 1 << 22;
+/// Most cells, look-ups and wire entries of a statement, together: past it no proof exists, and nothing is allocated.
+pub const MAX_WORK: u64 = 1 << 28;
 /// Most inputs in one proof.
 pub const MAX_BATCH: usize = 1 << 12;
 /// An accumulator must stay below this in absolute value: two such sides of an equation cannot differ by the field's prime.

@@ -203,6 +203,7 @@ impl Program {
     /// Errors: a program that [`Program::check`] refuses, an input of another shape or out of its interval.
     pub fn trace(&self, input: &Tensor) -> Result<Vec<Tensor>, ProgramError> {
         self.check()?;
+        self.require_weights()?;
         let spec = &self.input;
         if input.shape != spec.shape || input.data.len() != spec.shape.len() {
             return Err(ProgramError::Input("the shape is not the program's".to_string()));
@@ -217,6 +218,17 @@ impl Program {
             values.push(result);
         }
         Ok(values)
+    }
+
+    /// Refuses the public part of a private program, which cannot be run or committed to.
+    pub fn require_weights(&self) -> Result<(), ProgramError> {
+        match self.nodes.iter().find(|n| n.op.lacks_weights()) {
+            Some(node) => Err(ProgramError::Node {
+                node: node.name.clone(),
+                reason: "its private weights are not here".to_string(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Runs the program on one input and gives its public outputs, one after the other.

@@ -17,7 +17,7 @@ use crate::arith::{Arithmetized, Builder};
 use crate::assemble;
 use crate::hash::{self, Digest, Packing, Salt};
 use crate::limits;
-use crate::program::{Program, ProgramError, WeightMode};
+use crate::program::{Output, Program, ProgramError, ValueType, WeightMode};
 use crate::tensor::Tensor;
 
 /// Version of statements and proof files.
@@ -87,10 +87,11 @@ pub fn model_id(program: &Program, weights: Option<&Digest>) -> [u8; 32] {
 pub fn input_packing(program: &Program) -> Packing {
     let span = i64::from(program.input.interval.hi) - i64::from(program.input.interval.lo) + 1;
     let bits = proofmesh_proof::field::log2_ceil(span as usize).max(1);
-    Packing { len: program.input.private_elements().len(), bits }
+    let offset = -i64::from(program.input.interval.lo);
+    Packing { len: program.input.private_elements().len(), bits, offset }
 }
 
-/// The commitment to an input's private elements under a salt.
+/// The commitment to an input's private elements under a salt; zeros if it has none.
 ///
 /// Errors: an input that does not fit the program.
 pub fn commit_input(program: &Program, input: &Tensor, salt: &Salt) -> Result<Digest, ProgramError> {
@@ -102,6 +103,9 @@ pub fn commit_input(program: &Program, input: &Tensor, salt: &Salt) -> Result<Di
         return Err(ProgramError::Input("a value lies outside the input's interval".into()));
     }
     let values = assemble::private_values(program, input);
+    if values.is_empty() {
+        return Ok([0; 32]);
+    }
     Ok(hash::digest(input_packing(program), &values, salt))
 }
 
@@ -110,6 +114,7 @@ pub fn commit_input(program: &Program, input: &Tensor, salt: &Salt) -> Result<Di
 /// Errors: a program that does not check.
 pub fn commit_weights(program: &Program, salt: &Salt) -> Result<Digest, ProgramError> {
     program.check()?;
+    program.require_weights()?;
     let (packing, values) = assemble::weight_values(program);
     Ok(hash::digest(packing, &values, salt))
 }
@@ -138,7 +143,7 @@ impl Statement {
 
     /// Checks that the statement fits its program.
     ///
-    /// Errors: `statement.program`, `statement.batch`, `statement.input`, `statement.output`, `statement.weights`.
+    /// Errors: `statement.program`, `statement.batch`, `statement.input`, `statement.output`, `statement.weights`, `statement.size`.
     pub fn check(&self) -> Result<(), Reject> {
         let types =
             self.program.check().map_err(|e| Reject::new("statement.program", "a valid program", e))?;
@@ -152,21 +157,50 @@ impl Statement {
         if self.inputs.iter().any(|i| i.public.len() != public || i.public.iter().any(outside)) {
             return Err(Reject::new("statement.input", "public elements that fit the program", "others"));
         }
-        if self.outputs.iter().any(|o| o.len() != self.program.output_len(&types)) {
-            return Err(Reject::new(
-                "statement.output",
-                "as many words as the program gives",
-                "another number",
-            ));
-        }
-        if self.weights.is_some() != (self.program.weights == WeightMode::Private)
-            || self.program != self.program.public_part()
+        if self.program.input.private_elements().is_empty()
+            && self.inputs.iter().any(|i| i.commitment != [0; 32])
         {
             return Err(Reject::new(
-                "statement.weights",
-                "a commitment exactly where weights are private",
-                "otherwise",
+                "statement.input",
+                "a commitment of zeros where nothing is private",
+                "another",
             ));
+        }
+        let private = self.program.weights == WeightMode::Private;
+        let mut convs = self.program.nodes.iter().filter(|n| n.op.has_weights()).peekable();
+        let expected = private && convs.peek().is_some();
+        if self.weights.is_some() != expected
+            || private != expected
+            || convs.any(|n| n.op.lacks_weights() != private)
+        {
+            let expected = "a commitment exactly where weights are private";
+            return Err(Reject::new("statement.weights", expected, "otherwise"));
+        }
+        match assemble::work(&self.program, &types, batch) {
+            work if work <= limits::MAX_WORK => {}
+            work => return Err(Reject::new("statement.size", limits::MAX_WORK, work)),
+        }
+        self.outputs.iter().try_for_each(|words| self.check_outputs(&types, words))
+    }
+
+    /// Checks that one input's words are possible results: the field is smaller than 32 bits, so others would alias.
+    fn check_outputs(&self, types: &[ValueType], words: &[i32]) -> Result<(), Reject> {
+        if words.len() != self.program.output_len(types) {
+            return Err(Reject::new("statement.output", "as many words as the program gives", words.len()));
+        }
+        let mut rest = words;
+        for output in &self.program.outputs {
+            let ty = types[output.value()];
+            let (count, lo, hi) = match output {
+                Output::Values(_) => (ty.shape.len(), ty.interval.lo, ty.interval.hi),
+                Output::ArgMax(_) => (1, 0, ty.shape.len() as i32 - 1),
+                Output::AtMost { .. } => (1, 0, 1),
+            };
+            let (own, after) = rest.split_at(count);
+            rest = after;
+            if let Some(word) = own.iter().find(|w| **w < lo || **w > hi) {
+                return Err(Reject::new("statement.output", alloc::format!("{lo} to {hi}"), word));
+            }
         }
         Ok(())
     }

@@ -47,6 +47,11 @@ pub fn total_bits(terms: &[Term]) -> f64 {
     -libm::log2(terms.iter().map(|t| libm::exp2(-t.bits)).sum())
 }
 
+/// As [`total_bits`], without what proof-of-work adds.
+pub fn bits_without_grinding(terms: &[Term]) -> f64 {
+    -libm::log2(terms.iter().map(|t| libm::exp2(t.pow_bits as f64 - t.bits)).sum())
+}
+
 /// The commitment's terms, with the true rates `(message + random rows) / length`.
 pub fn commitment_terms(config: &Config) -> Vec<Term> {
     let mut terms = Vec::new();

@@ -13,6 +13,9 @@
 //! # Ok(()) }
 //! ```
 
+#[cfg(all(feature = "unmasked-for-tests", not(debug_assertions)))]
+compile_error!("proofs without masks are for test builds only");
+
 mod engine;
 mod forecast;
 mod lookups;

@@ -130,6 +130,9 @@ pub fn prove(
     let cross: K = weights.iter().zip(&masks.second).map(|(v, m)| *v * *m).sum();
     transcript.absorb(&[a[0], cross]);
     let t = transcript.draw();
+    if t == K::ZERO {
+        return Err(ProveError::Challenge); // R would be N.
+    }
     let sent: Vec<K> = masks.first.iter().zip(&masks.second).map(|(a, b)| *a + t * *b).collect();
     transcript.absorb(&sent);
     let z = transcript.draw_point(plan.opening_log);

@@ -28,6 +28,8 @@ fn vectors_of_the_soundness_table_are_those_of_the_docs() {
         table += &format!("| {} | {:.1} | {} |\n", term.name.replace('|', "\\|"), term.bits, term.pow_bits);
     }
     table += &format!("| **sum** | **{total:.1}** | |\n");
+    let bare = proofmesh_proof::soundness::bits_without_grinding(&terms);
+    table += &format!("| sum without proof-of-work | {bare:.1} | |\n");
 
     let path = root.join("docs/spec/soundness.md");
     let text = fs::read_to_string(&path).expect("the docs");

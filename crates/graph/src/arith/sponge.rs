@@ -122,31 +122,29 @@ impl Builder<'_> {
         });
     }
 
-    /// The message's digits are the absorbed values plus their offsets.
+    /// Every cell of the message is the absorbed value that belongs there plus its offset, or zero where none does: a free digit beside a
+    /// bound one would let the element, and so the digest, stay while the value changes.
     fn copy(&mut self, name: &str, layout: &Layout, message_blocks: usize, absorbed: &[Absorbed]) {
-        let value_log = log2_ceil(absorbed.len());
-        let (lists, tau) = (0..layout.list_log, layout.list_log..layout.list_log + value_log);
-        self.reserve(tau.end);
-        let digits = absorbed.iter().enumerate().map(|(i, _)| {
-            let (block, element, place) = layout.packing.position(i);
-            entry(i, 0, (block * RATE + element) << layout.element_log | place, F::ONE)
-        });
         let message_log = message_blocks + 3 + layout.element_log;
-        let digits = wire(tau.clone(), 0..0, message_log, digits.collect());
-        let mut terms =
-            alloc::vec![column(F::ONE, layout.message, alloc::vec![Axis::Tau(lists.clone()), digits])];
+        let (lists, tau) = (0..layout.list_log, layout.list_log..layout.list_log + message_log);
+        self.reserve(tau.end);
+        let digit = |i: usize| {
+            let (block, element, place) = layout.packing.position(i);
+            (block * RATE + element) << layout.element_log | place
+        };
+        let mut terms = alloc::vec![column(F::ONE, layout.message, alloc::vec![Axis::Tau(0..tau.end)])];
         let mut sources: Vec<ColumnId> = absorbed.iter().map(|a| a.column).collect();
         sources.dedup();
         for source in sources {
             let log = self.out.system.columns[source].log - layout.list_log;
             let mine = absorbed.iter().enumerate().filter(|(_, a)| a.column == source);
-            let cells = mine.map(|(i, a)| entry(i, 0, a.cell, F::ONE)).collect();
+            let cells = mine.map(|(i, a)| entry(digit(i), 0, a.cell, F::ONE)).collect();
             let axes = alloc::vec![Axis::Tau(lists.clone()), wire(tau.clone(), 0..0, log, cells)];
             terms.push(column(-F::ONE, source, axes));
         }
-        let mut offsets = alloc::vec![F::ZERO; 1 << value_log];
-        for (v, a) in offsets.iter_mut().zip(absorbed) {
-            *v = int(a.offset);
+        let mut offsets = alloc::vec![F::ZERO; 1 << message_log];
+        for (i, a) in absorbed.iter().enumerate() {
+            offsets[digit(i)] = int(a.offset);
         }
         terms.push(public(-F::ONE, offsets, alloc::vec![real_tau(lists, layout.lists), Axis::Tau(tau)]));
         self.linear(alloc::format!("{name}: absorbed values"), expr(terms));

@@ -6,10 +6,10 @@ use proofmesh_proof::field::int;
 use proofmesh_proof::system::ColumnId;
 use serde::{Deserialize, Serialize};
 
-use super::{Operator, Rescale, Site};
+use super::{Operator, Rescale, Site, padded};
 use crate::arith::{Builder, expr};
 use crate::program::{ValueType, WeightMode};
-use crate::tensor::Tensor;
+use crate::tensor::{Shape, Tensor};
 
 /// A weighted sum of two values of one shape.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +59,10 @@ impl Operator for Add {
 
     fn rescale_bound(&self, operands: &[ValueType], _: WeightMode) -> Option<(Rescale, i64)> {
         Some((self.rescale, self.accumulator_bound(operands)))
+    }
+
+    fn work(&self, _: &[ValueType], result: Shape, batch: usize) -> u64 {
+        5 * padded(result, batch)
     }
 
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {

@@ -7,7 +7,7 @@ use proofmesh_proof::field::{F, int, log2_ceil};
 use proofmesh_proof::system::{Axis, ColumnId};
 use serde::{Deserialize, Serialize};
 
-use super::{Operator, Site, Window, unary};
+use super::{Operator, Site, Window, padded, unary};
 use crate::arith::{Builder, Logs, column, entry, expr, window_entries, wire};
 use crate::limits;
 use crate::program::{Interval, ValueType, WeightMode};
@@ -70,6 +70,10 @@ impl Operator for AveragePool {
         let [h, w] = self.window.axes(a.shape.h, a.shape.w).expect("checked before execution");
         let data = self.sums(a).into_iter().map(|sum| self.divide(sum).0 as i32).collect();
         Tensor { shape: Shape::new(a.shape.c, h.output, w.output), data }
+    }
+
+    fn work(&self, _: &[ValueType], result: Shape, batch: usize) -> u64 {
+        6 * padded(result, batch)
     }
 
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {

@@ -11,7 +11,7 @@ use p3_field::PrimeCharacteristicRing;
 use proofmesh_proof::field::{F, int, log2_ceil};
 use proofmesh_proof::system::{Axis, ColumnId, SumClaim, Term};
 
-use super::{Operator, PrivateWeights, Rescale, Site, Window, WindowAxis, unary};
+use super::{Operator, PrivateWeights, Rescale, Site, Window, WindowAxis, padded, unary};
 use crate::arith::{Builder, Logs, column, entry, expr, public, real_tau, window_entries, wire};
 use crate::limits;
 use crate::program::{ValueType, WeightMode};
@@ -153,6 +153,16 @@ impl Operator for Conv {
 
     fn rescale_bound(&self, operands: &[ValueType], mode: WeightMode) -> Option<(Rescale, i64)> {
         Some((self.rescale, self.accumulator_bound(operands[0], mode)))
+    }
+
+    fn work(&self, operands: &[ValueType], result: Shape, batch: usize) -> u64 {
+        let weights = Shape::new(
+            self.out_channels,
+            self.group_inputs(operands[0].shape.c),
+            self.window.kernel[0] * self.window.kernel[1],
+        );
+        // Three columns and two look-ups a result; a private weight is a cell, a look-up, a digit and a share of a permutation.
+        5 * padded(result, batch) + 16 * padded(weights, 1)
     }
 
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {

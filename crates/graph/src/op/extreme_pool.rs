@@ -11,7 +11,7 @@ use proofmesh_proof::field::{F, log2_ceil};
 use proofmesh_proof::system::{Axis, ColumnId, Expr, SumClaim, Term};
 use serde::{Deserialize, Serialize};
 
-use super::{Operator, Site, Window, WindowAxis, unary};
+use super::{Operator, Site, Window, WindowAxis, padded, unary};
 use crate::arith::{Builder, Logs, column, entry, expr, real_var, window_entries, wire};
 use crate::program::{ValueType, WeightMode};
 use crate::tensor::{Shape, Tensor};
@@ -51,6 +51,11 @@ impl Operator for ExtremePool {
             }
         }
         out
+    }
+
+    fn work(&self, _: &[ValueType], result: Shape, batch: usize) -> u64 {
+        let window = padded(Shape::new(1, self.window.kernel[0], self.window.kernel[1]), 1);
+        padded(result, batch).saturating_mul(2 * window + 2)
     }
 
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {

@@ -7,7 +7,7 @@ use proofmesh_proof::field::F;
 use proofmesh_proof::system::{Axis, ColumnId};
 use serde::{Deserialize, Serialize};
 
-use super::{Operator, Site};
+use super::{Operator, Site, padded};
 use crate::arith::{Builder, Logs, column, entry, expr, wire};
 use crate::program::{Interval, ValueType, WeightMode};
 use crate::tensor::{Shape, Tensor};
@@ -23,7 +23,7 @@ pub struct Gather {
 
 impl Operator for Gather {
     fn check(&self, operands: &[ValueType], _: WeightMode) -> Result<ValueType, String> {
-        let total: usize = operands.iter().map(|o| o.shape.len()).sum();
+        let total = operands.iter().fold(0usize, |n, o| n.saturating_add(o.shape.len()));
         if operands.is_empty()
             || self.index.len() != self.shape.len()
             || self.index.iter().any(|i| *i as usize >= total)
@@ -38,6 +38,10 @@ impl Operator for Gather {
     fn execute(&self, operands: &[&Tensor]) -> Tensor {
         let all: Vec<i32> = operands.iter().flat_map(|t| t.data.iter().copied()).collect();
         Tensor { shape: self.shape, data: self.index.iter().map(|i| all[*i as usize]).collect() }
+    }
+
+    fn work(&self, _: &[ValueType], result: Shape, batch: usize) -> u64 {
+        2 * padded(result, batch)
     }
 
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {

@@ -5,11 +5,11 @@ use alloc::vec::Vec;
 use proofmesh_proof::system::ColumnId;
 use serde::{Deserialize, Serialize};
 
-use super::{Operator, Site, unary};
+use super::{Operator, Site, padded, unary};
 use crate::arith::{Builder, expr};
 use crate::limits;
 use crate::program::{Interval, ValueType, WeightMode};
-use crate::tensor::Tensor;
+use crate::tensor::{Shape, Tensor};
 
 /// `y = table[x - first]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,10 @@ impl Operator for Lut {
     fn execute(&self, operands: &[&Tensor]) -> Tensor {
         let row = |x: &i32| self.table[(x - self.first) as usize];
         Tensor { shape: operands[0].shape, data: operands[0].data.iter().map(row).collect() }
+    }
+
+    fn work(&self, _: &[ValueType], result: Shape, batch: usize) -> u64 {
+        2 * padded(result, batch)
     }
 
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::arith::{Builder, ValueColumn};
 use crate::limits;
 use crate::program::{Interval, ValueId, ValueType, WeightMode};
-use crate::tensor::Tensor;
+use crate::tensor::{Shape, Tensor};
 
 /// What a node does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +54,16 @@ impl Op {
         }
     }
 
+    /// Whether it has weights that could be private.
+    pub fn has_weights(&self) -> bool {
+        matches!(self, Self::Conv(_))
+    }
+
+    /// Whether private weights have been removed.
+    pub fn lacks_weights(&self) -> bool {
+        matches!(self, Self::Conv(op) if op.weights.is_empty())
+    }
+
     /// Removes what a verifier may not see in private mode.
     pub fn hide_weights(&mut self) {
         if let Self::Conv(op) = self {
@@ -73,6 +83,10 @@ pub trait Operator {
 
     /// Multiply-adds for one input.
     fn multiply_adds(&self, operands: &[ValueType]) -> u64;
+
+    /// About how many cells and wire entries the claims of `batch` inputs take, before any of them is allocated. Never an underestimate by
+    /// more than a small factor.
+    fn work(&self, operands: &[ValueType], result: Shape, batch: usize) -> u64;
 
     /// The accumulator's bound and rescale, where the operator has one: look-up tables are shared by it.
     fn rescale_bound(&self, _operands: &[ValueType], _mode: WeightMode) -> Option<(Rescale, i64)> {
@@ -207,7 +221,11 @@ impl WindowAxis {
             .filter(|n| *n <= limits::MAX_ELEMENTS);
         match padded {
             Some(n) if kernel >= 1 && stride >= 1 && n >= kernel && before < kernel && after < kernel => {
-                Ok(Self { input, output: (n - kernel) / stride + 1, kernel, stride, before })
+                let output = (n - kernel) / stride + 1;
+                if output as u64 * kernel as u64 > limits::MAX_WINDOW_ENTRIES {
+                    return Err(alloc::format!("a window of {kernel} at {output} places is too large"));
+                }
+                Ok(Self { input, output, kernel, stride, before })
             }
             _ => Err(alloc::format!(
                 "a window of {kernel} with stride {stride} and padding {before}+{after} does not fit an axis of {input}"
@@ -235,11 +253,22 @@ pub struct Window {
 impl Window {
     /// The two axes over an input of the given height and width.
     pub fn axes(&self, h: usize, w: usize) -> Result<[WindowAxis; 2], String> {
+        if self.kernel[0] as u64 * self.kernel[1] as u64 > limits::MAX_WINDOW_ENTRIES {
+            return Err(alloc::format!("a window of {} by {} is too large", self.kernel[0], self.kernel[1]));
+        }
         Ok([
             WindowAxis::new(h, self.kernel[0], self.stride[0], self.pad[0], self.pad[2])?,
             WindowAxis::new(w, self.kernel[1], self.stride[1], self.pad[1], self.pad[3])?,
         ])
     }
+}
+
+/// Padded cells of a value in a batch.
+pub(crate) fn padded(shape: Shape, batch: usize) -> u64 {
+    shape
+        .axes()
+        .into_iter()
+        .fold(batch.next_power_of_two() as u64, |n, axis| n.saturating_mul(axis.next_power_of_two() as u64))
 }
 
 /// The one operand of a unary operator.

@@ -18,7 +18,9 @@ use serde::{Deserialize, Serialize};
 
 /// The EIP-712 type string. `devices` is `H` of the 32-byte keys one after the other, `terms` is `H` of the
 /// bytes.
-pub const JOB_TYPE: &str = "Job(address buyer,bytes32 salt,bytes32 service,bytes32 model,bytes32 input,uint64 unitPrice,uint64 maxUnits,uint64 windowFrom,uint64 windowUntil,uint64 deadline,uint8 assurance,uint16 slots,uint64 cell,bytes32 devices,bytes32 terms)";
+pub const JOB_TYPE: &str = "Job(address buyer,bytes32 salt,bytes32 service,bytes32 model,bytes32 input,uint64 unitPrice,\
+    uint64 maxUnits,uint64 windowFrom,uint64 windowUntil,uint64 deadline,uint8 assurance,\
+    uint16 slots,uint64 cell,bytes32 devices,bytes32 terms)";
 
 /// How sure the buyer wants to be; it has a price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -20,7 +20,9 @@ use crate::refusal::{Refusal, require};
 use serde::{Deserialize, Serialize};
 
 /// The EIP-712 type string.
-pub const RECEIPT_TYPE: &str = "Receipt(bytes32 job,uint64 sequence,address node,bytes32 device,bytes32 service,bytes32 model,bytes32 input,bytes32 output,uint64 units,uint64 windowStart,uint64 windowEnd,bytes32 evidence,bytes32 previous)";
+pub const RECEIPT_TYPE: &str = "Receipt(bytes32 job,uint64 sequence,address node,bytes32 device,bytes32 service,bytes32 model,\
+    bytes32 input,bytes32 output,uint64 units,uint64 windowStart,uint64 windowEnd,bytes32 evidence,\
+    bytes32 previous)";
 /// Version byte of the wire form.
 pub const WIRE_VERSION: u8 = 1;
 /// Bytes of the 13 fields on the wire: 8 hashes, an address, 4 integers.

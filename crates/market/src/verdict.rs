@@ -2,7 +2,7 @@
 //!
 //! A `Verdict` has private fields and carries its checker's signature (EIP-712). Reading one back from the
 //! log gives the same type: what makes it count is the signature, which the state machine verifies again at
-//! every replay, so bytes alone cannot forge one (docs/decisions/002-signed-verdicts.md).
+//! every replay, so bytes alone cannot forge one (docs/decisions/0005-signed-verdicts.md).
 //!
 //! Refuses: `receipt.wrong-evidence`, `receipt.evidence-too-long`, `receipt.wrong-units` (in the verdict),
 //! and `verdict.signature`.

@@ -244,8 +244,7 @@ pub(crate) fn choose(
         fragile: target.fragile.max(reached.fragile * SLACK),
     };
     shrink(&mut search, floor);
-    let (_, lowered, _) =
-        search.best.ok_or_else(|| ImportError::Model("nothing to quantise".into()))?;
+    let (_, lowered, _) = search.best.ok_or_else(|| ImportError::Model("nothing to quantise".into()))?;
     Ok(Chosen { lowered, notes })
 }
 

@@ -2,14 +2,51 @@
 
 use alloc::vec::Vec;
 use p3_blake3::Blake3;
-use p3_challenger::{CanObserve, FieldChallenger, HashChallenger, SerializingChallenger32};
+use p3_challenger::{
+    ByteGrindingChallenger, CanObserve, CanSample, FieldChallenger, HashChallenger, SerializingChallenger32,
+};
 use p3_field::PrimeCharacteristicRing;
 use p3_symmetric::Hash;
 
 use crate::field::{F, K};
 
 /// The challenger that the commitment scheme shares with us.
-pub type Challenger = SerializingChallenger32<F, HashChallenger<u8, Blake3, 32>>;
+pub type Challenger = SerializingChallenger32<F, Bytes>;
+
+/// BLAKE3's byte stream. Its proof-of-work search gives the smallest witness, however many threads there are: a seed fixes a proof.
+#[derive(Clone)]
+pub struct Bytes(HashChallenger<u8, Blake3, 32>);
+
+impl CanObserve<u8> for Bytes {
+    fn observe(&mut self, value: u8) {
+        self.0.observe(value);
+    }
+
+    fn observe_slice(&mut self, values: &[u8]) {
+        self.0.observe_slice(values);
+    }
+}
+
+impl CanSample<u8> for Bytes {
+    fn sample(&mut self) -> u8 {
+        self.0.sample()
+    }
+}
+
+impl ByteGrindingChallenger for Bytes {
+    fn find_witness<const W: usize, const S: usize>(
+        &self,
+        num_candidates: u64,
+        encode: impl Fn(u64) -> [u8; W] + Sync,
+        accepts: impl Fn([u8; S]) -> bool + Sync,
+    ) -> Option<u64> {
+        (0..num_candidates).find(|candidate| {
+            let mut stream = self.0.clone();
+            stream.observe_slice(&encode(*candidate));
+            accepts(stream.sample_array())
+        })
+    }
+}
 
 /// A transcript that has absorbed the statement.
 #[derive(Clone)]
@@ -21,7 +58,8 @@ pub struct Transcript {
 impl Transcript {
     /// A transcript bound to a 32-byte digest of the whole statement and of the parameters.
     pub fn new(binding: &[u8; 32]) -> Self {
-        let mut challenger = Challenger::from_hasher(b"proofmesh-zkml/1".to_vec(), Blake3);
+        let mut challenger =
+            Challenger::new(Bytes(HashChallenger::new(b"proofmesh-zkml/1".to_vec(), Blake3)));
         challenger.observe(Hash::<F, u8, 32>::from(*binding));
         Self { challenger }
     }

@@ -132,7 +132,8 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Opens the chain that `url` names. `clock` gives the time of an embedded chain and is not used by others.
+    /// Opens the chain that `url` names. `clock` gives the time of an embedded chain and is not used by
+    /// others.
     ///
     /// # Errors
     /// `settle.bad-input` for an unknown scheme, `settle.store` or `settle.rpc` if the chain does not open.
@@ -146,7 +147,8 @@ impl Chain {
         (kind.open)(url.to_owned(), clock).await
     }
 
-    /// Puts the contracts on the chain, as far as they are not there yet. Safe to call again, also after a crash in the middle.
+    /// Puts the contracts on the chain, as far as they are not there yet. Safe to call again, also after a
+    /// crash in the middle.
     pub async fn deploy(&self, by: &Signer, params: &DeployParams) -> Result<Arc<dyn Settlement>> {
         Ok(Arc::new(Evm::deploy(self.provider.clone(), self.chain_id, by, params).await?))
     }

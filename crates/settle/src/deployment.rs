@@ -1,4 +1,5 @@
-//! The record of a deployment: which contracts, where, with which parameters. The caller stores it (JSON) and attaches with it later.
+//! The record of a deployment: which contracts, where, with which parameters. The caller stores it (JSON)
+//! and attaches with it later.
 
 use proofmesh_market::{Address, Domain, Usd};
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,8 @@ pub struct DeployParams {
     pub unbonding_delay_s: u64,
 }
 
-/// A deployment as it stands on a chain. Addresses follow from the parameters alone (CREATE2), so deploying again finds the same one.
+/// A deployment as it stands on a chain. Addresses follow from the parameters alone (CREATE2), so deploying
+/// again finds the same one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deployment {

@@ -1,4 +1,5 @@
-//! What can go wrong between us and a chain. Every error has a stable code; custom Solidity errors come back by their own names.
+//! What can go wrong between us and a chain. Every error has a stable code; custom Solidity errors come
+//! back by their own names.
 
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, SettleError>;
@@ -7,7 +8,8 @@ pub type Result<T> = std::result::Result<T, SettleError>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettleError {
-    /// A contract refused the call. `name` is the Solidity error's name, `detail` its decoded arguments (or the raw bytes, if unknown).
+    /// A contract refused the call. `name` is the Solidity error's name, `detail` its decoded arguments (or
+    /// the raw bytes, if unknown).
     #[error("{contract} refused: {name} {detail}")]
     Reverted {
         /// Contract whose interface has the error, or `?`.
@@ -27,7 +29,8 @@ pub enum SettleError {
         /// What the chain has.
         found: String,
     },
-    /// The chain did not mine the transaction in time. It may still be mined: calling the same verb again is safe.
+    /// The chain did not mine the transaction in time. It may still be mined: calling the same verb again
+    /// is safe.
     #[error("transaction {tx} is not mined after {waited_ms} ms")]
     Pending {
         /// Transaction hash, hex.

@@ -1,7 +1,9 @@
 //! Proofmesh and chains: one trait of domain verbs, [`Settlement`], and what implements it.
 //!
-//! [`Chain::open`] takes a URL (`embedded:<directory>` or `http://...`), [`Chain::deploy`] or [`Chain::attach`] gives the verbs. The
-//! embedded chain is a real EVM in this process with its state on disk; remote chains are reached over JSON-RPC by the same code.
+//! [`Chain::open`] takes a URL (`embedded:<directory>` or `http://...`), [`Chain::deploy`] or
+//! [`Chain::attach`] gives the verbs. The
+//! embedded chain is a real EVM in this process with its state on disk; remote chains are reached over
+//! JSON-RPC by the same code.
 
 mod chain;
 mod deployment;

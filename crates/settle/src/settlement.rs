@@ -1,7 +1,9 @@
 //! What the product asks of a chain, in its own words. One trait; no type of any chain's library in it.
 //!
-//! Money is in token base units ([`Usd`]), times are Unix seconds. Receipts, epochs and their proofs are those of `proofmesh-market`. Verbs that change the chain name a *target* (a cumulative amount, a
-//! record, an epoch), never a step, and look at the chain first: calling one again after a crash finds the target reached and
+//! Money is in token base units ([`Usd`]), times are Unix seconds. Receipts, epochs and their proofs are
+//! those of `proofmesh-market`. Verbs that change the chain name a *target* (a cumulative amount, a
+//! record, an epoch), never a step, and look at the chain first: calling one again after a crash finds the
+//! target reached and
 //! answers [`Done::Already`]. Nothing is ever paid, deposited or posted twice.
 
 use async_trait::async_trait;
@@ -236,8 +238,10 @@ pub enum EventKind {
 /// A chain with our contracts on it.
 ///
 /// # Errors
-/// Every verb: `settle.reverted` with the Solidity error's name if a contract refuses, `settle.rpc` or `settle.pending` if the chain
-/// does not answer in time (calling again is safe), `settle.conflict` if the target is there with other content.
+/// Every verb: `settle.reverted` with the Solidity error's name if a contract refuses, `settle.rpc` or
+/// `settle.pending` if the chain
+/// does not answer in time (calling again is safe), `settle.conflict` if the target is there with other
+/// content.
 #[async_trait]
 pub trait Settlement: Send + Sync {
     /// The record to attach with later.
@@ -268,7 +272,8 @@ pub trait Settlement: Send + Sync {
     async fn unbond_poster(&self, by: &Signer, bond: Usd) -> Result<Done>;
     /// The poster's bond.
     async fn poster_bond(&self) -> Result<Usd>;
-    /// Posts an epoch. Posted already with equal content is [`Done::Already`], with other content `settle.conflict`.
+    /// Posts an epoch. Posted already with equal content is [`Done::Already`], with other content
+    /// `settle.conflict`.
     async fn post_epoch(&self, by: &Signer, epoch: &Epoch) -> Result<Done>;
     /// An epoch, `None` if not posted.
     async fn epoch(&self, epoch: u64) -> Result<Option<PostedEpoch>>;
@@ -278,7 +283,8 @@ pub trait Settlement: Send + Sync {
     async fn final_epoch(&self) -> Result<u64>;
     /// True if the epoch is final.
     async fn is_final(&self, epoch: u64) -> Result<bool>;
-    /// Claims for `account`, whoever `by` is. Claimed already is [`Done::Already`]. The proof is against the newest final epoch.
+    /// Claims for `account`, whoever `by` is. Claimed already is [`Done::Already`]. The proof is against
+    /// the newest final epoch.
     async fn claim(&self, by: &Signer, account: Address, cumulative: Usd, proof: &[Hash32]) -> Result<Done>;
     /// All that the account ever claimed.
     async fn claimed(&self, account: Address) -> Result<Usd>;
@@ -352,7 +358,8 @@ pub trait Settlement: Send + Sync {
     fn cover_id(&self, insurer: Address, terms: &CoverTerms, salt: Hash32) -> Hash32;
     /// Opens and funds a policy with money of `by`, the insurer.
     async fn cover_open(&self, by: &Signer, terms: &CoverTerms, salt: Hash32) -> Result<Done>;
-    /// Hands a settled receipt to a policy; pays the farmer if it completes the quorum. Counted already is [`Done::Already`].
+    /// Hands a settled receipt to a policy; pays the farmer if it completes the quorum. Counted already is
+    /// [`Done::Already`].
     async fn cover_report(&self, by: &Signer, id: Hash32, report: &CoverReport) -> Result<Done>;
     /// The insurer takes back the money of an expired policy.
     async fn cover_reclaim(&self, by: &Signer, id: Hash32) -> Result<Done>;

@@ -1,4 +1,5 @@
-//! Every kind of chain tells the same story at the same price: the embedded chain, and a real anvil that the test starts.
+//! Every kind of chain tells the same story at the same price: the embedded chain, and a real anvil that
+//! the test starts.
 
 mod anvil;
 mod scenario;
@@ -35,7 +36,8 @@ async fn anvil_conforms_at_the_same_price() {
     assert_eq!(gas, tell(&embedded).await);
 }
 
-/// A run that dies between sending and recording, on a chain that has not mined yet: the next run must not pay twice.
+/// A run that dies between sending and recording, on a chain that has not mined yet: the next run must not
+/// pay twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_verb_cut_off_before_its_block_is_not_done_twice() {
     let Some(anvil) = anvil::start(EMBEDDED_CHAIN_ID, true) else { return };
@@ -63,7 +65,8 @@ async fn a_verb_cut_off_before_its_block_is_not_done_twice() {
             let _: serde_json::Value = control.raw_request("evm_mine".into(), ()).await.expect("anvil");
         }
     }
-    // A new process: nothing remembered. It competes for the same nonce, the block comes, and the target is reached once.
+    // A new process: nothing remembered. It competes for the same nonce, the block comes, and the target is
+    // reached once.
     let fresh = chain.attach(s.deployment()).await.expect("attaches");
     let (account, miner) = (signer(BUYER), async {
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;

@@ -53,7 +53,8 @@ fn kind_of(tx: &TxEnvelope) -> std::result::Result<TxType, RpcError> {
     }
 }
 
-/// Runs a signed transaction on the newest state; gives the block that holds it. A revert is a mined failure, not an error.
+/// Runs a signed transaction on the newest state; gives the block that holds it. A revert is a mined
+/// failure, not an error.
 pub(crate) fn transaction(
     chain_id: u64,
     snapshot: Snapshot,
@@ -134,7 +135,8 @@ pub(crate) struct Called {
     pub(crate) gas: u64,
 }
 
-/// Runs a call on the newest state and changes nothing. Free of charge for the caller, whatever price it names.
+/// Runs a call on the newest state and changes nothing. Free of charge for the caller, whatever price it
+/// names.
 ///
 /// # Errors
 /// A revert, with its data; any other failure of execution.

@@ -1,7 +1,9 @@
 //! The embedded chain over HTTP, for wallets and tools on this machine.
 //!
-//! Bodies are hostile: size, batch and running calls are limited, and whatever comes gets a JSON-RPC answer. Pages of other origins must not reach
-//! the chain through a browser: the content type forces a preflight, which is not granted, and the Host header must name this machine.
+//! Bodies are hostile: size, batch and running calls are limited, and whatever comes gets a JSON-RPC
+//! answer. Pages of other origins must not reach
+//! the chain through a browser: the content type forces a preflight, which is not granted, and the Host
+//! header must name this machine.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -68,7 +70,8 @@ struct Served {
 }
 
 impl Embedded {
-    /// Serves JSON-RPC on `address` (use loopback, `127.0.0.1:0` for any free port) until the result is dropped. Needs a tokio runtime.
+    /// Serves JSON-RPC on `address` (use loopback, `127.0.0.1:0` for any free port) until the result is
+    /// dropped. Needs a tokio runtime.
     ///
     /// # Errors
     /// `settle.rpc` if the address cannot be bound.

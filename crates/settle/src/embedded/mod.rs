@@ -1,7 +1,10 @@
-//! A whole EVM chain in this process: revm over a redb file, one signed transaction a block, free gas, time from a given [`Clock`].
+//! A whole EVM chain in this process: revm over a redb file, one signed transaction a block, free gas, time
+//! from a given [`Clock`].
 //!
-//! It is a real EVM with the rules of the Prague fork, reached through the same alloy provider as a remote chain. What it is not: a network.
-//! State root, transactions root and receipts root of its headers are zero, so nothing can be proved from its headers to others.
+//! It is a real EVM with the rules of the Prague fork, reached through the same alloy provider as a remote
+//! chain. What it is not: a network.
+//! State root, transactions root and receipts root of its headers are zero, so nothing can be proved from
+//! its headers to others.
 
 mod clock;
 mod execute;
@@ -50,7 +53,8 @@ impl Embedded {
     /// Opens the chain in `dir`, or starts one there. One process at a time.
     ///
     /// # Errors
-    /// `settle.store` if the directory or file cannot be used, `settle.wrong-chain` if another chain id is in it.
+    /// `settle.store` if the directory or file cannot be used, `settle.wrong-chain` if another chain id is
+    /// in it.
     pub fn open(dir: &Path, chain_id: u64, clock: Clock) -> Result<Self> {
         std::fs::create_dir_all(dir).map_err(|e| SettleError::Store(format!("{}: {e}", dir.display())))?;
         Self::start(Store::open(&dir.join("chain.redb"))?, chain_id, clock)
@@ -83,7 +87,8 @@ impl Embedded {
     /// Answers one JSON-RPC call, whatever it says.
     ///
     /// # Errors
-    /// A JSON-RPC error: unknown method, bad parameters, refused transaction, revert (with the revert data).
+    /// A JSON-RPC error: unknown method, bad parameters, refused transaction, revert (with the revert
+    /// data).
     pub fn rpc(&self, method: &str, params: Value) -> std::result::Result<Value, RpcError> {
         rpc::answer(self, method, params)
     }
@@ -119,7 +124,8 @@ impl Embedded {
         Ok(self.0.store.snapshot()?)
     }
 
-    /// Header of the block that would be made now. Time never goes back; equal times are allowed, since several blocks may fall in a second.
+    /// Header of the block that would be made now. Time never goes back; equal times are allowed, since
+    /// several blocks may fall in a second.
     fn next_header(&self, snapshot: &Snapshot) -> Result<Header> {
         let parent = snapshot.head()?;
         let now = self.0.clock.now().saturating_add(snapshot.time_offset()?).min(MAX_TIME);

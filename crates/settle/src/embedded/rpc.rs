@@ -1,4 +1,5 @@
-//! The JSON-RPC methods of the embedded chain: what alloy, viem and cast ask of a node, and the two that let time pass.
+//! The JSON-RPC methods of the embedded chain: what alloy, viem and cast ask of a node, and the two that
+//! let time pass.
 
 use alloy::consensus::transaction::Recovered;
 use alloy::consensus::{BlockHeader, Header, TxEnvelope, transaction::SignerRecoverable};
@@ -27,7 +28,8 @@ const MAX_FEE_BLOCKS: u64 = 1_024;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message} ({code})")]
 pub struct RpcError {
-    /// JSON-RPC code: -32601 no such method, -32602 bad parameters, -32000 refused, 3 revert, -32603 internal.
+    /// JSON-RPC code: -32601 no such method, -32602 bad parameters, -32000 refused, 3 revert, -32603
+    /// internal.
     pub code: i64,
     /// For people.
     pub message: String,
@@ -263,7 +265,8 @@ fn fee_history(snapshot: &Snapshot, p: &mut Params) -> Answer {
     })
 }
 
-/// The smallest gas limit that succeeds, to within 1 in 64. Gas used is not enough: calls keep back a 64th, and refunds come at the end.
+/// The smallest gas limit that succeeds, to within 1 in 64. Gas used is not enough: calls keep back a 64th,
+/// and refunds come at the end.
 fn estimate(chain: &Embedded, snapshot: &Snapshot, request: &TransactionRequest) -> Answer {
     let header = chain.next_header(snapshot)?;
     let run = |gas| execute::call(chain.0.chain_id, snapshot, &header, request, gas);

@@ -1,6 +1,8 @@
-//! The embedded chain on disk: accounts, storage, code, headers, transactions and receipts in one redb file.
+//! The embedded chain on disk: accounts, storage, code, headers, transactions and receipts in one redb
+//! file.
 //!
-//! A block is one write transaction. After a crash, whenever it comes, the file holds exactly the blocks whose commit returned (or the one
+//! A block is one write transaction. After a crash, whenever it comes, the file holds exactly the blocks
+//! whose commit returned (or the one
 //! just being committed, whole). There is no other state to lose.
 
 use std::path::Path;
@@ -288,12 +290,13 @@ impl DatabaseRef for Snapshot {
         let row = row.value();
         let mut nonce = [0; 8];
         nonce.copy_from_slice(&row[..8]);
-        let mut info = AccountInfo::default();
-        info.nonce = u64::from_be_bytes(nonce);
-        info.balance = U256::from_be_slice(&row[8..40]);
-        info.code_hash = B256::from_slice(&row[40..]);
-        info.code = None;
-        Ok(Some(info))
+        Ok(Some(AccountInfo {
+            nonce: u64::from_be_bytes(nonce),
+            balance: U256::from_be_slice(&row[8..40]),
+            code_hash: B256::from_slice(&row[40..]),
+            code: None,
+            ..AccountInfo::default()
+        }))
     }
 
     fn code_by_hash_ref(&self, hash: B256) -> Stored<Bytecode> {

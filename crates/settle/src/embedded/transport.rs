@@ -1,4 +1,5 @@
-//! The embedded chain as an alloy transport: no socket, no copy of the protocol, the same `rpc` function as over HTTP.
+//! The embedded chain as an alloy transport: no socket, no copy of the protocol, the same `rpc` function as
+//! over HTTP.
 
 use std::task::{Context, Poll};
 

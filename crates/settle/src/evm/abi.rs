@@ -1,4 +1,5 @@
-//! The contracts' interfaces, written once for Rust. A test holds them against the committed artifacts, selector by selector.
+//! The contracts' interfaces, written once for Rust. A test holds them against the committed artifacts,
+//! selector by selector.
 #![allow(missing_docs)] // the contracts' own documentation explains every member
 
 use alloy::sol;
@@ -104,6 +105,7 @@ sol! {
         error AlreadyExited();
         error InvalidShortString();
         error StringTooLong(string str);
+        error ReentrancyGuardReentrantCall();
 
         event Deposited(address indexed account, uint256 amount, uint256 deposited);
         event EpochPosted(uint64 indexed epoch, bytes32 balancesRoot, bytes32 receiptsRoot, bytes32 logHash, uint256 total, uint32 post);
@@ -174,6 +176,7 @@ sol! {
         error NoConflict();
         error BadSignature();
         error NothingAtStake();
+        error ReentrancyGuardReentrantCall();
 
         event Bonded(address indexed node, uint256 amount, uint256 bonded);
         event Slashed(address indexed node, address indexed reporter, uint256 reward, uint256 burned, bytes32 digestA, bytes32 digestB);
@@ -212,6 +215,7 @@ sol! {
         error NotSettled(bytes32 digest, uint64 epoch);
         error NotInsurer();
         error TooEarly(uint256 from);
+        error ReentrancyGuardReentrantCall();
 
         event PolicyOpened(bytes32 indexed id, address indexed insurer, address indexed beneficiary, uint256 payout, Terms terms);
         event DayReported(bytes32 indexed id, uint256 day, bytes32 indexed device, bytes32 digest, uint256 stations);
@@ -219,12 +223,12 @@ sol! {
         event PolicyReclaimed(bytes32 indexed id, address indexed insurer, uint256 payout);
     }
 
-    /// Errors of libraries that the artifacts do not list: SafeTransferLib, ReentrancyGuardTransient, and the compiler's own.
+    /// Errors that no artifact lists: those of SafeTransferLib, written in assembly, and the compiler's
+    /// own.
     #[derive(Debug)]
     interface Library {
         error TransferFailed();
         error TransferFromFailed();
-        error ReentrancyGuardReentrantCall();
         error Error(string reason);
         error Panic(uint256 code);
     }

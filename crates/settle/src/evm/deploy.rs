@@ -1,5 +1,7 @@
-//! Putting the contracts on a chain, at addresses that follow from their code and parameters (CREATE2 through the deterministic
-//! deployment proxy). A contract that is there already is left alone, so a deployment that crashed is finished by calling again.
+//! Putting the contracts on a chain, at addresses that follow from their code and parameters (CREATE2
+//! through the deterministic
+//! deployment proxy). A contract that is there already is left alone, so a deployment that crashed is
+//! finished by calling again.
 
 use std::sync::LazyLock;
 
@@ -12,7 +14,8 @@ use super::abi::Config;
 use super::send::{Sender, Sending, Target};
 use crate::{DeployParams, Deployment, Result, SettleError, Signer};
 
-/// The proxy that many chains have at this address (it is the same transaction, without chain id, everywhere).
+/// The proxy that many chains have at this address (it is the same transaction, without chain id,
+/// everywhere).
 pub(crate) const PROXY: Address = address!("4e59b44847b379578588920cA78FbF26c0B4956C");
 /// Its code: takes salt || creation code, CREATE2s it, returns the address.
 pub(crate) const PROXY_CODE: Bytes = bytes!(
@@ -65,8 +68,8 @@ impl Plan {
             Step { name, artifact, init, address }
         };
         let governor = Address::from(p.governor.0);
-        let token = step("TestUSD", &*TOKEN, governor.abi_encode());
-        let registry = step("Registry", &*REGISTRY, governor.abi_encode());
+        let token = step("TestUSD", &TOKEN, governor.abi_encode());
+        let registry = step("Registry", &REGISTRY, governor.abi_encode());
         let config = Config {
             token: token.address,
             registry: registry.address,
@@ -77,11 +80,11 @@ impl Plan {
             posterBond: p.poster_bond.micro().into(),
             challengeBond: p.challenge_bond.micro().into(),
         };
-        let settlement = step("Settlement", &*SETTLEMENT, config.abi_encode());
+        let settlement = step("Settlement", &SETTLEMENT, config.abi_encode());
         let stake_args = (token.address, settlement.address, p.unbonding_delay_s).abi_encode_params();
-        let stake = step("Stake", &*STAKE, stake_args);
+        let stake = step("Stake", &STAKE, stake_args);
         let cover_args = (token.address, settlement.address, registry.address).abi_encode_params();
-        let cover = step("WeatherCover", &*COVER, cover_args);
+        let cover = step("WeatherCover", &COVER, cover_args);
         Self(vec![token, registry, settlement, stake, cover])
     }
 
@@ -131,14 +134,16 @@ pub(crate) async fn deploy<P: Provider>(
             }
         }
     }
-    // Events start at the first block of ours. If an earlier run made some of the contracts, we do not know it: read from the beginning.
+    // Events start at the first block of ours. If an earlier run made some of the contracts, we do not know
+    // it: read from the beginning.
     let fresh = created == plan.0.len();
     let record = plan.record(chain_id, if fresh { first_block } else { 0 }, params);
     check(sender, &record).await?;
     Ok(record)
 }
 
-/// Refuses a record whose addresses do not follow from its parameters, or whose contracts are not there or not ours.
+/// Refuses a record whose addresses do not follow from its parameters, or whose contracts are not there or
+/// not ours.
 pub(crate) async fn check<P: Provider>(sender: &Sender<P>, record: &Deployment) -> Result<()> {
     let plan = Plan::new(&record.params);
     if plan.record(record.chain_id, record.first_block, &record.params) != *record {
@@ -147,7 +152,8 @@ pub(crate) async fn check<P: Provider>(sender: &Sender<P>, record: &Deployment) 
     }
     for step in &plan.0 {
         let code = sender.code(step.address).await?;
-        // The address commits to the creation code; the length is a last check that the chain runs the same EVM.
+        // The address commits to the creation code; the length is a last check that the chain runs the same
+        // EVM.
         if code.len() != step.artifact.runtime.len() {
             let why = format!("no {} of ours at {}", step.name, step.address);
             return Err(SettleError::WrongChain(why));

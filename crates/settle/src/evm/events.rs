@@ -16,7 +16,8 @@ use crate::{ChainEvent, Cursor, Deployment, EventKind, EventPage, Result, Settle
 /// Blocks asked for at once; public nodes refuse much larger ranges.
 const BLOCKS_AT_ONCE: u64 = 1_000;
 
-/// See [`Settlement::events_since`](crate::Settlement::events_since). At most [`BLOCKS_AT_ONCE`] blocks a read; a page may be empty and yet move the cursor.
+/// See [`Settlement::events_since`](crate::Settlement::events_since). At most [`BLOCKS_AT_ONCE`] blocks a
+/// read; a page may be empty and yet move the cursor.
 pub(crate) async fn since<P: Provider>(
     sender: &Sender<P>,
     deployment: &Deployment,

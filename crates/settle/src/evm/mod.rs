@@ -1,4 +1,5 @@
-//! The EVM implementation of [`Settlement`](crate::Settlement), for any chain that an alloy provider reaches.
+//! The EVM implementation of [`Settlement`](crate::Settlement), for any chain that an alloy provider
+//! reaches.
 
 pub mod abi;
 mod deploy;
@@ -69,7 +70,8 @@ impl<P: Provider> Evm<P> {
         }
     }
 
-    /// Sends one call. `None` if another transaction took the nonce, so that the caller must look at the chain again.
+    /// Sends one call. `None` if another transaction took the nonce, so that the caller must look at the
+    /// chain again.
     async fn transact<C: SolCall>(&self, by: &Signer, to: Target, call: C) -> Result<Option<Done>> {
         match self.sender.send(by, to, call.abi_encode()).await? {
             Sending::NonceGone(_) => Ok(None),

@@ -8,7 +8,8 @@ use crate::SettleError;
 
 type Decoder = fn(&[u8]) -> Option<(String, String)>;
 
-/// Interfaces and how to read their errors. Errors that several contracts share by name and arguments share a selector: the first row names them,
+/// Interfaces and how to read their errors. Errors that several contracts share by name and arguments share
+/// a selector: the first row names them,
 /// unless the caller knows which contract it called.
 const DECODERS: &[(&str, Decoder)] = &[
     ("Settlement", decode::<Books::BooksErrors>),
@@ -20,7 +21,8 @@ const DECODERS: &[(&str, Decoder)] = &[
 ];
 
 fn decode<E: SolInterface + std::fmt::Debug>(data: &[u8]) -> Option<(String, String)> {
-    // `Variant(Error { field: value })`, as derived by `Debug`: the variant is the Solidity name, the rest are the arguments.
+    // `Variant(Error { field: value })`, as derived by `Debug`: the variant is the Solidity name, the rest
+    // are the arguments.
     let text = format!("{:?}", E::abi_decode_validate(data).ok()?);
     let (name, rest) = text.split_once('(').unwrap_or((&text, ""));
     let inner = rest.strip_suffix(')').unwrap_or(rest);

@@ -1,7 +1,9 @@
 //! Sending so that a crash at any moment does no harm.
 //!
-//! A transaction always takes the account's *mined* nonce, never the pending one. So if an earlier run sent the same verb's transaction and
-//! crashed before it saw the receipt, the new one competes for the same nonce and at most one of the two is mined. When the nonce is gone
+//! A transaction always takes the account's *mined* nonce, never the pending one. So if an earlier run sent
+//! the same verb's transaction and
+//! crashed before it saw the receipt, the new one competes for the same nonce and at most one of the two is
+//! mined. When the nonce is gone
 //! without our hash being mined, the verb looks at the chain again (see `verbs.rs`).
 
 use std::collections::HashMap;
@@ -19,7 +21,8 @@ use alloy::sol_types::SolCall;
 use super::revert;
 use crate::{ChainProfile, GasPolicy, Result, SettleError, Signer};
 
-/// Looks that a receipt may be missing although the nonce is used, before we believe that another transaction took it.
+/// Looks that a receipt may be missing although the nonce is used, before we believe that another
+/// transaction took it.
 const MISSING_LOOKS: u32 = 5;
 
 /// A contract on the chain, with the name that errors show.
@@ -99,7 +102,8 @@ impl<P: Provider> Sender<P> {
         let envelope = TxEnvelope::Eip1559(tx.into_signed(signature));
         let hash = *envelope.tx_hash();
         if let Err(e) = self.provider.send_raw_transaction(&envelope.encoded_2718()).await {
-            // Known already, or the nonce is held or gone: all three mean that one of ours is on its way or mined. Anything else is a failure.
+            // Known already, or the nonce is held or gone: all three mean that one of ours is on its way or
+            // mined. Anything else is a failure.
             let text = e.to_string().to_lowercase();
             let ours =
                 ["already known", "already imported", "underpriced", "nonce too low", "nonce too small"];
@@ -109,7 +113,8 @@ impl<P: Provider> Sender<P> {
         }
         match self.wait(by.address(), nonce, hash).await? {
             Sending::Mined(receipt) if !receipt.status() => {
-                // Mined but refused: the state changed between estimate and block. Ask again for the reason.
+                // Mined but refused: the state changed between estimate and block. Ask again for the
+                // reason.
                 match self.provider.call(request).await {
                     Err(e) => Err(revert::from_rpc(to.name, e)),
                     Ok(_) => Err(revert::reverted(to.name, &[])),

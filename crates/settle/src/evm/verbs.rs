@@ -1,4 +1,5 @@
-//! The verbs, one after the other. Each changing verb is "look, and send if needed", repeated while other transactions take the nonce.
+//! The verbs, one after the other. Each changing verb is "look, and send if needed", repeated while other
+//! transactions take the nonce.
 
 use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::providers::Provider;
@@ -11,7 +12,8 @@ use super::{account as to_account, hash as to_hash};
 use crate::*;
 use proofmesh_market::{Address as Account, Device, Epoch, Hash32 as Hash, Receipt, SignedReceipt, Usd};
 
-/// `reach!(self, by, look, to, call)`: answers `Already` if `look` is true, else sends `call` to `to`; again if the nonce went elsewhere.
+/// `reach!(self, by, look, to, call)`: answers `Already` if `look` is true, else sends `call` to `to`;
+/// again if the nonce went elsewhere.
 macro_rules! reach {
     ($self:ident, $by:expr, $look:expr, $to:expr, $call:expr) => {{
         for _ in 0..=ATTEMPTS {
@@ -505,7 +507,8 @@ impl<P: Provider> Settlement for Evm<P> {
             b: (&b.receipt).into(),
             sigB: Bytes::copy_from_slice(&b.node_signature.0),
         };
-        // A bond of nothing is refused by name (NothingAtStake): that nothing is there does not say that these two receipts took it.
+        // A bond of nothing is refused by name (NothingAtStake): that nothing is there does not say that
+        // these two receipts took it.
         reach!(self, by, false, self.bonds, call.clone())
     }
 

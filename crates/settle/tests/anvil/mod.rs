@@ -27,7 +27,8 @@ fn binary() -> Option<PathBuf> {
     path.exists().then_some(path)
 }
 
-/// Starts one with the embedded chain's rules. `None`, said aloud, if it is not installed; with `ANVIL_REQUIRED` set that is a failure.
+/// Starts one with the embedded chain's rules. `None`, said aloud, if it is not installed; with
+/// `ANVIL_REQUIRED` set that is a failure.
 pub fn start(chain_id: u64, free: bool) -> Option<Anvil> {
     let Some(path) = binary() else {
         let why = "skipped: anvil not installed, run npm ci in contracts (or set ANVIL)";

@@ -1,4 +1,5 @@
-//! One story that every chain must tell the same way: money in, work settled, money out, and the lies refused by name.
+//! One story that every chain must tell the same way: money in, work settled, money out, and the lies
+//! refused by name.
 
 use proofmesh_market::receipt::{output_bytes, output_hash};
 use proofmesh_market::tree::{Tree, balance_leaf, receipt_leaf};
@@ -139,7 +140,8 @@ pub async fn tell(chain: &Chain) -> Gas {
     let mut gas = Gas::new();
     let s = chain.deploy(&signer(GOVERNOR), &params(7)).await.expect("deploys");
     let record = s.deployment().clone();
-    // Deploying again finds the same contracts; the record survives JSON; a record of other contracts is refused.
+    // Deploying again finds the same contracts; the record survives JSON; a record of other contracts is
+    // refused.
     let again = chain.deploy(&signer(STRANGER), &params(7)).await.expect("finds");
     assert_eq!(again.deployment().settlement, record.settlement);
     let json = serde_json::to_string(&record).expect("JSON");
@@ -403,7 +405,8 @@ async fn stopping(s: &dyn Settlement, gas: &mut Gas) {
     already(s.open_exit(&signer(STRANGER)).await);
     refused(s.post_epoch(&signer(POSTER), &close(2, &[(who(NODE), usd(47))], &[]).epoch).await, "ExitIsOpen");
     refused(s.deposit(&signer(BUYER), usd(601)).await, "ExitIsOpen");
-    // 100 deposited since the last posting come back whole; of the older 500, what no final root owes: 500 - 47.
+    // 100 deposited since the last posting come back whole; of the older 500, what no final root owes: 500
+    // - 47.
     assert_eq!(s.exit_amount(who(BUYER)).await.expect("reads"), usd(553));
     let before = s.balance_of(who(BUYER)).await.expect("reads");
     sent(gas, "exit", s.exit(&signer(STRANGER), who(BUYER)).await);

@@ -1,4 +1,5 @@
-//! Imports the models of a bundle: `import <bundle folder> <out.pmesh> [file.onnx] [output ...]`. Prints the report and the figures on the test sets.
+//! Imports the models of a bundle: `import <bundle folder> <out.pmesh> [file.onnx] [output ...]`. Prints
+//! the report and the figures on the test sets.
 
 use std::error::Error;
 use std::path::Path;

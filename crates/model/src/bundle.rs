@@ -163,7 +163,8 @@ impl BundleModel {
         self.raw.x_transform
     }
 
-    /// Options that follow from the bundle: name, classes, task, input scale, public channels (those that are not listed as private).
+    /// Options that follow from the bundle: name, classes, task, input scale, public channels (those that
+    /// are not listed as private).
     pub fn options(&self) -> ImportOptions {
         let mut options = ImportOptions::new(&self.name);
         options.source_file = self.raw.file.clone();

@@ -109,8 +109,8 @@ pub(crate) fn usage(graph: &FloatGraph, shapes: &[Shape], rows: &[&[f32]], grids
 }
 
 impl Observed {
-    /// The bound `b <= max |v|` for which rounding to `levels` steps of `b / levels` and clamping to `[-b, b]` errs least (mean square).
-    /// With `clip = false`, the largest absolute value.
+    /// The bound `b <= max |v|` for which rounding to `levels` steps of `b / levels` and clamping to `[-b,
+    /// b]` errs least (mean square). With `clip = false`, the largest absolute value.
     pub fn bound(&self, levels: i32, clip: bool) -> f64 {
         let largest = f64::from(self.lo.abs().max(self.hi.abs()));
         if !clip || largest == 0.0 || self.samples.len() < 1024 {

@@ -60,7 +60,8 @@ pub struct Evaluation {
 
 /// Runs both models on every row.
 ///
-/// Errors: rows or labels that do not fit the model; rows whose stored integers lie outside the input's interval are clamped and counted.
+/// Errors: rows or labels that do not fit the model; rows whose stored integers lie outside the input's
+/// interval are clamped and counted.
 pub fn evaluate(
     file: &ModelFile,
     float: &FloatModel,
@@ -154,7 +155,8 @@ impl Tally {
     }
 }
 
-/// Area under the ROC curve: the chance that a positive scores above a negative, ties counting half. `None` without both kinds.
+/// Area under the ROC curve: the chance that a positive scores above a negative, ties counting half. `None`
+/// without both kinds.
 fn auc(scored: &mut [(f32, bool)]) -> Option<f64> {
     scored.sort_by(|a, b| a.0.total_cmp(&b.0));
     let positives = scored.iter().filter(|s| s.1).count() as f64;

@@ -1,8 +1,9 @@
 //! The model file (`.pmesh`): an integer program with what its owner needs to use it.
 //!
-//! `"PMESHMDL"`, version (u16, little-endian), then the postcard encoding of [`ModelFile`]. The encoding is canonical: a file that decodes to a value
-//! which encodes to other bytes is refused, and so are trailing bytes. With private weights the file holds them: it is for their owner;
-//! [`ModelFile::public_part`] is what may be shown.
+//! `"PMESHMDL"`, version (u16, little-endian), then the postcard encoding of [`ModelFile`]. The encoding is
+//! canonical: a file that decodes to a value which encodes to other bytes is refused, and so are trailing
+//! bytes. With private weights the file holds them: it is for their owner; [`ModelFile::public_part`] is
+//! what may be shown.
 
 use proofmesh_graph::program::{Program, WeightMode};
 use proofmesh_graph::tensor::{Shape, Tensor};
@@ -67,7 +68,8 @@ impl ModelFile {
 
     /// Reads a file's bytes.
     ///
-    /// Errors: another magic or version, malformed, not canonical, a program that its check refuses, metadata that contradicts it.
+    /// Errors: another magic or version, malformed, not canonical, a program that its check refuses,
+    /// metadata that contradicts it.
     pub fn decode(bytes: &[u8]) -> Result<Self, ImportError> {
         let fail = |why: &str| ImportError::File(why.to_string());
         if bytes.len() > limits::MAX_MODEL_BYTES {
@@ -125,9 +127,11 @@ impl ModelFile {
         self.program.input.shape
     }
 
-    /// The program's input for one row of numbers as data files hold them: stored integers exactly, real values rounded and saturated.
+    /// The program's input for one row of numbers as data files hold them: stored integers exactly, real
+    /// values rounded and saturated.
     ///
-    /// Errors: the row does not fill the input; a stored number is not whole or lies outside the input's interval.
+    /// Errors: the row does not fill the input; a stored number is not whole or lies outside the input's
+    /// interval.
     pub fn quantise(&self, row: &[f32]) -> Result<Tensor, ImportError> {
         self.meta.input.tensor(self.input_shape(), row)
     }

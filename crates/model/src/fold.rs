@@ -1,11 +1,14 @@
 //! Simplifies a float graph before calibration, without changing what it computes:
 //!
-//! 1. reshapes that move nothing go; the others sink below element-wise steps and vanish into the dense layer that follows (as does a transposition);
+//! 1. reshapes that move nothing go; the others sink below element-wise steps and vanish into the dense
+//!    layer that follows (as does a transposition);
 //! 2. Relu and Clip rise above max pools and fuse into the layer before them;
-//! 3. a per-channel affine step (BatchNormalization, products and sums with constants) fuses into the linear layer before it, else into the one after
+//! 3. a per-channel affine step (BatchNormalization, products and sums with constants) fuses into the
+//!    linear layer before it, else into the one after
 //!    it (not through zero padding if it shifts), else it becomes a depthwise layer with a kernel of 1.
 //!
-//! Each rule rewrites one edge and is tried until none applies; every rewrite removes a node or moves it one step in a fixed direction, so this ends.
+//! Each rule rewrites one edge and is tried until none applies; every rewrite removes a node or moves it
+//! one step in a fixed direction, so this ends.
 
 use proofmesh_graph::tensor::Shape;
 
@@ -129,7 +132,8 @@ fn drop_reshape(graph: &mut FloatGraph, shapes: &[Shape], at: usize, shape: Shap
     false
 }
 
-/// `f(reshape(x)) = reshape(f(x))` for element-wise f; a clamp also commutes with a maximum, as both are monotone.
+/// `f(reshape(x)) = reshape(f(x))` for element-wise f; a clamp also commutes with a maximum, as both are
+/// monotone.
 fn swap_with_producer(graph: &mut FloatGraph, uses: &[usize], at: usize, clamp: bool) -> bool {
     let Some(before) = sole_producer(uses, graph.nodes[at].inputs[0]) else { return false };
     let commutes = match graph.nodes[before].op {
@@ -186,7 +190,8 @@ fn absorb_affine(graph: &mut FloatGraph, uses: &[usize], at: usize) -> bool {
     true
 }
 
-/// A convolution takes an affine step before it: `W (s x + t) + b = (W s) x + (W t + b)`, unless padding would have to become `t`.
+/// A convolution takes an affine step before it: `W (s x + t) + b = (W s) x + (W t + b)`, unless padding
+/// would have to become `t`.
 fn absorb_affine_before(graph: &mut FloatGraph, uses: &[usize], at: usize) -> bool {
     let Some(before) = sole_producer(uses, graph.nodes[at].inputs[0]) else { return false };
     let (earlier, later) = graph.nodes.split_at_mut(at);
@@ -212,7 +217,8 @@ fn absorb_affine_before(graph: &mut FloatGraph, uses: &[usize], at: usize) -> bo
     true
 }
 
-/// A dense layer on a vector that is a reshaped or transposed block reads the block itself, with a kernel as large as the block.
+/// A dense layer on a vector that is a reshaped or transposed block reads the block itself, with a kernel
+/// as large as the block.
 fn absorb_layout(graph: &mut FloatGraph, shapes: &[Shape], uses: &[usize], at: usize) -> bool {
     let FloatOp::Conv(conv) = &graph.nodes[at].op else { return false };
     let value = graph.nodes[at].inputs[0];

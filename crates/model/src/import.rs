@@ -55,7 +55,8 @@ impl Imported {
 ///
 /// `calibration` holds typical inputs as data files hold them (see [`InputScale`]), one a row.
 ///
-/// Errors: what [`FloatModel::parse`] refuses, calibration data that do not fit, a layer that fits no clamp table, options that contradict the model.
+/// Errors: what [`FloatModel::parse`] refuses, calibration data that do not fit, a layer that fits no clamp
+/// table, options that contradict the model.
 pub fn import(onnx: &[u8], options: &ImportOptions, calibration: &Array) -> Result<Imported, ImportError> {
     let float = FloatModel::parse(onnx, options.onnx_output.as_deref())?;
     let graph = fold(float.graph().clone()).map_err(ImportError::Model)?;
@@ -165,7 +166,8 @@ fn input_quantiser(options: &ImportOptions, calibration: &Array) -> Result<Quant
     Ok(Quantiser { interval, ..quantiser })
 }
 
-/// Bounds of stored integers: the stored type's if calibration uses more than half of it, else what calibration holds.
+/// Bounds of stored integers: the stored type's if calibration uses more than half of it, else what
+/// calibration holds.
 fn stored_interval(calibration: &Array, sub: i32) -> Result<Interval, ImportError> {
     if calibration.values.iter().any(|v| v.fract() != 0.0) {
         return Err(ImportError::data("calibration", "stored numbers must be whole"));

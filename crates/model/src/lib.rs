@@ -1,7 +1,7 @@
 //! A foreign model (ONNX) to an integer program: import, calibrate, quantise, report, model file.
 //!
-//! [`import`] does it all; [`bundle::load`] reads an example folder; [`ModelFile`] is what is written and read; [`evaluate`] compares with the float
-//! model. What is supported: docs/model.md.
+//! [`import`] does it all; [`bundle::load`] reads an example folder; [`ModelFile`] is what is written and
+//! read; [`evaluate`] compares with the float model. What is supported: docs/model.md.
 
 pub mod bundle;
 mod calibrate;

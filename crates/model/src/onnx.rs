@@ -1,7 +1,8 @@
 //! The part of the ONNX file format that we read, straight from the wire.
 //!
-//! Source: onnx.proto of ONNX 1.12 to 1.17 (field numbers below) and the protocol-buffers encoding. The depth is fixed (model, graph, node, attribute,
-//! tensor), nothing is allocated before its count is checked, and fields that we do not know are skipped. Why not a generated parser:
+//! Source: onnx.proto of ONNX 1.12 to 1.17 (field numbers below) and the protocol-buffers encoding. The
+//! depth is fixed (model, graph, node, attribute, tensor), nothing is allocated before its count is
+//! checked, and fields that we do not know are skipped. Why not a generated parser:
 //! docs/decisions/0002-onnx-parser.md.
 
 use crate::error::ImportError;
@@ -371,7 +372,8 @@ struct RawTensor<'a> {
     other: bool,
 }
 
-/// Name and value of a tensor. The inner error says why this tensor cannot be used; the outer one that the file is malformed.
+/// Name and value of a tensor. The inner error says why this tensor cannot be used; the outer one that the
+/// file is malformed.
 fn tensor(bytes: &[u8], parameters: &mut usize) -> Result<(String, Result<Constant, String>), ImportError> {
     let (mut t, mut name, mut fields) = (RawTensor::default(), String::new(), Fields::of(bytes));
     while let Some((number, wire)) = fields.next()? {

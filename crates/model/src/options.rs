@@ -19,7 +19,8 @@ pub enum InputScale {
         /// Divides.
         div: f64,
     },
-    /// Data files hold real values; the sensor's range is known. Preferred for anomaly models: calibration data lack the anomalies.
+    /// Data files hold real values; the sensor's range is known. Preferred for anomaly models: calibration
+    /// data lack the anomalies.
     Range {
         /// Smallest value of the sensor.
         lo: f32,
@@ -106,22 +107,27 @@ pub struct ImportOptions {
     pub public_channels: Range<usize>,
     /// How numbers become input integers.
     pub input: InputScale,
-    /// Bounds of the input integers, proven for every input. `None`: the stored type's range if calibration uses more than half of it, else what calibration holds.
+    /// Bounds of the input integers, proven for every input. `None`: the stored type's range if calibration
+    /// uses more than half of it, else what calibration holds.
     pub input_interval: Option<(i32, i32)>,
     /// Names of the classes.
     pub classes: Vec<String>,
     /// What the output means.
     pub task: Task,
-    /// Clip outliers of hidden values where that lowers the mean square error on the calibration set. Leave off for anomaly models.
+    /// Clip outliers of hidden values where that lowers the mean square error on the calibration set. Leave
+    /// off for anomaly models.
     pub clip: bool,
-    /// Largest error of the output that 8 bits may cause, as a share of the output's spread on the calibration set.
+    /// Largest error of the output that 8 bits may cause, as a share of the output's spread on the
+    /// calibration set.
     pub target_error: f64,
-    /// Largest share of calibration rows whose answer would turn if the program's errors were three times what they are.
+    /// Largest share of calibration rows whose answer would turn if the program's errors were three times
+    /// what they are.
     pub target_fragile: f64,
 }
 
 impl ImportOptions {
-    /// Defaults: public weights, the default output of the task, nothing public of the input, calibrated input.
+    /// Defaults: public weights, the default output of the task, nothing public of the input, calibrated
+    /// input.
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_string(),

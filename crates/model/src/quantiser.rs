@@ -66,7 +66,8 @@ impl Quantiser {
         Ok((tensor, outside))
     }
 
-    /// Input integers of one row of a data file. Real values saturate, as a sensor does; stored integers are exact.
+    /// Input integers of one row of a data file. Real values saturate, as a sensor does; stored integers
+    /// are exact.
     ///
     /// Errors: the row does not fill the shape; a stored number is not whole or lies outside the interval.
     pub fn tensor(&self, shape: Shape, row: &[f32]) -> Result<Tensor, ImportError> {

@@ -27,9 +27,11 @@ pub struct TensorReport {
     pub finest_scale: f64,
     /// Integers that it may take.
     pub interval: Interval,
-    /// Share of calibration values beyond the interval that were clamped to its ends (not by a Relu or Clip of the model).
+    /// Share of calibration values beyond the interval that were clamped to its ends (not by a Relu or Clip
+    /// of the model).
     pub clipped: f64,
-    /// Bits that the calibration set uses: log2 of one more than the distance of a channel's extremes in integer steps, averaged over the channels.
+    /// Bits that the calibration set uses: log2 of one more than the distance of a channel's extremes in
+    /// integer steps, averaged over the channels.
     pub bits: f64,
     /// Largest weight in bits with its sign, 0 without weights.
     pub weight_bits: u32,

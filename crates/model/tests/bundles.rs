@@ -1,7 +1,8 @@
-//! Every example bundle: our float executor against the stored float outputs, the integer program against the float model.
+//! Every example bundle: our float executor against the stored float outputs, the integer program against
+//! the float model.
 //!
-//! Models outside the project are read in place and skipped aloud where they are absent. `cargo test -- --ignored` runs whole test files of the two
-//! slow ones; by default every third row.
+//! Models outside the project are read in place and skipped aloud where they are absent. `cargo test --
+//! --ignored` runs whole test files of the two slow ones; by default every third row.
 
 use std::path::{Path, PathBuf};
 
@@ -69,7 +70,8 @@ fn lost(float: Score, integer: Score) -> f64 {
     drop(float.accuracy, integer.accuracy).max(drop(float.auc, integer.auc))
 }
 
-/// Imports a model and checks every test set; `figures` are the metrics that the bundle's README states for the float model.
+/// Imports a model and checks every test set; `figures` are the metrics that the bundle's README states for
+/// the float model.
 fn check(name: &str, file: &str, step: usize, figures: &[f64]) {
     let Some(bundle) = bundle(name) else { return };
     let model = model(&bundle, file);

@@ -1,4 +1,5 @@
-//! Each operator through an ONNX file against a plain reference that is written here, on random shapes; then the integer program against the float model.
+//! Each operator through an ONNX file against a plain reference that is written here, on random shapes;
+//! then the integer program against the float model.
 
 mod onnx_writer;
 
@@ -115,7 +116,8 @@ fn map(b: &Block, f: impl Fn(usize, f64) -> f64) -> Block {
     Block { data: b.data.iter().enumerate().map(|(i, v)| f(i / plane, *v)).collect(), ..b.clone() }
 }
 
-/// Runs a file on random inputs: the float executor against `reference`, then the integer program against the float executor.
+/// Runs a file on random inputs: the float executor against `reference`, then the integer program against
+/// the float executor.
 fn check(file: &[u8], input: [usize; 3], seed: u64, reference: impl Fn(&Block) -> Vec<f64>) {
     let [c, h, w] = input;
     let float = FloatModel::parse(file, None).unwrap_or_else(|e| panic!("{e}"));

@@ -1,4 +1,5 @@
-//! Numbers separated by commas, semicolons, tabs or blanks, one row a line. A first line that is not numeric is a heading.
+//! Numbers separated by commas, semicolons, tabs or blanks, one row a line. A first line that is not
+//! numeric is a heading.
 
 use super::{Array, Element};
 

@@ -1,4 +1,5 @@
-//! Arrays of numbers from files: `.npy` and `.npz` (NumPy), `.csv`. Calibration inputs, labels, stored outputs.
+//! Arrays of numbers from files: `.npy` and `.npz` (NumPy), `.csv`. Calibration inputs, labels, stored
+//! outputs.
 
 mod csv;
 mod npy;
@@ -114,7 +115,8 @@ pub fn read_bounded(path: &Path, most: usize) -> Result<Vec<u8>, ImportError> {
 
 /// Parses the bytes of an `.npy` file.
 ///
-/// Errors: malformed, Fortran order, an element type other than i1, u1, b1, i2, u2, i4, i8, f4, f8 (little-endian).
+/// Errors: malformed, Fortran order, an element type other than i1, u1, b1, i2, u2, i4, i8, f4, f8
+/// (little-endian).
 pub fn parse_npy(bytes: &[u8]) -> Result<Array, ImportError> {
     npy::parse(bytes).map_err(|reason| ImportError::data("npy", reason))
 }

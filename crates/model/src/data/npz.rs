@@ -1,4 +1,5 @@
-//! One member of an `.npz` archive: ZIP with stored or deflated members. Source: PKWARE APPNOTE 6.3, sections 4.3.7 and 4.3.12. No ZIP64, no encryption.
+//! One member of an `.npz` archive: ZIP with stored or deflated members. Source: PKWARE APPNOTE 6.3,
+//! sections 4.3.7 and 4.3.12. No ZIP64, no encryption.
 
 use crate::limits;
 

@@ -1,7 +1,8 @@
-//! The float graph: a foreign model after parsing, in the operators and the `[C, H, W]` layout that the integer program has.
+//! The float graph: a foreign model after parsing, in the operators and the `[C, H, W]` layout that the
+//! integer program has.
 //!
-//! Value 0 is the input, value `i + 1` the result of node `i`, as in [`proofmesh_graph::program`]. The parser fills it, [`crate::fold`] simplifies it,
-//! [`run`] executes it, [`crate::quantise`] lowers it.
+//! Value 0 is the input, value `i + 1` the result of node `i`, as in [`proofmesh_graph::program`]. The
+//! parser fills it, [`crate::fold`] simplifies it, [`run`] executes it, [`crate::quantise`] lowers it.
 
 pub(crate) mod run;
 

@@ -1,4 +1,5 @@
-//! Executes a float graph in float32: the yardstick for the integer program. Sums run in float64 so that their order does not matter.
+//! Executes a float graph in float32: the yardstick for the integer program. Sums run in float64 so that
+//! their order does not matter.
 
 use proofmesh_graph::op::Window;
 use proofmesh_graph::tensor::Shape;
@@ -7,7 +8,8 @@ use super::{FloatConv, FloatGraph, FloatOp};
 
 /// Every value for one input, row-major, the input first.
 ///
-/// Preconditions: the graph's shapes hold ([`FloatGraph::shapes`] gave `shapes`), `input` has the input's length.
+/// Preconditions: the graph's shapes hold ([`FloatGraph::shapes`] gave `shapes`), `input` has the input's
+/// length.
 pub(crate) fn trace(graph: &FloatGraph, shapes: &[Shape], input: &[f32]) -> Vec<Vec<f32>> {
     assert_eq!(input.len(), graph.input.len(), "the caller checked the input's length");
     let mut values = vec![input.to_vec()];

@@ -1,4 +1,5 @@
-//! Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Constant, Identity, Dropout: nothing is computed, elements keep their order or are picked by index.
+//! Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Constant, Identity, Dropout: nothing is computed,
+//! elements keep their order or are picked by index.
 
 use std::rc::Rc;
 
@@ -198,18 +199,16 @@ pub(super) fn transpose(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Valu
 pub(super) fn constant(_: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, String> {
     let scalar = |numbers| Constant { dims: Vec::new(), numbers };
     let list = |n: usize, numbers| Constant { dims: vec![n], numbers };
-    for a in &node.attributes {
-        let value = match a.name.as_str() {
-            "value" => a.tensor.clone().ok_or("attribute value holds no tensor")??,
-            "value_float" => scalar(Numbers::Float(vec![a.float.unwrap_or(0.0)])),
-            "value_int" => scalar(Numbers::Int(vec![a.int.unwrap_or(0)])),
-            "value_floats" => list(a.floats.len(), Numbers::Float(a.floats.clone())),
-            "value_ints" => list(a.ints.len(), Numbers::Int(a.ints.clone())),
-            other => return Err(format!("a constant in attribute {other} is not supported")),
-        };
-        return Ok(Value::Constant(Rc::new(value)));
-    }
-    Err("has no value".into())
+    let a = node.attributes.first().ok_or("has no value")?;
+    let value = match a.name.as_str() {
+        "value" => a.tensor.clone().ok_or("attribute value holds no tensor")??,
+        "value_float" => scalar(Numbers::Float(vec![a.float.unwrap_or(0.0)])),
+        "value_int" => scalar(Numbers::Int(vec![a.int.unwrap_or(0)])),
+        "value_floats" => list(a.floats.len(), Numbers::Float(a.floats.clone())),
+        "value_ints" => list(a.ints.len(), Numbers::Int(a.ints.clone())),
+        other => return Err(format!("a constant in attribute {other} is not supported")),
+    };
+    Ok(Value::Constant(Rc::new(value)))
 }
 
 pub(super) fn identity(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, String> {

@@ -1,4 +1,5 @@
-//! Conv, Gemm, MatMul, BatchNormalization. Source: the ONNX operator specifications, versions 11 (Conv), 13 (Gemm, MatMul), 14 and 15 (BatchNormalization).
+//! Conv, Gemm, MatMul, BatchNormalization. Source: the ONNX operator specifications, versions 11 (Conv), 13
+//! (Gemm, MatMul), 14 and 15 (BatchNormalization).
 
 use proofmesh_graph::op::Window;
 use proofmesh_graph::tensor::Shape;
@@ -163,22 +164,18 @@ pub(super) fn batch_normalization(parser: &mut Parser<'_>, node: &OnnxNode) -> R
     }
     let epsilon = node.float("epsilon", 1e-5)?;
     let channels = parser.shape(&a).c;
-    let mut parts = Vec::with_capacity(4);
-    for i in 1..5 {
+    let part = |i: usize| -> Result<Vec<f32>, String> {
         let part = parser.constant(node, i)?.floats();
-        if part.len() != channels {
-            return Err(format!("input {i} has {} entries for {channels} channels", part.len()));
+        if part.len() == channels {
+            return Ok(part);
         }
-        parts.push(part);
+        Err(format!("input {i} has {} entries for {channels} channels", part.len()))
+    };
+    let (gain, bias, mean, variance) = (part(1)?, part(2)?, part(3)?, part(4)?);
+    let scale: Vec<f32> = gain.iter().zip(&variance).map(|(g, v)| g / (v + epsilon).sqrt()).collect();
+    if let Some(c) = scale.iter().position(|s| !s.is_finite()) {
+        return Err(format!("the variance of channel {c} is not positive"));
     }
-    let (mut scale, mut shift) = (Vec::with_capacity(channels), Vec::with_capacity(channels));
-    for c in 0..channels {
-        let factor = parts[0][c] / (parts[3][c] + epsilon).sqrt();
-        if !factor.is_finite() {
-            return Err(format!("the variance of channel {c} is not positive"));
-        }
-        scale.push(factor);
-        shift.push(parts[1][c] - parts[2][c] * factor);
-    }
+    let shift = (0..channels).map(|c| bias[c] - mean[c] * scale[c]).collect();
     parser.push(node, FloatOp::Affine { scale, shift }, vec![a.id], a.dims)
 }

@@ -1,6 +1,7 @@
 //! ONNX graph to float graph: one file a family of operators, one row an operator in [`OPERATORS`].
 //!
-//! Every activation carries its ONNX sizes with a batch of 1 in front; its elements lie in the same order in `[C, H, W]`, so that reshapes move nothing.
+//! Every activation carries its ONNX sizes with a batch of 1 in front; its elements lie in the same order
+//! in `[C, H, W]`, so that reshapes move nothing.
 
 mod attribute;
 mod layout;
@@ -106,7 +107,8 @@ pub(crate) struct Parser<'a> {
 
 /// Translates a parsed file. `output` picks one of several outputs by name.
 ///
-/// Errors: an operator that [`OPERATORS`] lacks, or one used in a way that it does not support, with the node's name; inputs other than one float tensor.
+/// Errors: an operator that [`OPERATORS`] lacks, or one used in a way that it does not support, with the
+/// node's name; inputs other than one float tensor.
 pub(crate) fn parse(model: &OnnxModel, output: Option<&str>) -> Result<Parsed, ImportError> {
     let output_name = pick_output(model, output)?;
     let mut parser = Parser::new(model, output_name)?;
@@ -311,7 +313,8 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// The `[C, H, W]` shape of ONNX sizes with a batch of 1: `[1, C]`, `[1, C, W]`, `[1, C, H, W]`; other ranks lie flat.
+/// The `[C, H, W]` shape of ONNX sizes with a batch of 1: `[1, C]`, `[1, C, W]`, `[1, C, H, W]`; other
+/// ranks lie flat.
 pub(crate) fn shape_of(dims: &[usize]) -> Result<Shape, String> {
     if dims.first() != Some(&1) {
         return Err(format!("sizes {dims:?} have no batch axis of 1 in front: keep the batch first"));

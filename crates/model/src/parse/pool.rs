@@ -1,4 +1,5 @@
-//! MaxPool, AveragePool, the global pools, ReduceMean. Source: ONNX operator specifications, MaxPool 12, AveragePool 11, ReduceMean 13.
+//! MaxPool, AveragePool, the global pools, ReduceMean. Source: ONNX operator specifications, MaxPool 12,
+//! AveragePool 11, ReduceMean 13.
 
 use proofmesh_graph::op::Window;
 
@@ -8,7 +9,8 @@ use super::{Parser, Value};
 use crate::float::FloatOp;
 use crate::onnx::OnnxNode;
 
-/// The node's window, and with `ceil_mode` the padding after the end that makes the last, partial windows whole.
+/// The node's window, and with `ceil_mode` the padding after the end that makes the last, partial windows
+/// whole.
 fn pool_window(node: &OnnxNode, dims: &[usize]) -> Result<(Window, bool), String> {
     let kernel = node.sizes("kernel_shape", dims.len().saturating_sub(2), 0)?;
     let mut window = window(node, &kernel, dims)?;

@@ -1,4 +1,5 @@
-//! Shape, Gather, Concat, Cast on sizes that are known at import: exporters compute a Reshape's target with them. On activations they are refused by name.
+//! Shape, Gather, Concat, Cast on sizes that are known at import: exporters compute a Reshape's target with
+//! them. On activations they are refused by name.
 
 use std::rc::Rc;
 

@@ -16,7 +16,8 @@ pub(crate) const OUTPUT: Interval = Interval { lo: -2048, hi: 2047 };
 /// How often a scale is widened by a hundredth until its layer fits the clamp table.
 const WIDENINGS: usize = 700;
 
-/// A channel's scale is at least this share of the loudest channel's: the calibration set may have missed what it can do.
+/// A channel's scale is at least this share of the loudest channel's: the calibration set may have missed
+/// what it can do.
 const QUIETEST_CHANNEL: f64 = 1.0 / 16.0;
 
 /// What is quantised.
@@ -45,7 +46,8 @@ fn fail(node: &FloatNode, reason: impl Into<String>) -> ImportError {
 
 /// Lowers the graph under the given settings.
 ///
-/// Errors: a layer that fits neither the field nor the clamp table at any scale; a table beyond its limit; whatever [`Program::check`] refuses.
+/// Errors: a layer that fits neither the field nor the clamp table at any scale; a table beyond its limit;
+/// whatever [`Program::check`] refuses.
 pub(crate) fn lower(source: &Source<'_>, settings: &Settings) -> Result<Lowered, ImportError> {
     let mut grids = vec![source.input.clone()];
     let free = free_values(source.graph);
@@ -81,7 +83,8 @@ struct Layer<'a> {
     free: bool,
 }
 
-/// Which values may have one scale a channel: results of layers with no bound but 0, which only layers and pools read.
+/// Which values may have one scale a channel: results of layers with no bound but 0, which only layers and
+/// pools read.
 fn free_values(graph: &FloatGraph) -> Vec<bool> {
     let mut free = vec![true; graph.nodes.len() + 1];
     free[0] = false;
@@ -175,7 +178,8 @@ impl Layer<'_> {
         Interval { lo: at(clamp.lo), hi: at(clamp.hi) }
     }
 
-    /// Tries scales from the finest on until `build` gives a layer that fits the clamp table; gives it with its grid.
+    /// Tries scales from the finest on until `build` gives a layer that fits the clamp table; gives it with
+    /// its grid.
     fn fit<T>(
         &self,
         clamp: Clamp,
@@ -244,7 +248,8 @@ impl Layer<'_> {
         Ok((Op::Conv(op), grid))
     }
 
-    /// The smallest shift from the settings' on for which a private layer of this shape fits the clamp table, whatever its weights are.
+    /// The smallest shift from the settings' on for which a private layer of this shape fits the clamp
+    /// table, whatever its weights are.
     fn private_shift(&self, conv: &FloatConv, operand: ValueType) -> Result<u32, String> {
         let hollow = Conv {
             out_channels: conv.out_channels,

@@ -1,10 +1,12 @@
 //! Float graph to integer program.
 //!
-//! Element `c, y, x` of a value is `s_c q`, q an integer, no zero point: the input is stored minus its own. A layer `y = W x + b` with scales
-//! `s_i` of its operand's channels, `t_o` of its result's channels and a shift `k` gets the weights `round(W[o, i] s_i 2^k / t_o)` and the biases
-//! `round(b[o] 2^k / t_o)`, so that its accumulator shifted right by `k` is `y / t_o`. Weights are as wide as that makes them: there is no weight
-//! scale to choose, per tensor or per channel. A value that only linear layers and pools read may have one scale a channel, as their weights take it up;
-//! every other value has one scale. Figures: docs/decisions/0003-scales.md.
+//! Element `c, y, x` of a value is `s_c q`, q an integer, no zero point: the input is stored minus its own.
+//! A layer `y = W x + b` with scales `s_i` of its operand's channels, `t_o` of its result's channels and a
+//! shift `k` gets the weights `round(W[o, i] s_i 2^k / t_o)` and the biases `round(b[o] 2^k / t_o)`, so
+//! that its accumulator shifted right by `k` is `y / t_o`. Weights are as wide as that makes them: there is
+//! no weight scale to choose, per tensor or per channel. A value that only linear layers and pools read may
+//! have one scale a channel, as their weights take it up; every other value has one scale. Figures:
+//! docs/decisions/0003-scales.md.
 //!
 //! [`settings`] picks the sizes, [`lower`] makes the program.
 

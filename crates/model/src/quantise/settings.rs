@@ -1,7 +1,11 @@
-//! Sizes of a quantisation (levels a tensor, rows of the clamp table, shift) and the search for the cheapest ones that are accurate enough.
+//! Sizes of a quantisation (levels a tensor, rows of the clamp table, shift) and the search for the
+//! cheapest ones that are accurate enough.
 //!
-//! Cost is the rows of the tables that a proof pays for. Quality is measured by running the integer program on calibration rows: the error of the
-//! output against the float model relative to the output's spread, and how often the largest element is the same one.
+//! Cost is the rows of the tables that a proof pays for. Quality is measured by running the integer program
+//! on calibration rows: the error of the output against the float model relative to the output's spread,
+//! and how often the largest element is the same one.
+
+use std::fmt;
 
 use proofmesh_graph::program::WeightMode;
 use proofmesh_graph::tensor::Tensor;
@@ -56,9 +60,29 @@ pub(crate) struct Target {
 pub(crate) struct Quality {
     pub error: f64,
     pub agreement: f64,
-    /// Share of rows whose answer would turn if the integer program's errors were [`CAUTION`] times what they are: rows that the model never saw lie closer
-    /// to the border than those it was trained and calibrated on.
+    /// Share of rows whose answer would turn if the integer program's errors were [`CAUTION`] times what
+    /// they are: rows that the model never saw lie closer to the border than those it was trained and
+    /// calibrated on.
     pub fragile: f64,
+}
+
+impl From<Target> for Quality {
+    fn from(target: Target) -> Self {
+        let Target { error, agreement, fragile } = target;
+        Self { error, agreement, fragile }
+    }
+}
+
+impl fmt::Display for Quality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "error {:.3} of the output's spread, same answer on {:.1} % of the rows, {:.1} % close to turning",
+            self.error,
+            100.0 * self.agreement,
+            100.0 * self.fragile
+        )
+    }
 }
 
 impl Quality {
@@ -221,22 +245,17 @@ pub(crate) fn choose(
         }
     }
     if !search.quality().reaches(target) {
-        let Quality { error, fragile, .. } = search.quality();
+        let before = search.quality();
         let wider = Settings { levels: vec![LEVELS[1]; values], ..settings };
         if search.improve(wider)? {
-            notes.push(format!(
-                "values above zero use 0..{}: with {} the output's error was {error:.3} of its spread and {:.1} % of the rows were close to turning",
-                LEVELS[1], LEVELS[0], 100.0 * fragile
-            ));
+            let (wide, narrow) = (LEVELS[1], LEVELS[0]);
+            notes.push(format!("values above zero use 0..{wide}: 0..{narrow} was too coarse, {before}"));
         }
         widen_tensors(&mut search, &mut notes)?;
     }
     let reached = search.quality();
     if !reached.reaches(target) {
-        notes.push(format!(
-            "the output's error on the calibration set is {:.3} of its spread (aim {:.3}), the answer agrees on {:.1} % of the rows (aim {:.1} %), {:.2} % of the rows are close to turning (aim {:.2} %)",
-            reached.error, target.error, 100.0 * reached.agreement, 100.0 * target.agreement, 100.0 * reached.fragile, 100.0 * target.fragile
-        ));
+        notes.push(format!("the aim was missed: {}, aimed at {}", reached, Quality::from(target)));
     }
     let floor = Target {
         error: target.error.max(reached.error * SLACK),

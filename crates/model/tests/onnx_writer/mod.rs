@@ -1,4 +1,5 @@
-//! Writes small ONNX files for tests: the wire format by hand, so that the reader is not tested against itself.
+//! Writes small ONNX files for tests: the wire format by hand, so that the reader is not tested against
+//! itself.
 #![allow(dead_code, missing_docs)] // Each test binary uses its part.
 
 /// A message under construction.

@@ -1,2 +1,5 @@
-//! The `proofmesh` command.
-fn main() {}
+//! The binary `proofmesh`.
+
+fn main() -> std::process::ExitCode {
+    proofmesh::cmd::main()
+}

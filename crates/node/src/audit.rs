@@ -1,0 +1,256 @@
+//! Audit: recompute everything from public data, the log, the evidence and the chain, and name the first difference.
+//!
+//! 1. Fold the log again, conservation checked after every event; compare its epochs with those on chain (`market::audit`).
+//! 2. Check the evidence of every verdict again, with the public models and feeds.
+//! 3. Hold the chain's money against the log: every deposit seen is on chain, nobody claimed more than an epoch gives, and the contract holds what is left.
+//!
+//! Differences: those of `market::audit`, and `audit.deposit-unknown`, `audit.claimed-too-much`, `audit.chain-not-conserved`.
+
+use crate::client::Client;
+use crate::coordinator::{embedded_url, read_deployment, read_feeds, read_models};
+use crate::engine::blobs::Blobs;
+use crate::engine::log::scan;
+use crate::fault::{Fault, Result};
+use crate::zk::Models;
+use proofmesh_market::audit::{Difference, audit, recheck};
+use proofmesh_market::{
+    Address, ChainRef, Check, Epoch, Event, Hash32, Job, SignedReceipt, State, Usd, What, conservation,
+};
+use proofmesh_services::inference::Terms;
+use proofmesh_services::reference::ReferenceTable;
+use proofmesh_services::{Checker, Engines, SERVICES};
+use proofmesh_settle::{Chain, Clock, Cursor, EventKind, Settlement};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What an audit that found no difference went through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AuditDoc {
+    /// Events folded.
+    pub events: u64,
+    /// Head of the log's hash chain.
+    pub log_hash: Hash32,
+    /// Receipts in the log.
+    pub receipts: u64,
+    /// Verdicts whose evidence was checked again.
+    pub verdicts: u64,
+    /// Epochs that the chain has, all equal to the log's.
+    pub epochs: u64,
+    /// Epochs closed and not on chain yet.
+    pub unposted: u64,
+    /// Deposits on chain.
+    pub deposited: Usd,
+    /// Claimed on chain.
+    pub claimed: Usd,
+    /// Bytes of an unfinished record at the log's end, never acknowledged.
+    pub torn_bytes: u64,
+}
+
+/// Public data of a market.
+struct Public {
+    records: Vec<Vec<u8>>,
+    torn_bytes: u64,
+    models: Models,
+    feeds: BTreeMap<Hash32, ReferenceTable>,
+    settlement: Arc<dyn Settlement>,
+}
+
+/// Audits the directory of a coordinator that is not running.
+///
+/// # Errors
+/// The first difference, by its name; trouble.
+pub async fn of_dir(dir: &Path) -> Result<AuditDoc> {
+    let path = dir.join("log");
+    let bytes = std::fs::read(&path).map_err(|error| Fault::file(&path, &error))?;
+    let found = scan(&bytes)?;
+    let torn_bytes = (bytes.len() - found.good_bytes) as u64;
+    let deployment = read_deployment(dir)?
+        .ok_or_else(|| Fault::trouble("deployment.json", "the directory of a coordinator", dir.display()))?;
+    let chain = Chain::open(&embedded_url(dir), Clock::system()).await?;
+    let public = Public {
+        records: found.records.into_iter().map(<[u8]>::to_vec).collect(),
+        torn_bytes,
+        models: read_models(dir)?,
+        feeds: read_feeds(dir)?,
+        settlement: chain.attach(&deployment).await?,
+    };
+    let blobs = Blobs::look(&dir.join("blobs"));
+    run(&public, |hash| blobs.get(hash).ok().flatten()).await
+}
+
+/// Audits a running coordinator over its API, as anybody may: nothing of its answers is believed that can be recomputed.
+///
+/// # Errors
+/// The first difference, by its name; trouble.
+pub async fn of_url(client: &Client) -> Result<AuditDoc> {
+    let settlement = client.settlement().await?;
+    let mut records: Vec<Vec<u8>> = Vec::new();
+    loop {
+        let page = client.log_page(records.len() as u64).await?;
+        if page.records.is_empty() {
+            break;
+        }
+        records.extend(page.records.into_iter().map(|record| record.0));
+    }
+    let (mut models, mut feeds) = (Models::default(), BTreeMap::new());
+    for job in jobs_in(&records) {
+        if models.get(&job.model).is_none() {
+            models.add(client.model(&job.model).await?)?;
+        }
+        if let Some(feed) = Terms::decode(&job.terms).ok().and_then(|terms| terms.feed) {
+            feeds.insert(feed, client.feed(&feed).await?);
+        }
+    }
+    let public = Public { records, torn_bytes: 0, models, feeds, settlement };
+    let handle = tokio::runtime::Handle::current();
+    run(&public, |hash| handle.block_on(client.blob(hash)).ok()).await
+}
+
+fn jobs_in(records: &[Vec<u8>]) -> Vec<Job> {
+    let job = |record: &Vec<u8>| match Event::decode(record).ok()?.what {
+        What::JobPosted(signed) => Some(signed.order),
+        _ => None,
+    };
+    records.iter().filter_map(job).collect()
+}
+
+fn named(difference: Difference) -> Fault {
+    let Difference { event, refusal } = difference;
+    let place = event.map(|number| format!(" (event {number})")).unwrap_or_default();
+    Fault::refused(refusal.name, refusal.expected, format_args!("{}{place}", refusal.got))
+}
+
+async fn run(public: &Public, evidence: impl Fn(&Hash32) -> Option<Vec<u8>>) -> Result<AuditDoc> {
+    let posted = posted(&*public.settlement).await?;
+    let chain = money(&*public.settlement).await?;
+    let state = audit(public.records.iter().map(Vec::as_slice), &posted).map_err(named)?;
+    let verdicts = tokio::task::block_in_place(|| checked_again(public, &state, evidence))?;
+    compare_money(public, &state, &chain).await?;
+    Ok(AuditDoc {
+        events: state.events(),
+        log_hash: state.log_hash(),
+        receipts: state.receipts().len() as u64,
+        verdicts,
+        epochs: posted.len() as u64,
+        unposted: state.epochs().len() as u64 - posted.len() as u64,
+        deposited: chain.deposited,
+        claimed: chain.claimed,
+        torn_bytes: public.torn_bytes,
+    })
+}
+
+fn checked_again(
+    public: &Public,
+    state: &State,
+    evidence: impl Fn(&Hash32) -> Option<Vec<u8>>,
+) -> Result<u64> {
+    let engines = Engines { proofs: &public.models, models: &public.models, references: &public.feeds };
+    let checkers: Vec<(Hash32, Checker<'_>)> =
+        SERVICES.iter().map(|service| (service.id(), service.checker(engines))).collect();
+    let service = |id: &Hash32| {
+        let found = checkers.iter().find(|(known, _)| known == id);
+        found.map(|(_, checker)| checker as &dyn Check)
+    };
+    recheck(state, evidence, service).map_err(named)
+}
+
+async fn posted(settlement: &dyn Settlement) -> Result<Vec<Epoch>> {
+    let mut posted = Vec::new();
+    for number in 1..=settlement.latest_epoch().await? {
+        posted.extend(settlement.epoch(number).await?.map(|found| found.epoch));
+    }
+    Ok(posted)
+}
+
+/// What the chain's events say about money.
+#[derive(Default)]
+struct ChainMoney {
+    deposits: BTreeMap<ChainRef, (Address, Usd)>,
+    deposited: Usd,
+    claimed: Usd,
+}
+
+async fn money(settlement: &dyn Settlement) -> Result<ChainMoney> {
+    let too_much = || Fault::trouble("audit.overflow", "sums below 2^64", "more");
+    let (mut money, mut cursor) = (ChainMoney::default(), Cursor::default());
+    loop {
+        let page = settlement.events_since(&cursor, 512).await?;
+        for event in &page.events {
+            match &event.kind {
+                EventKind::Deposited { account, amount, .. } => {
+                    let chain_ref = ChainRef { tx: event.tx, log_index: event.log_index as u32 };
+                    money.deposits.insert(chain_ref, (*account, *amount));
+                    money.deposited = money.deposited.checked_add(*amount).ok_or_else(too_much)?;
+                }
+                EventKind::Claimed { amount, .. } => {
+                    money.claimed = money.claimed.checked_add(*amount).ok_or_else(too_much)?;
+                }
+                _ => {}
+            }
+        }
+        if page.next == cursor {
+            return Ok(money);
+        }
+        cursor = page.next;
+    }
+}
+
+async fn compare_money(public: &Public, state: &State, chain: &ChainMoney) -> Result<()> {
+    for record in &public.records {
+        if let Ok(Event { what: What::DepositSeen { chain_ref, account, amount }, .. }) =
+            Event::decode(record)
+            && chain.deposits.get(&chain_ref) != Some(&(account, amount))
+        {
+            let expected = format!("a deposit of {amount} by {account}");
+            return Err(Fault::refused("audit.deposit-unknown", expected, chain_ref.tx));
+        }
+    }
+    let settlement = &*public.settlement;
+    let newest = settlement.final_epoch().await?;
+    let owed = usize::try_from(newest).ok().and_then(|number| state.epochs().get(number.checked_sub(1)?));
+    for (account, cumulative) in owed.map_or(&[][..], |closed| &closed.balances) {
+        let claimed = settlement.claimed(*account).await?;
+        if claimed > *cumulative {
+            let expected = format!("at most {cumulative} for {account}");
+            return Err(Fault::refused("audit.claimed-too-much", expected, claimed));
+        }
+    }
+    let held = settlement.balance_of(settlement.deployment().settlement).await?;
+    let bond = settlement.poster_bond().await?;
+    let left = chain.deposited.checked_sub(chain.claimed).and_then(|left| left.checked_add(bond));
+    // Bonds of open challenges are more; less is never right.
+    if left.is_none_or(|left| held < left) || !conservation(state).holds() {
+        let expected = format!("deposits {} - claims {} + bond {bond}", chain.deposited, chain.claimed);
+        return Err(Fault::refused("audit.chain-not-conserved", expected, held));
+    }
+    Ok(())
+}
+
+/// Checks one delivered receipt as a stranger would: everything fetched, nothing believed.
+///
+/// # Errors
+/// The reason why it is not worth its pay, by its name; trouble.
+pub async fn verify_receipt(client: &Client, signed: &SignedReceipt) -> Result<u64> {
+    let status = client.status().await?;
+    let posted = client.job(&signed.receipt.job).await?;
+    let mut models = Models::default();
+    models.add(client.model(&posted.job.model).await?)?;
+    let mut feeds = BTreeMap::new();
+    if let Some(feed) = Terms::decode(&posted.job.terms).ok().and_then(|terms| terms.feed) {
+        feeds.insert(feed, client.feed(&feed).await?);
+    }
+    let evidence = client.blob(&signed.receipt.evidence).await?;
+    let engines = Engines { proofs: &models, models: &models, references: &feeds };
+    let service = proofmesh_services::by_id(&posted.job.service)
+        .ok_or_else(|| Fault::refused("service.unknown", "a service of this program", posted.job.service))?;
+    let examine = || {
+        let checker = service.checker(engines);
+        proofmesh_market::examine(&status.domain, &posted.job, signed, &evidence, &checker)
+    };
+    match tokio::task::block_in_place(examine)? {
+        proofmesh_market::Outcome::Accepted { units } => Ok(units),
+        proofmesh_market::Outcome::Refused(reason) => Err(Fault::from(&reason)),
+    }
+}

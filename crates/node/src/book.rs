@@ -1,0 +1,103 @@
+//! The book: the event log with the state folded from it. An event is in both or in neither.
+//!
+//! The state is asked first (it refuses what is illegal), then the record is made durable. If the disk fails in between, the book takes
+//! nothing more: what the log holds decides, at the next start.
+
+use crate::engine::log::Log;
+use crate::fault::{Fault, Result};
+use crate::time::Time;
+use proofmesh_market::{Effect, Event, SignedReceipt, State, What};
+use std::path::Path;
+
+/// A log and its fold.
+#[derive(Debug)]
+pub struct Book {
+    log: Log,
+    state: State,
+    time: Time,
+    draws: u64,
+    equivocations: Vec<(SignedReceipt, SignedReceipt)>,
+}
+
+/// A book, and what its log's end looked like.
+#[derive(Debug)]
+pub struct OpenedBook {
+    /// The book.
+    pub book: Book,
+    /// Bytes of an unfinished record that were cut off; 0 for none.
+    pub torn_bytes: u64,
+}
+
+impl Book {
+    /// Opens the log at `path` and folds it.
+    ///
+    /// # Errors
+    /// What [`Log::open`] refuses; `book.event-refused` when the log holds an event that is illegal.
+    pub fn open(path: &Path, time: Time) -> Result<OpenedBook> {
+        let opened = Log::open(path)?;
+        let mut book =
+            Book { log: opened.log, state: State::new(), time, draws: 0, equivocations: Vec::new() };
+        for (number, record) in opened.records.iter().enumerate() {
+            let fold = Event::decode(record).and_then(|event| Ok((book.state.step(&event)?, event)));
+            let (effects, event) = fold.map_err(|refusal| {
+                Fault::trouble("book.event-refused", format_args!("event {number} to be legal"), refusal)
+            })?;
+            book.count(&event.what, &effects);
+        }
+        book.time.reach(book.state.now_s());
+        Ok(OpenedBook { book, torn_bytes: opened.torn_bytes })
+    }
+
+    fn count(&mut self, what: &What, effects: &[Effect]) {
+        self.draws += u64::from(matches!(what, What::DrawCommitted { .. }));
+        for effect in effects {
+            if let Effect::Equivocated { first, second, .. } = effect {
+                self.equivocations.push((first.clone(), second.clone()));
+            }
+        }
+    }
+
+    /// Takes something that happened, now. When this returns it is durable.
+    ///
+    /// # Errors
+    /// The market's refusal, by its name; `log.broken`, `file.io`.
+    pub fn take(&mut self, what: What) -> Result<Vec<Effect>> {
+        let event = Event { at_s: self.time.now_s().max(self.state.now_s()), what };
+        let record = event.encode()?;
+        if self.log.head() != self.state.log_hash() {
+            return Err(Fault::trouble(
+                "log.broken",
+                "a restart, which repairs the log",
+                "an earlier failure",
+            ));
+        }
+        let effects = self.state.step(&event)?;
+        self.log.append(&record)?;
+        self.count(&event.what, &effects);
+        Ok(effects)
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Pairs of receipts for one place in their node's chain: proof against it.
+    #[must_use]
+    pub fn equivocations(&self) -> &[(SignedReceipt, SignedReceipt)] {
+        &self.equivocations
+    }
+
+    /// Draws committed to so far.
+    #[must_use]
+    pub fn draws(&self) -> u64 {
+        self.draws
+    }
+}

@@ -1,0 +1,127 @@
+//! `proofmesh inspect`: what a proof of a model states, what it costs, and how sound it is.
+
+use crate::fault::{Fault, Result};
+use crate::out::Context;
+use crate::zk::StatementDoc;
+use proofmesh_graph::statement::{InputStatement, Statement, decode_proof, soundness};
+use proofmesh_prover::Forecast;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  proofmesh inspect                              the weather model
+  proofmesh inspect --model digits.pmesh --batch 16
+  proofmesh inspect --proof day.proof            a proof and its statement")]
+pub struct Args {
+    /// The model file [default: the weather model that this binary carries]
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// A proof, with its statement beside it
+    #[arg(long, value_name = "FILE")]
+    proof: Option<PathBuf>,
+    /// Inputs in one proof
+    #[arg(long, default_value_t = 1)]
+    batch: usize,
+}
+
+#[derive(Serialize)]
+struct TermDoc {
+    name: String,
+    bits: f64,
+    grinding_bits: usize,
+}
+
+#[derive(Serialize)]
+struct InspectDoc {
+    statement: StatementDoc,
+    proof_bytes: Option<usize>,
+    forecast: Forecast,
+    terms: Vec<TermDoc>,
+    soundness_bits: f64,
+    grinding_bits_max: usize,
+}
+
+/// Runs.
+pub fn run(args: Args, context: &Context) -> Result<()> {
+    let model = super::model_at(args.model.as_deref())?;
+    let statement = match &args.proof {
+        Some(proof) => super::verify::read_statement(&super::verify::beside(proof))?.about(&model)?,
+        None => sample(&model, args.batch)?,
+    };
+    let proof_bytes = match &args.proof {
+        Some(path) => {
+            let bytes = super::read_file(path, proofmesh_proof::engine::MAX_PROOF_BYTES)?;
+            decode_proof(&bytes)?;
+            Some(bytes.len())
+        }
+        None => None,
+    };
+    let (terms, soundness_bits) = soundness(&statement)?;
+    let forecast = proofmesh_prover::forecast(&model.program, statement.inputs.len())
+        .map_err(|error| Fault::refused("model.too-large", "a program that can be proved", error))?;
+    let doc = InspectDoc {
+        statement: StatementDoc::of(&statement),
+        proof_bytes,
+        forecast,
+        grinding_bits_max: terms.iter().map(|term| term.pow_bits).max().unwrap_or(0),
+        terms: terms
+            .into_iter()
+            .map(|term| TermDoc { name: term.name, bits: term.bits, grinding_bits: term.pow_bits })
+            .collect(),
+        soundness_bits,
+    };
+    context.print(&doc, || describe(&doc))
+}
+
+/// A statement of the model's shape, about no input in particular.
+fn sample(model: &proofmesh_model::ModelFile, batch: usize) -> Result<Statement> {
+    let types = model.program.check()?;
+    let public = vec![
+        crate::coordinator::middle(model.program.input.interval);
+        model.program.input.public_elements().len()
+    ];
+    let private = model.program.weights == proofmesh_graph::program::WeightMode::Private;
+    let batch = batch.min(proofmesh_graph::limits::MAX_BATCH);
+    Ok(Statement {
+        program: model.program.public_part(),
+        weights: private.then_some([0; 32]),
+        inputs: vec![InputStatement { commitment: [0; 32], public }; batch],
+        outputs: vec![vec![0; model.program.output_len(&types)]; batch],
+        context: Vec::new(),
+    })
+}
+
+fn describe(doc: &InspectDoc) -> String {
+    let public: usize = doc.statement.inputs.iter().map(|input| input.public.len()).sum();
+    let words: usize = doc.statement.outputs.iter().map(Vec::len).sum();
+    let mut lines = vec![
+        format!("model      {}", doc.statement.model),
+        format!(
+            "statement  {} inputs, {public} public words in, {words} words out, {} bytes of context",
+            doc.statement.inputs.len(),
+            doc.statement.context.0.len()
+        ),
+        format!(
+            "forecast   2^{} cells, 2^{} look-up leaves, {} KiB, {:.0} ms, {} MB",
+            doc.forecast.cells_log2,
+            doc.forecast.leaves_log2,
+            doc.forecast.proof_bytes >> 10,
+            doc.forecast.prove_ms,
+            doc.forecast.peak_bytes >> 20
+        ),
+    ];
+    if let Some(bytes) = doc.proof_bytes {
+        lines.push(format!("proof      {} KiB", bytes >> 10));
+    }
+    lines.push("soundness, -log2 of each error term, all proven:".to_owned());
+    lines.extend(doc.terms.iter().map(|term| format!("  {:>6.1}  {}", term.bits, term.name)));
+    lines.push(format!("  {:>6.1}  all together", doc.soundness_bits));
+    lines.push(format!(
+        "  of which grinding (proof of work): at most {} bits in any term",
+        doc.grinding_bits_max
+    ));
+    lines.join("\n")
+}

@@ -1,0 +1,205 @@
+//! `proofmesh model`: import an ONNX model, see a model file.
+
+use crate::fault::{Fault, Result};
+use crate::out::Context;
+use proofmesh_graph::program::WeightMode;
+use proofmesh_market::Hash32;
+use proofmesh_model::{Evaluation, ImportOptions, InputScale, ModelFile, bundle, data, evaluate, import};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Subcommands.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Turn an ONNX model into a provable integer program: one .pmesh file
+    #[command(after_help = "\
+Examples:
+  proofmesh model import examples/digits --out digits.pmesh
+  proofmesh model import examples/weather-qod --out qod.pmesh --output argmax --output 'min(0)<=-40'
+  proofmesh model import net.onnx --calibrate typical.npy --range -1,1 --out net.pmesh
+
+A folder must hold a bundle.json. Tensors that are clipped or too coarse are warned about before anything is proved; an operator that is not
+supported is refused with its node's name and what to do.")]
+    Import(ImportArgs),
+    /// What a model file holds
+    Show {
+        /// The file [default: the weather model that this binary carries]
+        file: Option<PathBuf>,
+    },
+}
+
+/// Arguments of `model import`.
+#[derive(Debug, clap::Args)]
+pub struct ImportArgs {
+    /// An ONNX file, or a folder with a bundle.json
+    source: PathBuf,
+    /// Where the model file goes
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Which model of a bundle, by its ONNX file name
+    #[arg(long, value_name = "FILE")]
+    file: Option<String>,
+    /// Typical inputs (.npy, .npz, .csv), one a row; a bundle has its own
+    #[arg(long, value_name = "FILE")]
+    calibrate: Option<PathBuf>,
+    /// Public outputs in order: values, argmax, min(CHANNEL)<=Q, max(CHANNEL)<=Q; may be repeated
+    #[arg(long = "output", value_name = "OUTPUT")]
+    outputs: Vec<String>,
+    /// Channels of the input that everybody may see
+    #[arg(long, value_name = "FROM..UNTIL")]
+    public: Option<String>,
+    /// Range of the sensor's real values
+    #[arg(long, value_name = "LO,HI", allow_hyphen_values = true)]
+    range: Option<String>,
+    /// Hide the weights: the file is then its owner's, FILE.public is for others
+    #[arg(long)]
+    private_weights: bool,
+    /// Names of the classes
+    #[arg(long, value_delimiter = ',', value_name = "A,B,...")]
+    classes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct ImportDoc {
+    file: PathBuf,
+    #[serde(flatten)]
+    shown: ShowDoc,
+    tests: Vec<(String, Evaluation)>,
+}
+
+#[derive(Serialize)]
+struct ShowDoc {
+    name: String,
+    model: Option<Hash32>,
+    private_weights: bool,
+    classes: Vec<String>,
+    report: proofmesh_model::Report,
+}
+
+impl ShowDoc {
+    fn of(file: &ModelFile) -> Self {
+        ShowDoc {
+            name: file.program.name.clone(),
+            model: crate::zk::model_id(file).ok(),
+            private_weights: file.program.weights == WeightMode::Private,
+            classes: file.meta.classes.clone(),
+            report: file.meta.report.clone(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let id = self.model.map_or("with the commitment to its weights".to_owned(), |id| id.to_string());
+        format!("model          {}\nid             {id}\n{}", self.name, self.report)
+    }
+}
+
+/// Runs.
+pub fn run(command: Command, context: &Context) -> Result<()> {
+    match command {
+        Command::Show { file } => {
+            let doc = ShowDoc::of(&with_forecast(super::model_at(file.as_deref())?)?);
+            context.print(&doc, || doc.text())
+        }
+        Command::Import(args) => {
+            let (imported, tests) =
+                if args.source.is_dir() { from_bundle(&args)? } else { (from_file(&args)?, Vec::new()) };
+            let file = with_forecast(imported)?;
+            super::write_file(&args.out, &file.encode()?)?;
+            if file.program.weights == WeightMode::Private {
+                let shown = args.out.with_extension("public.pmesh");
+                super::write_file(&shown, &file.public_part().encode()?)?;
+                context.tell(&format!("for others, without the weights: {}", shown.display()));
+            }
+            for warning in &file.meta.report.warnings {
+                context.tell(&format!("warning: {warning}"));
+            }
+            let doc = ImportDoc { file: args.out, shown: ShowDoc::of(&file), tests };
+            context.print(&doc, || format!("{}\n{}", doc.shown.text(), tests_text(&doc.tests)))
+        }
+    }
+}
+
+fn tests_text(tests: &[(String, Evaluation)]) -> String {
+    let figure = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
+    let row = |(name, found): &(String, Evaluation)| {
+        format!(
+            "test {name:<10} {} rows: accuracy {} (float {}), AUC {} (float {}), same answer {:.4}",
+            found.rows,
+            figure(found.integer.accuracy),
+            figure(found.float.accuracy),
+            figure(found.integer.auc),
+            figure(found.float.auc),
+            found.agreement
+        )
+    };
+    tests.iter().map(row).collect::<Vec<_>>().join("\n")
+}
+
+fn with_forecast(mut file: ModelFile) -> Result<ModelFile> {
+    let forecast = proofmesh_prover::forecast(&file.program, 1)
+        .map_err(|error| Fault::refused("model.too-large", "a program that can be proved", error))?;
+    file.meta.report.forecast = Some(proofmesh_model::Forecast {
+        prove_ms: forecast.prove_ms.ceil() as u64,
+        peak_bytes: forecast.peak_bytes as u64,
+        proof_bytes: forecast.proof_bytes as u64,
+    });
+    Ok(file)
+}
+
+fn apply(args: &ImportArgs, options: &mut ImportOptions) -> Result<()> {
+    for output in &args.outputs {
+        options.outputs.push(output.parse()?);
+    }
+    if args.private_weights {
+        options.weights = WeightMode::Private;
+    }
+    if !args.classes.is_empty() {
+        options.classes.clone_from(&args.classes);
+    }
+    if let Some(text) = &args.public {
+        let bad = || Fault::misuse("public.form", "channels FROM..UNTIL, 3..6", format_args!("{text:.40}"));
+        let (from, until) = text.split_once("..").ok_or_else(bad)?;
+        options.public_channels = from.parse().map_err(|_| bad())?..until.parse().map_err(|_| bad())?;
+    }
+    if let Some(text) = &args.range {
+        let bad = || Fault::misuse("range.form", "LO,HI such as -1,1", format_args!("{text:.40}"));
+        let (lo, hi) = text.split_once(',').ok_or_else(bad)?;
+        options.input =
+            InputScale::Range { lo: lo.parse().map_err(|_| bad())?, hi: hi.parse().map_err(|_| bad())? };
+    }
+    Ok(())
+}
+
+fn from_bundle(args: &ImportArgs) -> Result<(ModelFile, Vec<(String, Evaluation)>)> {
+    let bundle = bundle::load(&args.source)?;
+    let wanted = |model: &&bundle::BundleModel| args.file.as_ref().is_none_or(|file| model.file() == file);
+    let model = bundle.models.iter().find(wanted).ok_or_else(|| {
+        let names: Vec<_> = bundle.models.iter().map(|model| model.file()).collect();
+        Fault::misuse("model.which", names.join(", "), args.file.clone().unwrap_or_default())
+    })?;
+    let mut options = model.options();
+    apply(args, &mut options)?;
+    let calibration = match &args.calibrate {
+        Some(path) => data::read(path)?,
+        None => model.calibration()?,
+    };
+    let imported = import(&model.onnx()?, &options, &calibration)?;
+    let mut tests = Vec::new();
+    for set in model.tests()? {
+        tests.push((set.name, evaluate(&imported.file, &imported.float, model.task, &set.x, &set.y)?));
+    }
+    Ok((imported.file, tests))
+}
+
+fn from_file(args: &ImportArgs) -> Result<ModelFile> {
+    let path = args.calibrate.as_deref().ok_or_else(|| {
+        Fault::misuse("model.calibrate", "--calibrate FILE with typical inputs", "an ONNX file alone")
+    })?;
+    let stem = |path: &Path| path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("model").to_owned();
+    let mut options = ImportOptions::new(&stem(&args.source));
+    options.source_file =
+        args.source.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+    apply(args, &mut options)?;
+    let onnx = super::read_file(&args.source, proofmesh_model::limits::MAX_ONNX_BYTES)?;
+    Ok(import(&onnx, &options, &data::read(path)?)?.file)
+}

@@ -1,0 +1,67 @@
+//! `proofmesh verify`: does a proof show what its statement says?
+
+use crate::fault::{Fault, Result};
+use crate::out::Context;
+use crate::zk::StatementDoc;
+use proofmesh_graph::statement::verify;
+use proofmesh_market::Hash32;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Bytes of a statement's document.
+const STATEMENT_BYTES_MAX: usize = 64 << 20;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  proofmesh verify day.proof
+  proofmesh verify two.proof --model digits.pmesh --statement mine.json
+
+The statement should be put together by whoever verifies; one that came with the proof says only what its prover wanted to prove. Exit code 1
+names the check that failed.")]
+pub struct Args {
+    /// The proof
+    proof: PathBuf,
+    /// The statement [default: PROOF.json]
+    #[arg(long, value_name = "FILE")]
+    statement: Option<PathBuf>,
+    /// The model file [default: the weather model that this binary carries]
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct HoldsDoc {
+    holds: bool,
+    model: Hash32,
+    outputs: Vec<Vec<i32>>,
+    verify_ms: f64,
+}
+
+pub(super) fn read_statement(path: &std::path::Path) -> Result<StatementDoc> {
+    let text = super::read_file(path, STATEMENT_BYTES_MAX)?;
+    serde_json::from_slice(&text).map_err(|error| Fault::refused("statement.json", "a statement", error))
+}
+
+pub(super) fn beside(proof: &std::path::Path) -> PathBuf {
+    let mut path = proof.to_owned().into_os_string();
+    path.push(".json");
+    PathBuf::from(path)
+}
+
+/// Runs.
+pub fn run(args: Args, context: &Context) -> Result<()> {
+    let model = super::model_at(args.model.as_deref())?;
+    let said = read_statement(&args.statement.unwrap_or_else(|| beside(&args.proof)))?;
+    let statement = said.about(&model)?;
+    let proof = super::read_file(&args.proof, proofmesh_proof::engine::MAX_PROOF_BYTES)?;
+    let began = Instant::now();
+    verify(&statement, &proof)?;
+    let verify_ms = began.elapsed().as_secs_f64() * 1_000.0;
+    let doc = HoldsDoc { holds: true, model: said.model, outputs: said.outputs, verify_ms };
+    context.print(&doc, || {
+        format!("holds, {:.0} ms\nmodel     {}\noutputs   {:?}", doc.verify_ms, doc.model, doc.outputs)
+    })
+}

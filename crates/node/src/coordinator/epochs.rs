@@ -1,0 +1,162 @@
+//! Epochs and the chain: events read into the log, epochs closed and posted, equivocators slashed.
+//!
+//! All of it may be cut off anywhere and called again. The log says what was closed; the chain says what was posted; neither is ever done twice.
+
+use super::Coordinator;
+use crate::engine::crash;
+use crate::fault::{Fault, Result};
+use crate::wire::{ClosedDoc, PostedDoc};
+use proofmesh_market::{ChainRef, Hash32, SignedReceipt, Usd, What};
+use proofmesh_settle::{ChainEvent, Done, EventKind};
+
+/// Events of one read.
+const PAGE: usize = 256;
+
+impl Coordinator {
+    /// Reads what happened on the chain since the last look: deposits, bonds, posted epochs.
+    ///
+    /// # Errors
+    /// The chain's; `chain.log-behind` when the chain holds an epoch that this log never closed.
+    pub async fn sync_chain(&self) -> Result<()> {
+        let mut cursor = self.cursor.lock().await;
+        loop {
+            let page = self.settlement().events_since(&cursor, PAGE).await?;
+            for event in &page.events {
+                self.chain_event(event)?;
+            }
+            if page.next == *cursor {
+                return Ok(());
+            }
+            *cursor = page.next;
+        }
+    }
+
+    fn chain_event(&self, event: &ChainEvent) -> Result<()> {
+        let log_index = u32::try_from(event.log_index)
+            .map_err(|_| Fault::trouble("chain.log-index", "below 2^32", event.log_index))?;
+        let chain_ref = ChainRef { tx: event.tx, log_index };
+        match &event.kind {
+            EventKind::Deposited { account, amount, .. } => {
+                let what = What::DepositSeen { chain_ref, account: *account, amount: *amount };
+                unless_known(self.take(what), "deposit.already-seen")
+            }
+            EventKind::EpochPosted(epoch) => {
+                let what = What::EpochPosted { epoch: epoch.clone(), chain_ref };
+                let taken = unless_known(self.take(what), "epoch.already-posted");
+                taken.map_err(|fault| {
+                    let unknown = fault.is("epoch.unknown");
+                    if unknown { Fault { name: "chain.log-behind".into(), ..fault } } else { fault }
+                })
+            }
+            EventKind::Bonded { node, bonded, .. } => self.see_stake(*node, *bonded, event.block),
+            EventKind::NodeSlashed { node, .. } => self.see_stake(*node, Usd::ZERO, event.block),
+            _ => Ok(()),
+        }
+    }
+
+    /// A node's stake; unknown nodes and what the state knows already are left out.
+    fn see_stake(&self, node: proofmesh_market::Address, stake: Usd, block: u64) -> Result<()> {
+        let news = self.with_state(|state| {
+            let known = state.nodes().get(&node);
+            known.is_some_and(|known| block > known.stake_block)
+        });
+        if news {
+            self.take(What::StakeSeen { node, stake, block })?;
+        }
+        Ok(())
+    }
+
+    /// Looks at a node's bond on chain now: it may have bonded before it enrolled.
+    ///
+    /// # Errors
+    /// The chain's.
+    pub async fn look_at_stake(&self, node: proofmesh_market::Address) -> Result<()> {
+        let bonded = self.settlement().bond(node).await?.bonded;
+        let block = self.cursor.lock().await.block;
+        let differs = self.with_state(|state| {
+            let known = state.nodes().get(&node);
+            known.is_some_and(|known| known.stake != bonded && block >= known.stake_block)
+        });
+        if differs {
+            self.take(What::StakeSeen { node, stake: bonded, block })?;
+            self.assign_open()?;
+        }
+        Ok(())
+    }
+
+    /// Closes an epoch and posts it.
+    ///
+    /// # Errors
+    /// The market's and the chain's; the epoch stays closed and is posted by the next call.
+    pub async fn close_epoch(&self) -> Result<ClosedDoc> {
+        let closing = self.closing.lock().await;
+        self.sync_chain().await?;
+        self.end_jobs()?;
+        let number = {
+            let mut book = self.book();
+            let number = book.state().epochs().len() as u64 + 1;
+            book.take(What::EpochClosed { epoch: number })?;
+            number
+        };
+        crash::point();
+        drop(closing);
+        let posted = self.post_epochs().await?;
+        let gas = posted.iter().find(|posted| posted.epoch == number).map_or(0, |posted| posted.gas);
+        let index = number as usize - 1;
+        let closed = self.with_state(|state| state.epochs().get(index).cloned());
+        let closed =
+            closed.ok_or_else(|| Fault::trouble("epoch.unknown", "the epoch just closed", number))?;
+        let receipts = closed.receipts.len() as u64;
+        Ok(ClosedDoc { epoch: closed.epoch, receipts, gas, tx: posted.last().and_then(|posted| posted.tx) })
+    }
+
+    /// Posts every closed epoch that the chain does not have, in order.
+    ///
+    /// # Errors
+    /// The chain's.
+    pub async fn post_epochs(&self) -> Result<Vec<PostedDoc>> {
+        let _one_at_a_time = self.closing.lock().await;
+        let waiting: Vec<_> = self.with_state(|state| {
+            let open =
+                state.epochs().iter().filter(|closed| !state.posted().contains_key(&closed.epoch.number));
+            open.map(|closed| closed.epoch.clone()).collect()
+        });
+        let mut posted = Vec::new();
+        for epoch in waiting {
+            let done = self.settlement().post_epoch(&self.ground.poster, &epoch).await?;
+            crash::point();
+            let tx: Option<Hash32> = if let Done::Sent(sent) = &done { Some(sent.tx) } else { None };
+            posted.push(PostedDoc { epoch: epoch.number, gas: done.gas(), tx });
+        }
+        self.sync_chain().await?;
+        Ok(posted)
+    }
+
+    /// Ends jobs whose time is over or whose escrow is spent, so that the rest goes back.
+    fn end_jobs(&self) -> Result<()> {
+        let jobs: Vec<Hash32> = self.with_state(|state| state.jobs().keys().copied().collect());
+        for job in jobs {
+            self.take_if_legal(What::JobEnded { job })?;
+        }
+        Ok(())
+    }
+
+    /// Takes the stake of a node that signed two receipts for one place, if it still has one.
+    ///
+    /// # Errors
+    /// The chain's.
+    pub async fn slash(&self, first: &SignedReceipt, second: &SignedReceipt) -> Result<()> {
+        match self.settlement().slash_equivocation(&self.ground.poster, first, second).await {
+            Err(error) if error.revert_name() == Some("NothingAtStake") => {}
+            done => drop(done?),
+        }
+        self.sync_chain().await
+    }
+}
+
+fn unless_known<T>(taken: Result<T>, known: &str) -> Result<()> {
+    match taken {
+        Err(fault) if fault.is(known) => Ok(()),
+        other => other.map(drop),
+    }
+}

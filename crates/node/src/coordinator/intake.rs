@@ -1,0 +1,178 @@
+//! What comes in from accounts: orders, feeds, and, on development chains, requests for test money and enrolments.
+
+use super::{Coordinator, files_in};
+use crate::engine::blobs::replace;
+use crate::fault::{Fault, Result};
+use crate::wire::{FeedDoc, FeedRow};
+use proofmesh_market::{Address, Device, Effect, Hash32, Usd, What};
+use proofmesh_services::reference::ReferenceTable;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::PoisonError;
+
+/// Rows of a feed.
+pub const FEED_ROWS_MAX: usize = 16_384;
+/// Words of a row.
+pub const FEED_WORDS_MAX: usize = 4_096;
+/// Feeds of a coordinator.
+pub const FEEDS_MAX: usize = 1_024;
+/// Most test money that one request may bring an account to.
+pub const FAUCET_MAX: Usd = Usd::from_micro(1_000_000_000_000);
+
+impl Coordinator {
+    /// Takes an order that an account signed. The market verifies it; this only decides which kinds may come from outside.
+    ///
+    /// # Errors
+    /// `order.not-from-outside`, and what the market refuses.
+    pub async fn order(&self, what: What) -> Result<Vec<Effect>> {
+        let outside = matches!(
+            what,
+            What::NodeEnrolled(_)
+                | What::DeviceBound { .. }
+                | What::JobPosted(_)
+                | What::WithdrawalAsked(_)
+                | What::DisputeOpened(_)
+                | What::NodeThawed(_)
+        );
+        if !outside {
+            let expected =
+                "NodeEnrolled, DeviceBound, JobPosted, WithdrawalAsked, DisputeOpened or NodeThawed";
+            return Err(Fault::misuse(
+                "order.not-from-outside",
+                expected,
+                "an event of the coordinator's own",
+            ));
+        }
+        self.sync_chain().await?;
+        let effects = self.take(what)?;
+        self.assign_open()?;
+        self.stock_draws()?;
+        Ok(effects)
+    }
+
+    /// Keeps a feed of public side inputs and gives the commitment that jobs name it by.
+    ///
+    /// # Errors
+    /// `feed.too-large`, `feed.too-many`, `file.io`.
+    pub fn add_feed(&self, doc: &FeedDoc) -> Result<Hash32> {
+        let table = doc.table()?;
+        let commitment = table.commitment();
+        let mut feeds = self.feeds.write().unwrap_or_else(PoisonError::into_inner);
+        if feeds.len() >= FEEDS_MAX && !feeds.contains_key(&commitment) {
+            return Err(Fault::refused("feed.too-many", FEEDS_MAX, feeds.len()));
+        }
+        let path = self.dir.join("feeds").join(format!("{}.json", hex::encode(commitment.0)));
+        if !path.exists() {
+            let text = serde_json::to_vec(&FeedDoc::of(&table))
+                .map_err(|error| Fault::trouble("feed.json", "a feed", error))?;
+            replace(&path, &text)?;
+        }
+        feeds.insert(commitment, table);
+        Ok(commitment)
+    }
+
+    /// A feed by its commitment.
+    #[must_use]
+    pub fn feed(&self, commitment: &Hash32) -> Option<FeedDoc> {
+        self.feeds.read().unwrap_or_else(PoisonError::into_inner).get(commitment).map(FeedDoc::of)
+    }
+
+    fn require_development(&self) -> Result<()> {
+        if self.settlement().profile().development {
+            return Ok(());
+        }
+        let chain = self.settlement().profile().name;
+        Err(Fault::refused("chain.not-development", "a development chain", chain))
+    }
+
+    /// Test money: brings an account's token balance up to an amount. Gives what was minted.
+    ///
+    /// # Errors
+    /// `chain.not-development`, `faucet.too-much`.
+    pub async fn faucet(&self, account: Address, balance: Usd) -> Result<Usd> {
+        self.require_development()?;
+        if balance > FAUCET_MAX {
+            return Err(Fault::refused("faucet.too-much", FAUCET_MAX, balance));
+        }
+        let before = self.settlement().balance_of(account).await?;
+        self.settlement().mint(&self.ground.governor, account, balance).await?;
+        Ok(balance.checked_sub(before).unwrap_or_default())
+    }
+
+    /// Enrols a device in the registry on chain, as its maker would.
+    ///
+    /// # Errors
+    /// `chain.not-development`, the contract's refusals.
+    pub async fn enrol_device(&self, device: Device, owner: Address, cell: u64) -> Result<()> {
+        self.require_development()?;
+        self.settlement().enrol_device(&self.ground.governor, device, owner, cell).await?;
+        Ok(())
+    }
+
+    /// Lets time pass, on the market and the embedded chain alike.
+    ///
+    /// # Errors
+    /// `chain.not-development`, `time.too-far`.
+    pub async fn pass_time(&self, seconds: u64) -> Result<()> {
+        self.require_development()?;
+        if seconds > proofmesh_market::limits::SPAN_S_MAX {
+            return Err(Fault::refused("time.too-far", proofmesh_market::limits::SPAN_S_MAX, seconds));
+        }
+        match self.chain().embedded() {
+            Some(chain) => {
+                self.time.pass(seconds);
+                chain.mine()?;
+            }
+            None => self.settlement().pass_time(seconds).await?,
+        }
+        Ok(())
+    }
+}
+
+impl FeedDoc {
+    /// A table as a document.
+    #[must_use]
+    pub fn of(table: &ReferenceTable) -> Self {
+        let row = |((device, start_s), words): (&(Device, u64), &Vec<i32>)| FeedRow {
+            device: *device,
+            start_s: *start_s,
+            words: words.clone(),
+        };
+        FeedDoc { rows: table.rows().iter().map(row).collect() }
+    }
+
+    /// The table, with its commitment.
+    ///
+    /// # Errors
+    /// `feed.too-large`, `feed.row-twice`.
+    pub fn table(&self) -> Result<ReferenceTable> {
+        let large = self.rows.iter().any(|row| row.words.len() > FEED_WORDS_MAX);
+        if large || self.rows.len() > FEED_ROWS_MAX {
+            let expected = format!("{FEED_ROWS_MAX} rows of {FEED_WORDS_MAX} words");
+            return Err(Fault::refused("feed.too-large", expected, self.rows.len()));
+        }
+        let mut rows = BTreeMap::new();
+        for row in &self.rows {
+            if rows.insert((row.device, row.start_s), row.words.clone()).is_some() {
+                return Err(Fault::refused("feed.row-twice", "one row a device and window", row.start_s));
+            }
+        }
+        Ok(ReferenceTable::new(rows))
+    }
+}
+
+/// All feeds in a coordinator's directory.
+///
+/// # Errors
+/// `feed.json`, `file.io`.
+pub fn read_feeds(dir: &Path) -> Result<BTreeMap<Hash32, ReferenceTable>> {
+    let mut feeds = BTreeMap::new();
+    for path in files_in(&dir.join("feeds"), "json")? {
+        let text = std::fs::read(&path).map_err(|error| Fault::file(&path, &error))?;
+        let doc: FeedDoc = serde_json::from_slice(&text)
+            .map_err(|error| Fault::trouble("feed.json", path.display(), error))?;
+        let table = doc.table()?;
+        feeds.insert(table.commitment(), table);
+    }
+    Ok(feeds)
+}

@@ -1,0 +1,252 @@
+//! The coordinator: takes orders and receipts in, checks, closes epochs, posts them. It holds nobody's money and makes no rule.
+//!
+//! One book (log and fold), one directory of blobs, one chain. Every verb is safe to call again after a crash: what is in the log is not taken
+//! twice, what is on the chain is not sent twice. [`Coordinator::open`] finishes whatever an earlier process left undone.
+
+mod check;
+mod draw;
+mod epochs;
+mod ground;
+mod intake;
+mod show;
+
+use crate::book::Book;
+use crate::engine::blobs::Blobs;
+use crate::engine::keys::Keys;
+use crate::fault::{Fault, Result};
+use crate::time::Time;
+use crate::zk::Models;
+use draw::Draws;
+use ground::Ground;
+use proofmesh_market::{AccountSecret, Domain, Effect, Hash32, State, What};
+use proofmesh_model::ModelFile;
+use proofmesh_services::reference::ReferenceTable;
+use proofmesh_settle::{Cursor, Settlement};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+pub use check::middle;
+pub use ground::{MarketTerms, WINDOW_MAX_S, embedded_url, read_deployment};
+pub use intake::read_feeds;
+
+/// How a coordinator is started.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where its state is.
+    pub dir: PathBuf,
+    /// The chain; `None` for the embedded one in the directory.
+    pub chain: Option<String>,
+    /// Its clock, and the embedded chain's.
+    pub time: Time,
+    /// Terms of a market that does not exist yet; an existing one keeps its own.
+    pub terms: MarketTerms,
+}
+
+/// A running coordinator.
+pub struct Coordinator {
+    dir: PathBuf,
+    time: Time,
+    book: Mutex<Book>,
+    blobs: Blobs,
+    ground: Ground,
+    checker: AccountSecret,
+    draws: Draws,
+    models: RwLock<Models>,
+    feeds: RwLock<BTreeMap<Hash32, ReferenceTable>>,
+    cursor: tokio::sync::Mutex<Cursor>,
+    closing: tokio::sync::Mutex<()>,
+}
+
+impl std::fmt::Debug for Coordinator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Coordinator({})", self.dir.display())
+    }
+}
+
+impl Coordinator {
+    /// Opens or starts the coordinator of a directory, and finishes what was left undone: unseen chain events, receipts without a verdict,
+    /// epochs that are not posted. `tell` hears what a person should know.
+    ///
+    /// # Errors
+    /// A damaged log or blob, a chain that does not fit, a directory in use.
+    pub async fn open(config: Config, tell: &dyn Fn(&str)) -> Result<Arc<Self>> {
+        let dir = &config.dir;
+        std::fs::create_dir_all(dir).map_err(|error| Fault::file(dir, &error))?;
+        let opened = Book::open(&dir.join("log"), config.time.clone())?;
+        if opened.torn_bytes > 0 {
+            tell(&format!(
+                "log: cut off {} bytes of an unfinished record, never acknowledged",
+                opened.torn_bytes
+            ));
+        }
+        let mut book = opened.book;
+        let keys = Keys::open(&dir.join("keys"))?;
+        let ground = Ground::open(&config, &keys).await?;
+        let checker = keys.account("checker")?;
+        if book.state().rules().is_none() {
+            let vault = keys.account("vault")?.address();
+            let domain = ground.settlement.deployment().domain();
+            book.take(What::Opened(config.terms.rules(domain, vault, checker.address())))?;
+        }
+        let coordinator = Arc::new(Coordinator {
+            draws: Draws::new(keys.seed("draws")?, book.draws()),
+            blobs: Blobs::open(&dir.join("blobs"))?,
+            models: RwLock::new(read_models(dir)?),
+            feeds: RwLock::new(intake::read_feeds(dir)?),
+            cursor: tokio::sync::Mutex::new(Cursor::default()),
+            closing: tokio::sync::Mutex::new(()),
+            book: Mutex::new(book),
+            time: config.time,
+            dir: config.dir,
+            ground,
+            checker,
+        });
+        coordinator.recover(tell).await?;
+        Ok(coordinator)
+    }
+
+    async fn recover(&self, tell: &dyn Fn(&str)) -> Result<()> {
+        for id in self.models.read().unwrap_or_else(PoisonError::into_inner).ids() {
+            self.ground.register_model(id).await?;
+        }
+        self.sync_chain().await?;
+        let waiting = self.pending();
+        if !waiting.is_empty() {
+            tell(&format!("checking {} receipts that were delivered and not judged", waiting.len()));
+        }
+        for digest in waiting {
+            self.judge(&digest)?;
+        }
+        self.post_epochs().await?;
+        self.stock_draws()?;
+        self.assign_open()?;
+        for (first, second) in self.book().equivocations().to_vec() {
+            self.slash(&first, &second).await?;
+        }
+        Ok(())
+    }
+
+    /// Locks the book; on a thread that may block.
+    fn book(&self) -> MutexGuard<'_, Book> {
+        // A panic while it was held left log and state as they were: `Book::take` refuses to go on if they differ.
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, what: What) -> Result<Vec<Effect>> {
+        self.book().take(what)
+    }
+
+    /// Takes something, if the market allows it now.
+    fn take_if_legal(&self, what: What) -> Result<()> {
+        match self.take(what) {
+            Err(fault) if fault.kind == crate::fault::Kind::Refused => Ok(()),
+            taken => taken.map(drop),
+        }
+    }
+
+    /// Looks at the state.
+    pub fn with_state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(self.book().state())
+    }
+
+    /// Records of the log from a number on.
+    ///
+    /// # Errors
+    /// `file.io`.
+    pub fn records(&self, from: u64, most: usize) -> Result<Vec<Vec<u8>>> {
+        self.book().log().read(from, most)
+    }
+
+    /// The chain with the contracts.
+    #[must_use]
+    pub fn settlement(&self) -> &Arc<dyn Settlement> {
+        &self.ground.settlement
+    }
+
+    /// The chain itself.
+    #[must_use]
+    pub fn chain(&self) -> &proofmesh_settle::Chain {
+        &self.ground.chain
+    }
+
+    /// What everything is signed for.
+    #[must_use]
+    pub fn domain(&self) -> Domain {
+        self.ground.settlement.deployment().domain()
+    }
+
+    /// Evidence by its hash.
+    ///
+    /// # Errors
+    /// `blob.damaged`, `file.io`.
+    pub fn blob(&self, hash: &Hash32) -> Result<Option<Vec<u8>>> {
+        self.blobs.get(hash)
+    }
+
+    /// Its clock.
+    #[must_use]
+    pub fn time(&self) -> &Time {
+        &self.time
+    }
+
+    /// Adds a model: kept, registered on chain, and known to checks.
+    ///
+    /// # Errors
+    /// `model.*`, `file.io`, the chain's.
+    pub async fn add_model(&self, file: ModelFile) -> Result<Hash32> {
+        let id = crate::zk::model_id(&file)?;
+        let path = model_path(&self.dir, &id);
+        if !path.exists() {
+            crate::engine::blobs::replace(&path, &file.encode()?)?;
+        }
+        self.ground.register_model(id).await?;
+        self.models.write().unwrap_or_else(PoisonError::into_inner).add(file)
+    }
+
+    /// A model file's bytes.
+    ///
+    /// # Errors
+    /// `model.unknown`, `model.*`.
+    pub fn model(&self, id: &Hash32) -> Result<Vec<u8>> {
+        let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
+        let file =
+            models.get(id).ok_or_else(|| Fault::refused("model.unknown", "a model of this market", id))?;
+        Ok(file.encode()?)
+    }
+}
+
+fn model_path(dir: &Path, id: &Hash32) -> PathBuf {
+    dir.join("models").join(format!("{}.pmesh", hex::encode(id.0)))
+}
+
+/// All models in a coordinator's directory.
+///
+/// # Errors
+/// `model.*`, `file.io`.
+pub fn read_models(dir: &Path) -> Result<Models> {
+    let mut models = Models::default();
+    for path in files_in(&dir.join("models"), "pmesh")? {
+        let bytes = std::fs::read(&path).map_err(|error| Fault::file(&path, &error))?;
+        models.add(crate::zk::read_model(&bytes)?)?;
+    }
+    Ok(models)
+}
+
+/// Files with an ending, in the order of their names; none when the directory is missing.
+fn files_in(dir: &Path, ending: &str) -> Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Fault::file(dir, &error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| Fault::file(dir, &error))?.path();
+        if path.extension().is_some_and(|found| found == ending) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,252 @@
+//! The whole story with one command: real readings, real proofs, a real coordinator and chain, spoken to over loopback as anybody would.
+//!
+//! Three stations replay January 2013. EWR and JFK are honest; LGA's device shows manipulated days of the example's test file on [`LIES`]. Nothing is
+//! scripted but who lies when: what is paid and what is refused is what the model, the proofs, the market and the contracts say.
+
+mod lies;
+mod money;
+mod stage;
+mod table;
+
+pub use table::table;
+
+use crate::audit::{AuditDoc, of_url};
+use crate::buyer::CoverDoc;
+use crate::fault::{Fault, Result};
+use crate::operator::DayDoc;
+use crate::out::{Context, bar, median};
+use crate::weather::{CLASSES, STATIONS, date};
+use crate::wire::{ClosedDoc, ReasonDoc};
+use proofmesh_market::{Address, Hash32, Usd};
+use proofmesh_services::window::WINDOW_S;
+use serde::Serialize;
+use stage::Stage;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// First day.
+pub const FIRST: &str = "2013-01-01";
+/// Days that are offered for.
+pub const MONTH: u64 = 31;
+/// Days of an epoch.
+const WEEK: u64 = 7;
+/// The station that lies.
+pub const LIAR: usize = 2;
+/// When it lies, and how: class of the model.
+pub const LIES: [(&str, usize); 4] =
+    [("2013-01-22", 1), ("2013-01-23", 2), ("2013-01-24", 3), ("2013-01-26", 2)];
+
+/// How the demo is run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Days that are replayed.
+    pub days: u64,
+    /// Keep the directory.
+    pub keep: bool,
+    /// Where; `None` for a directory of its own that is removed unless kept.
+    pub dir: Option<PathBuf>,
+}
+
+/// A day with what its device did.
+#[derive(Clone, Debug, Serialize)]
+pub struct ToldDay {
+    /// What became of it.
+    #[serde(flatten)]
+    pub day: DayDoc,
+    /// How the device lied; `None` for an honest day.
+    pub lie: Option<&'static str>,
+}
+
+/// A lie and its refusal.
+#[derive(Clone, Debug, Serialize)]
+pub struct LieDoc {
+    /// What was tried.
+    pub lie: &'static str,
+    /// The refusal.
+    pub refused: ReasonDoc,
+}
+
+/// Money that moved to somebody.
+#[derive(Clone, Debug, Serialize)]
+pub struct PaidDoc {
+    /// Who, in the story.
+    pub who: String,
+    /// The account.
+    pub account: Address,
+    /// For what.
+    pub why: String,
+    /// How much.
+    pub amount: Usd,
+}
+
+/// Medians over all proofs.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ProofsDoc {
+    /// How many.
+    pub count: usize,
+    /// Milliseconds to prove.
+    pub prove_ms: f64,
+    /// Bytes.
+    pub proof_bytes: f64,
+    /// Milliseconds to check.
+    pub check_ms: f64,
+}
+
+/// Everything that the demo found.
+#[derive(Clone, Debug, Serialize)]
+pub struct DemoDoc {
+    /// Where its state is, if it was kept.
+    pub dir: Option<PathBuf>,
+    /// Seconds in all.
+    pub seconds: f64,
+    /// The model's id.
+    pub model: Hash32,
+    /// Every station day.
+    pub days: Vec<ToldDay>,
+    /// Medians.
+    pub proofs: ProofsDoc,
+    /// Epochs with their gas.
+    pub epochs: Vec<ClosedDoc>,
+    /// The farmer's cover.
+    pub cover: CoverDoc,
+    /// The day of frost that paid, and what the last report cost.
+    pub cover_paid: Option<(String, u64)>,
+    /// Who was paid what.
+    pub paid: Vec<PaidDoc>,
+    /// Test money minted, and found again on all accounts and contracts.
+    pub minted: Usd,
+    /// As found.
+    pub found: Usd,
+    /// Lies and their refusals.
+    pub lies: Vec<LieDoc>,
+    /// The audit.
+    pub audit: AuditDoc,
+    /// What is taken on trust.
+    pub trust: [&'static str; 3],
+}
+
+/// What is taken on trust today.
+pub const TRUST: [&str; 3] = [
+    "The poster: no contract checks these proofs yet, so whoever posts an epoch is trusted to have checked them and to count honestly. \
+     A wrong epoch can be vetoed in its challenge window, and `proofmesh audit` finds it out from public data.",
+    "The reference: the neighbours' readings are public airport data, published by the buyer as a feed that the job commits to.",
+    "The sensor: a proof says what the signed readings say. Whether the sensor stood in the field is what the model judges, and it errs.",
+];
+
+/// A directory that vanishes unless it is kept.
+struct Place {
+    dir: PathBuf,
+    keep: bool,
+}
+
+impl Place {
+    fn new(plan: &Plan) -> Result<Self> {
+        let own = || std::env::temp_dir().join(format!("proofmesh-demo-{}", std::process::id()));
+        let dir = plan.dir.clone().unwrap_or_else(own);
+        if dir.join("log").exists() {
+            return Err(Fault::misuse("demo.dir-in-use", "a directory without a market", dir.display()));
+        }
+        Ok(Place { dir, keep: plan.keep || plan.dir.is_some() })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.keep {
+            // What cannot be removed is in the system's own place for such.
+            let _ = std::fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+/// Tells the story.
+///
+/// # Errors
+/// Trouble, or a refusal where the story expects none.
+pub async fn tell(plan: &Plan, context: &Context) -> Result<DemoDoc> {
+    let place = Place::new(plan)?;
+    let began = Instant::now();
+    let mut stage = Stage::build(&place.dir, context).await?;
+    context.tell(&format!("{} days of three stations: each is proved, checked, settled", plan.days));
+    let days = month(&mut stage, plan.days, context).await?;
+    let lies = lies::tell(&mut stage, &days).await?;
+    stage.finish().await?;
+    let audit = of_url(&stage.client).await?;
+    let (minted, found) = money::count(&stage).await?;
+    if minted != found {
+        return Err(Fault::trouble("demo.not-conserved", minted, found));
+    }
+    Ok(DemoDoc {
+        dir: place.keep.then(|| absolute(&place.dir)),
+        seconds: began.elapsed().as_secs_f64(),
+        model: stage.model_id,
+        proofs: proofs(&days),
+        days,
+        epochs: std::mem::take(&mut stage.epochs),
+        cover: crate::buyer::cover(&*stage.settlement, stage.cover).await?,
+        cover_paid: stage.cover_paid.clone(),
+        paid: std::mem::take(&mut stage.paid),
+        minted,
+        found,
+        lies,
+        audit,
+        trust: TRUST,
+    })
+}
+
+fn absolute(dir: &Path) -> PathBuf {
+    std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned())
+}
+
+/// Every day, every station, a week an epoch.
+async fn month(stage: &mut Stage, days: u64, context: &Context) -> Result<Vec<ToldDay>> {
+    let bar = bar(days * STATIONS.len() as u64);
+    let mut told = Vec::new();
+    for number in 0..days {
+        let start_s = stage.first_s + number * WINDOW_S;
+        stage.reach(start_s + stage::HEARD_S).await?;
+        for station in 0..STATIONS.len() {
+            bar.set_message(format!("{} {}", STATIONS[station], date(start_s)));
+            let day = stage.day(station, start_s).await?;
+            let lie = lie_on(station, &day.date).map(|class| CLASSES[class]);
+            bar.suspend(|| aloud(&day, lie, context));
+            told.push(ToldDay { day, lie });
+            bar.inc(1);
+        }
+        if number % WEEK == WEEK - 1 {
+            bar.suspend(|| context.tell(&format!("{}: an epoch is closed, posted, final", date(start_s))));
+            stage.settle().await?;
+        }
+    }
+    bar.finish_and_clear();
+    Ok(told)
+}
+
+/// Says what is not the usual.
+fn aloud(day: &DayDoc, lie: Option<&str>, context: &Context) {
+    let did = lie.map_or(String::new(), |lie| format!(" (the device shows a {lie} day)"));
+    if let Some(reason) = &day.reason {
+        let what = format!("{} {} {}{did}", day.station, day.date, day.outcome);
+        context.tell(&format!("  {what}: {}: {}", reason.name, reason.got));
+    } else if lie.is_some() {
+        context.tell(&format!("  {} {} paid{did}: the model took it for genuine", day.station, day.date));
+    }
+}
+
+/// The class that a station's device shows on a date, if it lies.
+fn lie_on(station: usize, date: &str) -> Option<usize> {
+    let lie = LIES.iter().find(|(day, _)| *day == date && station == LIAR);
+    lie.map(|(_, class)| *class)
+}
+
+fn proofs(days: &[ToldDay]) -> ProofsDoc {
+    let proved: Vec<&DayDoc> =
+        days.iter().map(|told| &told.day).filter(|day| day.receipt.is_some()).collect();
+    let middle = |of: fn(&DayDoc) -> f64| median(proved.iter().map(|day| of(day)).collect());
+    ProofsDoc {
+        count: proved.len(),
+        prove_ms: middle(|day| day.prove_ms),
+        proof_bytes: middle(|day| day.proof_bytes as f64),
+        check_ms: middle(|day| day.check_ms),
+    }
+}

@@ -1,0 +1,254 @@
+//! The stage: a coordinator with its chain, three nodes, an insurer and a farmer, and the verbs of the story.
+
+use super::{FIRST, LIAR, LIES, MONTH, PaidDoc};
+use crate::buyer::{DaysWanted, claim, fund, open_cover, post, report};
+use crate::client::Client;
+use crate::coordinator::{Config, MarketTerms};
+use crate::device::forge;
+use crate::engine::keys::Keys;
+use crate::fault::Result;
+use crate::operator::{DayDoc, Operator};
+use crate::out::Context;
+use crate::time::Time;
+use crate::up::Up;
+use crate::weather::{CELL, STATIONS, airports, date, day_start_s, feed, forgery, import_model, salt};
+use crate::wire::{ClosedDoc, FeedDoc, JobDoc};
+use proofmesh_market::order::Withdraw;
+use proofmesh_market::{AccountSecret, Domain, Hash32, Signed, Usd, What};
+use proofmesh_model::ModelFile;
+use proofmesh_services::reference::{ReferenceTable, References};
+use proofmesh_services::window::{GAP_HOURS, HOUR_S, WINDOW_S};
+use proofmesh_settle::{CoverTerms, Settlement};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Seconds after a day's begin at which all its readings are there, also those that a gap at its end needs.
+pub(super) const HEARD_S: u64 = WINDOW_S + GAP_HOURS * HOUR_S;
+/// Price of a genuine day.
+const DAY_PRICE: Usd = Usd::from_micro(500_000);
+/// What the farmer gets.
+const PAYOUT: Usd = Usd::from_micro(50_000_000);
+/// Seconds in which a verdict can be disputed.
+const DISPUTE_S: u64 = HOUR_S;
+/// Seconds in which an epoch can be challenged.
+const CHALLENGE_S: u64 = 6 * HOUR_S;
+
+/// Everything that the story happens on.
+pub(super) struct Stage {
+    pub(super) client: Client,
+    pub(super) settlement: Arc<dyn Settlement>,
+    pub(super) domain: Domain,
+    pub(super) model: ModelFile,
+    pub(super) model_id: Hash32,
+    pub(super) feed: ReferenceTable,
+    pub(super) operators: Vec<Operator>,
+    pub(super) jobs: Vec<JobDoc>,
+    pub(super) insurer: AccountSecret,
+    pub(super) farmer: AccountSecret,
+    pub(super) keys: Keys,
+    pub(super) first_s: u64,
+    pub(super) cover: Hash32,
+    pub(super) cover_paid: Option<(String, u64)>,
+    pub(super) epochs: Vec<ClosedDoc>,
+    pub(super) paid: Vec<PaidDoc>,
+    pub(super) minted: u64,
+    frost: Vec<Hash32>,
+    _up: Up,
+}
+
+impl Stage {
+    /// Builds it: model, coordinator, nodes, jobs, cover.
+    pub(super) async fn build(dir: &Path, context: &Context) -> Result<Self> {
+        context.tell("importing the model; starting a coordinator and its chain");
+        let model = tokio::task::block_in_place(import_model)?.file;
+        let first_s = day_start_s(FIRST)?;
+        let terms = MarketTerms {
+            challenge_window_s: CHALLENGE_S,
+            dispute_window_s: DISPUTE_S,
+            ..MarketTerms::default()
+        };
+        let time = Time::standing_at(first_s - WINDOW_S);
+        let config = Config { dir: dir.to_owned(), chain: None, time, terms };
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let up = Up::start(config, any, any, &|text| context.tell(text)).await?;
+        let model_id = up.coordinator.add_model(model.clone()).await?;
+        let client = up.client()?;
+        let settlement = client.settlement().await?;
+        let keys = Keys::open(&dir.join("keys"))?;
+        let mut stage = Stage {
+            domain: up.coordinator.domain(),
+            minted: settlement.deployment().params.poster_bond.micro(),
+            insurer: keys.account("insurer")?,
+            farmer: keys.account("farmer")?,
+            feed: ReferenceTable::new(std::collections::BTreeMap::new()),
+            cover: Hash32::ZERO,
+            operators: Vec::new(),
+            jobs: Vec::new(),
+            epochs: Vec::new(),
+            paid: Vec::new(),
+            frost: Vec::new(),
+            cover_paid: None,
+            settlement,
+            client,
+            model,
+            model_id,
+            keys,
+            first_s,
+            _up: up,
+        };
+        context.tell("three nodes join: stake, device, a measured proof each");
+        stage.join(dir).await?;
+        context.tell("the insurer posts three jobs and funds a frost cover");
+        stage.offer().await?;
+        Ok(stage)
+    }
+
+    async fn join(&mut self, dir: &Path) -> Result<()> {
+        let airports = airports();
+        let stake = self.client.status().await?.rules.min_stake;
+        for (station, name) in STATIONS.iter().enumerate() {
+            let mut recording = airports[station].clone();
+            for (date, class) in LIES.iter().filter(|_| station == LIAR) {
+                forge(&mut recording, day_start_s(date)?, &forgery(station, date, *class)?);
+            }
+            let name = name.to_ascii_lowercase();
+            let operator = Operator::new(self.client.clone(), dir, &name, station, recording).await?;
+            self.minted += operator.join(stake).await?.micro();
+            operator.be_measured(&self.model).await?;
+            self.operators.push(operator);
+        }
+        let devices: Vec<_> =
+            self.operators.iter().enumerate().map(|(at, node)| (at, node.device().device())).collect();
+        self.feed = feed(&airports, &devices, self.first_s, MONTH);
+        Ok(())
+    }
+
+    /// A job a station, in escrow, and the farmer's cover.
+    async fn offer(&mut self) -> Result<()> {
+        let feed = self.client.add_feed(&FeedDoc::of(&self.feed)).await?;
+        let escrow = DAY_PRICE.checked_mul(MONTH * STATIONS.len() as u64).unwrap_or_default();
+        self.minted += fund(&self.client, &*self.settlement, &self.insurer, escrow).await?.micro();
+        for (station, name) in STATIONS.iter().enumerate() {
+            let wanted = DaysWanted {
+                model: self.model_id,
+                device: self.operators[station].device().device(),
+                unit_price: DAY_PRICE,
+                from_s: self.first_s,
+                days: MONTH,
+                deadline_s: self.first_s + (MONTH + 3) * WINDOW_S,
+                feed,
+                salt: salt(name),
+            };
+            let job = wanted.job(self.insurer.address());
+            let id = post(&self.client, &self.domain, &self.insurer, job).await?;
+            self.jobs.push(self.client.job(&id).await?);
+        }
+        let device = |at: usize| self.operators[at].device().device();
+        let terms = CoverTerms {
+            beneficiary: self.farmer.address(),
+            cell: CELL,
+            start: self.first_s,
+            day_count: MONTH as u16,
+            quorum: 2,
+            payout: PAYOUT,
+            model: self.model_id,
+            stations: [device(0), device(1), device(2)],
+        };
+        self.minted += self.client.faucet(self.insurer.address(), PAYOUT).await?.micro();
+        self.cover = open_cover(&*self.settlement, &self.insurer, &terms, salt("frost")).await?;
+        Ok(())
+    }
+
+    /// Lets time pass until a second.
+    pub(super) async fn reach(&self, at_s: u64) -> Result<()> {
+        let now_s = self.client.status().await?.now_s;
+        self.client.pass_time(at_s.saturating_sub(now_s)).await?;
+        Ok(())
+    }
+
+    /// The public input of a station's day.
+    pub(super) fn public(&self, station: usize, start_s: u64) -> Option<Vec<i32>> {
+        let device = self.operators[station].device().device();
+        self.feed.reference(&self.feed.commitment(), &device, start_s).map(<[i32]>::to_vec)
+    }
+
+    /// One station's day.
+    pub(super) async fn day(&mut self, station: usize, start_s: u64) -> Result<DayDoc> {
+        let public = self.public(station, start_s);
+        let job = &self.jobs[station];
+        let operator = &mut self.operators[station];
+        let day = operator.work(&self.model, &job.id, &job.job, public.as_deref(), start_s).await?;
+        if day.outcome == "paid" && day.output == [0, 1] {
+            self.frost.extend(day.receipt);
+        }
+        Ok(day)
+    }
+
+    /// Closes and posts an epoch, lets its window pass, and shows its days of frost to the cover.
+    pub(super) async fn settle(&mut self) -> Result<()> {
+        self.client.pass_time(DISPUTE_S).await?;
+        let closed = self.client.close_epoch().await?;
+        self.epochs.push(closed);
+        self.client.pass_time(CHALLENGE_S).await?;
+        for digest in std::mem::take(&mut self.frost) {
+            if self.cover_paid.is_none() {
+                self.show_frost(&digest).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The farmer shows a settled receipt; the contract pays when it is the second of a day.
+    async fn show_frost(&mut self, digest: &Hash32) -> Result<()> {
+        let before = self.settlement.balance_of(self.farmer.address()).await?;
+        let done = report(&self.client, &*self.settlement, &self.farmer, self.cover, digest).await?;
+        let after = self.settlement.balance_of(self.farmer.address()).await?;
+        let amount = after.checked_sub(before).unwrap_or_default();
+        if !amount.is_zero() {
+            let day = date(self.client.receipt(digest).await?.window_start_s);
+            self.pay(
+                "farmer",
+                self.farmer.address(),
+                &format!("frost proved by two stations on {day}"),
+                amount,
+            );
+            self.cover_paid = Some((day, done.gas()));
+        }
+        Ok(())
+    }
+
+    fn pay(&mut self, who: &str, account: proofmesh_market::Address, why: &str, amount: Usd) {
+        self.paid.push(PaidDoc { who: who.to_owned(), account, why: why.to_owned(), amount });
+    }
+
+    /// The last epochs: jobs end, what is left goes back to the insurer, everybody claims.
+    pub(super) async fn finish(&mut self) -> Result<()> {
+        let deadline_s = self.jobs.iter().map(|job| job.job.deadline_s).max().unwrap_or(self.first_s);
+        self.reach(deadline_s).await?;
+        self.settle().await?;
+        let account = self.insurer.address();
+        let left = self.client.account(&account).await?;
+        if !left.balance.is_zero() {
+            let order = Withdraw { account, amount: left.balance, nonce: left.withdrawal_nonce };
+            let order = Signed::new(order, &self.domain, &self.insurer)?;
+            self.client.order(&What::WithdrawalAsked(order)).await?;
+        }
+        self.settle().await?;
+        let vault = self.keys.account("vault")?;
+        let mut owed: Vec<(String, &'static str, AccountSecret)> = Vec::new();
+        for operator in &self.operators {
+            owed.push((operator.station().to_owned(), "genuine days", operator.secret().clone()));
+        }
+        owed.push(("insurer".to_owned(), "what was not spent", self.insurer.clone()));
+        owed.push(("vault".to_owned(), "fees", vault));
+        for (who, why, secret) in owed {
+            match claim(&self.client, &*self.settlement, &secret, secret.address()).await {
+                Ok(done) => self.pay(&who, done.account, why, done.paid),
+                Err(fault) if fault.is("epoch.no-balance") => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(())
+    }
+}

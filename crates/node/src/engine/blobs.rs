@@ -1,0 +1,133 @@
+//! Bytes by their Keccak-256, one file each: evidence, models, feeds.
+//!
+//! Write: to a temporary file, fsync, rename, fsync the directory. So a name is never seen with other bytes than its own, and a name that was
+//! acknowledged stays. Reading checks the hash: `blob.damaged`.
+
+use super::crash;
+use super::log::sync_parent;
+use crate::fault::{Fault, Result};
+use proofmesh_market::{Hash32, keccak};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A directory of blobs.
+#[derive(Debug)]
+pub struct Blobs {
+    dir: PathBuf,
+    temporary: AtomicU64,
+}
+
+impl Blobs {
+    /// Opens or makes the directory; unfinished writes of an earlier process are removed.
+    ///
+    /// # Errors
+    /// `file.io`.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let temporary = dir.join("tmp");
+        if temporary.exists() {
+            fs::remove_dir_all(&temporary).map_err(|error| Fault::file(&temporary, &error))?;
+        }
+        fs::create_dir_all(&temporary).map_err(|error| Fault::file(&temporary, &error))?;
+        Ok(Blobs { dir: dir.to_owned(), temporary: AtomicU64::new(0) })
+    }
+
+    /// Looks into a directory without changing it.
+    #[must_use]
+    pub fn look(dir: &Path) -> Self {
+        Blobs { dir: dir.to_owned(), temporary: AtomicU64::new(0) }
+    }
+
+    /// Where the bytes with this hash are or would be.
+    #[must_use]
+    pub fn path(&self, hash: &Hash32) -> PathBuf {
+        let name = hex::encode(hash.0);
+        self.dir.join(&name[..2]).join(name)
+    }
+
+    /// Keeps bytes: durable when this returns.
+    ///
+    /// # Errors
+    /// `file.io`.
+    pub fn put(&self, bytes: &[u8]) -> Result<Hash32> {
+        let hash = keccak(bytes);
+        let path = self.path(&hash);
+        if !path.exists() {
+            let number = self.temporary.fetch_add(1, Ordering::Relaxed);
+            write_durably(&self.dir.join("tmp").join(number.to_string()), &path, bytes)?;
+        }
+        Ok(hash)
+    }
+
+    /// The bytes with this hash, or `None`.
+    ///
+    /// # Errors
+    /// `blob.damaged`, `file.io`.
+    pub fn get(&self, hash: &Hash32) -> Result<Option<Vec<u8>>> {
+        let path = self.path(hash);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Fault::file(&path, &error)),
+        };
+        let found = keccak(&bytes);
+        if found == *hash {
+            return Ok(Some(bytes));
+        }
+        Err(Fault::trouble("blob.damaged", format_args!("{hash} in {}", path.display()), found))
+    }
+}
+
+/// Writes a whole file or nothing: temporary file, fsync, rename, fsync of the directory.
+pub(crate) fn write_durably(temporary: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    if !parent.exists() {
+        fs::create_dir_all(parent).map_err(|error| Fault::file(parent, &error))?;
+        sync_parent(parent)?;
+    }
+    let write = || {
+        let mut file = File::create(temporary)?;
+        if crash::here() {
+            file.write_all(&bytes[..bytes.len() / 2])?;
+            crash::die();
+        }
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        crash::point();
+        fs::rename(temporary, path)
+    };
+    write().map_err(|error| Fault::file(path, &error))?;
+    crash::point();
+    sync_parent(path)
+}
+
+/// Replaces a small file: readers see the old or the new one.
+///
+/// # Errors
+/// `file.io`.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_durably(&path.with_extension("new"), path, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::log::tests::temp_dir;
+
+    #[test]
+    fn changed_bytes_are_refused_and_unfinished_writes_vanish() {
+        let dir = temp_dir("blobs");
+        let blobs = Blobs::open(&dir).expect("opens");
+        let hash = blobs.put(b"proof").expect("kept");
+        assert_eq!(blobs.put(b"proof").expect("again"), hash);
+        assert_eq!(blobs.get(&hash).expect("read").as_deref(), Some(&b"proof"[..]));
+        assert_eq!(blobs.get(&Hash32::ZERO).expect("none"), None);
+        fs::write(blobs.path(&hash), b"prooF").expect("damage");
+        assert!(blobs.get(&hash).expect_err("damaged").is("blob.damaged"));
+        fs::write(dir.join("tmp/7"), b"half").expect("an unfinished write");
+        Blobs::open(&dir).expect("opens");
+        assert!(!dir.join("tmp/7").exists());
+        fs::remove_dir_all(dir).expect("cleaned");
+    }
+}

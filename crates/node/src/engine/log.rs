@@ -1,0 +1,238 @@
+//! The event log on disk: append-only, every record durable before it is acknowledged, every record chained to all before it.
+//!
+//! File: 16 bytes of header, then records. Record: `length u32 || mark of the length 4 || mark of the record 8 || bytes`, big-endian. With
+//! `h_i = H(h_{i-1} || H(bytes_i))` the market's hash chain, the mark of record `i` is the start of `h_i`, the mark of its length the start of
+//! `H(h_{i-1} || H(length))`. So a record cannot be changed, moved, dropped or repeated without all marks after it being wrong.
+//!
+//! A crash can leave one record unfinished, at the end, never acknowledged: [`Log::open`] cuts it off and says so. It is unfinished when the file
+//! ends inside it, or when its end was never written (zeros). Every other damage is refused: `log.header`, `log.record-length`, `log.record-damaged`.
+
+use super::crash;
+use crate::fault::{Fault, Result};
+use proofmesh_market::Hash32;
+use proofmesh_market::event::chain_log;
+use proofmesh_market::limits::EVENT_BYTES_MAX;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// First bytes of a log.
+pub const HEADER: &[u8; 16] = b"proofmesh log 1\n";
+const MARKS: usize = 4 + 4 + 8;
+/// Bytes at a record's end that, all zero, show that its end was never written.
+const UNWRITTEN: usize = 8;
+
+/// What a scan of a log's bytes found.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Scan<'a> {
+    /// The records in order.
+    pub records: Vec<&'a [u8]>,
+    /// Bytes up to the end of the last whole record.
+    pub good_bytes: usize,
+    /// Head of the hash chain.
+    pub head: Hash32,
+}
+
+/// Reads all records. Bytes after [`Scan::good_bytes`], if any, are one unfinished record.
+///
+/// # Errors
+/// `log.header`, `log.record-length`, `log.record-damaged`, with the record's number.
+pub fn scan(bytes: &[u8]) -> Result<Scan<'_>> {
+    let mut scan = Scan { records: Vec::new(), good_bytes: 0, head: Hash32::ZERO };
+    if bytes.len() < HEADER.len() && HEADER.starts_with(bytes) {
+        return Ok(scan);
+    }
+    if !bytes.starts_with(HEADER) {
+        return Err(Fault::trouble("log.header", "a log of version 1", "another file"));
+    }
+    scan.good_bytes = HEADER.len();
+    while let Some(record) = next(bytes, &scan)? {
+        scan.head = chain_log(&scan.head, record);
+        scan.good_bytes += MARKS + record.len();
+        scan.records.push(record);
+    }
+    Ok(scan)
+}
+
+/// The record at the end of what was scanned; `None` at the end of the file or of all that was finished.
+fn next<'a>(bytes: &'a [u8], scan: &Scan<'_>) -> Result<Option<&'a [u8]>> {
+    let rest = &bytes[scan.good_bytes..];
+    let Some((marks, body)) = rest.split_first_chunk::<MARKS>() else { return Ok(None) };
+    let damaged = |name, expected: &str| {
+        let got = format!("record {} at byte {}", scan.records.len(), scan.good_bytes);
+        Err(Fault::trouble(name, format!("{expected}; restore the log from a copy"), got))
+    };
+    if rest.iter().all(|byte| *byte == 0) {
+        return Ok(None);
+    }
+    let [a, b, c, d, mark @ ..] = *marks;
+    let length = u32::from_be_bytes([a, b, c, d]) as usize;
+    if mark[..4] != length_mark(&scan.head, length) || length == 0 || length > EVENT_BYTES_MAX {
+        return damaged("log.record-length", "a length with its mark");
+    }
+    let Some(record) = body.get(..length) else { return Ok(None) };
+    if mark[4..] == chain_log(&scan.head, record).0[..8] {
+        return Ok(Some(record));
+    }
+    let last = body.len() == length;
+    if last && record.iter().rev().take(UNWRITTEN).all(|byte| *byte == 0) {
+        return Ok(None);
+    }
+    damaged("log.record-damaged", "bytes with their mark")
+}
+
+fn length_mark(head: &Hash32, length: usize) -> [u8; 4] {
+    let hash = chain_log(head, &(length as u64).to_be_bytes());
+    [hash.0[0], hash.0[1], hash.0[2], hash.0[3]]
+}
+
+/// An open log. One process at a time.
+#[derive(Debug)]
+pub struct Log {
+    file: File,
+    path: PathBuf,
+    head: Hash32,
+    offsets: Vec<(u64, u32)>, // of each record's bytes
+    end: u64,
+    broken: bool,
+}
+
+/// What [`Log::open`] found.
+#[derive(Debug)]
+pub struct Opened {
+    /// The log, ready to append to.
+    pub log: Log,
+    /// All records.
+    pub records: Vec<Vec<u8>>,
+    /// Bytes of an unfinished record that were cut off; 0 for none.
+    pub torn_bytes: u64,
+}
+
+impl Log {
+    /// Opens or starts the log at `path`, and locks it.
+    ///
+    /// # Errors
+    /// `log.in-use`, what [`scan`] refuses, `file.io`.
+    pub fn open(path: &Path) -> Result<Opened> {
+        let io = |error: std::io::Error| Fault::file(path, &error);
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Fault::trouble(
+                    "log.in-use",
+                    "no other process on this directory",
+                    path.display(),
+                ));
+            }
+            Err(TryLockError::Error(error)) => return Err(io(error)),
+        }
+        let bytes = std::fs::read(path).map_err(io)?;
+        let Scan { records, good_bytes, head } = scan(&bytes)?;
+        let mut offsets = Vec::with_capacity(records.len());
+        let mut end = HEADER.len() as u64;
+        for record in &records {
+            offsets.push((end + MARKS as u64, record.len() as u32));
+            end += (MARKS + record.len()) as u64;
+        }
+        let torn_bytes = (bytes.len() - good_bytes) as u64;
+        if torn_bytes > 0 {
+            file.set_len(good_bytes as u64).map_err(io)?;
+            file.sync_all().map_err(io)?;
+        }
+        if good_bytes == 0 {
+            file.write_all(HEADER).map_err(io)?;
+            file.sync_all().map_err(io)?;
+            sync_parent(path)?;
+        }
+        file.seek(SeekFrom::Start(end)).map_err(io)?;
+        let records = records.into_iter().map(<[u8]>::to_vec).collect();
+        let log = Log { file, path: path.to_owned(), head, offsets, end, broken: false };
+        Ok(Opened { log, records, torn_bytes })
+    }
+
+    /// Appends a record and makes it durable: when this returns, no crash loses it.
+    ///
+    /// # Errors
+    /// `log.broken` after an earlier failure (open the log again), `file.io`.
+    pub fn append(&mut self, record: &[u8]) -> Result<()> {
+        if self.broken || record.is_empty() || record.len() > EVENT_BYTES_MAX {
+            return Err(Fault::trouble(
+                "log.broken",
+                "a restart, which repairs the log",
+                self.path.display(),
+            ));
+        }
+        let head = chain_log(&self.head, record);
+        let mut bytes = Vec::with_capacity(MARKS + record.len());
+        bytes.extend_from_slice(&(record.len() as u32).to_be_bytes());
+        bytes.extend_from_slice(&length_mark(&self.head, record.len()));
+        bytes.extend_from_slice(&head.0[..8]);
+        bytes.extend_from_slice(record);
+        self.broken = true; // until it is whole
+        if let Err(error) = self.write(&bytes) {
+            return Err(Fault::file(&self.path, &error));
+        }
+        self.broken = false;
+        self.head = head;
+        self.offsets.push((self.end + MARKS as u64, record.len() as u32));
+        self.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        if crash::here() {
+            self.file.write_all(&bytes[..bytes.len() / 2])?;
+            crash::die();
+        }
+        self.file.write_all(bytes)?;
+        crash::point();
+        self.file.sync_data()?;
+        crash::point();
+        Ok(())
+    }
+
+    /// Head of the hash chain.
+    #[must_use]
+    pub fn head(&self) -> Hash32 {
+        self.head
+    }
+
+    /// Number of records.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.offsets.len() as u64
+    }
+
+    /// True before the first record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.offsets.is_empty()
+    }
+
+    /// Records `from ..`, at most `most`.
+    ///
+    /// # Errors
+    /// `file.io`.
+    pub fn read(&self, from: u64, most: usize) -> Result<Vec<Vec<u8>>> {
+        let from = usize::try_from(from).unwrap_or(usize::MAX).min(self.offsets.len());
+        let read = |(at, length): &(u64, u32)| {
+            let mut bytes = vec![0; *length as usize];
+            self.file.read_exact_at(&mut bytes, *at).map_err(|error| Fault::file(&self.path, &error))?;
+            Ok(bytes)
+        };
+        self.offsets[from..].iter().take(most).map(read).collect()
+    }
+}
+
+/// Makes a new or renamed directory entry durable.
+pub(crate) fn sync_parent(path: &Path) -> Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = File::open(parent).map_err(|error| Fault::file(parent, &error))?;
+    dir.sync_all().map_err(|error| Fault::file(parent, &error))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,22 @@
+//! Proofmesh, the node: roles composed of tasks. The commands are in [`cmd`], what they stand on in the other modules.
+//!
+//! No rule of money or of soundness is in this crate: `market` and `graph` have them. This one talks to the user, the disk, the network.
+
+pub mod api;
+pub mod audit;
+pub mod book;
+pub mod buyer;
+pub mod client;
+pub mod cmd;
+pub mod coordinator;
+pub mod demo;
+pub mod device;
+pub mod engine;
+pub mod fault;
+pub mod operator;
+pub mod out;
+pub mod time;
+pub mod up;
+pub mod weather;
+pub mod wire;
+pub mod zk;

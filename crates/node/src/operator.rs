@@ -1,0 +1,403 @@
+//! The operator node: takes a device's signed readings, proves each day of its jobs, hands in receipts.
+//!
+//! A node must never sign two receipts for one place in its chain, so a receipt is durable in the outbox (proof first, then receipt) before it is sent, and
+//! what is in the outbox is sent again, never made again.
+
+use crate::client::Client;
+use crate::device::Device;
+use crate::engine::blobs::replace;
+use crate::engine::keys::Keys;
+use crate::fault::{Fault, Kind, Result};
+use crate::weather::{CELL, Hours, PHASE_S, STATIONS, date};
+use crate::wire::{Delivered, Hex, MeasureDoc, NodeDoc, ReasonDoc};
+use crate::zk;
+use proofmesh_graph::statement::Statement;
+use proofmesh_market::order::{Bind, Enroll};
+use proofmesh_market::receipt::{context, output_hash};
+use proofmesh_market::{
+    AccountSecret, Address, DeviceSecret, Domain, Hash32, Job, Receipt, Signed, SignedReceipt, Usd, What,
+    keccak,
+};
+use proofmesh_model::ModelFile;
+use proofmesh_services::inference::{SERVICE, Terms};
+use proofmesh_services::reading::{Chain, SignedReading};
+use proofmesh_services::window::{self, Day, GAP_HOURS, HOUR_S, WINDOW_S};
+use proofmesh_settle::{Settlement, Signer};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A node with one station.
+pub struct Operator {
+    client: Client,
+    settlement: Arc<dyn Settlement>,
+    domain: Domain,
+    account: AccountSecret,
+    device: DeviceSecret,
+    salt_seed: [u8; 32],
+    dir: PathBuf,
+    station: usize,
+    source: Device,
+    recording: Hours,
+    seen_until_s: u64,
+    stream: Chain,
+    readings: Vec<SignedReading>,
+}
+
+/// What became of one day.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DayDoc {
+    /// Station.
+    pub station: String,
+    /// Date.
+    pub date: String,
+    /// `paid`, `refused`, or `skipped` (nothing was proved).
+    pub outcome: String,
+    /// Why not.
+    pub reason: Option<ReasonDoc>,
+    /// Digest of the receipt, if there is one.
+    pub receipt: Option<Hash32>,
+    /// Words of the public output.
+    pub output: Vec<i32>,
+    /// Milliseconds to prove.
+    pub prove_ms: f64,
+    /// Bytes of the proof.
+    pub proof_bytes: usize,
+    /// Milliseconds to check, as the coordinator measured.
+    pub check_ms: f64,
+}
+
+/// A proved day before it is signed.
+pub struct ProvedDay {
+    /// First second.
+    pub start_s: u64,
+    /// What is proved.
+    pub statement: Statement,
+    /// The proof.
+    pub proof: Vec<u8>,
+    /// Milliseconds.
+    pub prove_ms: f64,
+}
+
+impl Operator {
+    /// A node of this name, replaying a recording; keys under `dir/keys`, outbox under `dir/nodes/NAME`.
+    ///
+    /// # Errors
+    /// `key.*`, `api.*`, the chain's.
+    pub async fn new(
+        client: Client,
+        dir: &Path,
+        name: &str,
+        station: usize,
+        recording: Hours,
+    ) -> Result<Self> {
+        let keys = Keys::open(&dir.join("keys"))?;
+        let device = keys.device(name)?;
+        let status = client.status().await?;
+        Ok(Operator {
+            settlement: client.settlement().await?,
+            client,
+            domain: status.domain,
+            account: keys.account(name)?,
+            salt_seed: keys.seed(&format!("{name}-salt"))?,
+            dir: dir.join("nodes").join(name),
+            station,
+            source: Device::new(device.clone()),
+            stream: Chain::new(device.device()),
+            device,
+            recording,
+            seen_until_s: 0,
+            readings: Vec::new(),
+        })
+    }
+
+    /// Its account.
+    #[must_use]
+    pub fn account(&self) -> Address {
+        self.account.address()
+    }
+
+    /// Its account's secret, for a claim or an order.
+    #[must_use]
+    pub fn secret(&self) -> &AccountSecret {
+        &self.account
+    }
+
+    /// Its device's secret.
+    #[must_use]
+    pub fn device(&self) -> &DeviceSecret {
+        &self.device
+    }
+
+    /// Its station's name.
+    #[must_use]
+    pub fn station(&self) -> &'static str {
+        STATIONS[self.station]
+    }
+
+    /// Joins the market, as far as it has not: on chain (node, stake, device) and in the log (enrolment, device). Gives the test money minted.
+    ///
+    /// # Errors
+    /// The market's and the chain's refusals.
+    pub async fn join(&self, stake: Usd) -> Result<Usd> {
+        let (account, device) = (self.account(), self.device.device());
+        let signer = Signer::new(&self.account);
+        let bonded = self.settlement.bond(account).await?.bonded;
+        let mut minted = Usd::ZERO;
+        if let Some(short) = stake.checked_sub(bonded).filter(|short| !short.is_zero()) {
+            minted = self.client.faucet(account, short).await?;
+            self.settlement.bond_node(&signer, account, stake).await?;
+        }
+        self.settlement.register_node(&signer, account).await?;
+        if self.settlement.device(device).await?.is_none() {
+            self.client.enrol_device(device, account, CELL).await?;
+        }
+        if let Err(fault) = self.client.node(&account).await {
+            if !fault.is("node.unknown") {
+                return Err(fault);
+            }
+            let order = Enroll { node: account, operator: account, nonce: 0 };
+            self.client.order(&What::NodeEnrolled(Signed::new(order, &self.domain, &self.account)?)).await?;
+        }
+        let order = Bind { node: account, device, cell: CELL };
+        let consent = order.consent(&self.domain, &self.device);
+        let bind = Signed::new(order, &self.domain, &self.account)?;
+        match self.client.order(&What::DeviceBound { bind, consent }).await {
+            Err(fault) if fault.is("device.already-bound") => {}
+            bound => drop(bound?),
+        }
+        Ok(minted)
+    }
+
+    /// Proves an input of its own choice under the coordinator's challenge, unless it was measured for the model.
+    ///
+    /// # Errors
+    /// `measure.*`.
+    pub async fn be_measured(&self, model: &ModelFile) -> Result<()> {
+        let id = zk::model_id(model)?;
+        let known: NodeDoc = self.client.node(&self.account()).await?;
+        if known.capabilities.iter().any(|(model, _)| *model == id) {
+            return Ok(());
+        }
+        let challenge = self.client.challenge(&self.account()).await?;
+        let zero = crate::coordinator::middle(model.program.input.interval);
+        let words = vec![zero; model.program.input.shape.len()];
+        let proved =
+            tokio::task::block_in_place(|| zk::prove(model, &words, self.salt(&[]), &challenge.context))?;
+        let doc = MeasureDoc {
+            node: self.account(),
+            model: id,
+            input: Hash32(proved.statement.inputs[0].commitment),
+            output: proved.statement.outputs[0].clone(),
+            proof: Hex(proved.file),
+        };
+        self.client.measure(&doc).await?;
+        Ok(())
+    }
+
+    /// The seed of a commitment's salt: known to this node alone, the same for one purpose.
+    fn salt(&self, purpose: &[u8]) -> [u8; 32] {
+        let tag = keccak(b"proofmesh/salt/v1");
+        keccak(&[&tag.0[..], &self.salt_seed, purpose].concat()).0
+    }
+
+    /// Lets the device measure until a day's last reading and those that a gap at its end may need, and takes the readings in.
+    ///
+    /// # Errors
+    /// `reading.*`.
+    pub fn hear(&mut self, start_s: u64) -> Result<()> {
+        let from_s = self.seen_until_s.max(start_s.saturating_sub(GAP_HOURS * HOUR_S));
+        let until_s = start_s + WINDOW_S + GAP_HOURS * HOUR_S;
+        if until_s <= from_s {
+            return Ok(());
+        }
+        let batch = self.source.replay(&self.recording, from_s, until_s)?;
+        self.stream.accept_all(&batch)?;
+        self.readings.extend(batch);
+        self.seen_until_s = until_s;
+        Ok(())
+    }
+
+    /// The words of a day's own readings.
+    ///
+    /// # Errors
+    /// `window.incomplete`, `window.*`.
+    pub fn words(&self, start_s: u64) -> Result<Vec<i32>> {
+        let hours = window::by_hour(self.readings.iter().map(|signed| &signed.reading))?;
+        Ok(Day::new(&hours, start_s)?.words())
+    }
+
+    /// Proves a day under the context of the receipt that comes next.
+    ///
+    /// # Errors
+    /// `window.incomplete`, `reference.missing`, `prover.failed`.
+    pub async fn prove(
+        &self,
+        model: &ModelFile,
+        job: &Hash32,
+        own: &[i32],
+        public: &[i32],
+        start_s: u64,
+    ) -> Result<ProvedDay> {
+        let node = self.client.node(&self.account()).await?;
+        let context = context(&self.domain, job, node.next_sequence, &self.account(), &self.device.device());
+        let words = [own, public].concat();
+        let salt = self.salt(&[&job.0[..], &start_s.to_be_bytes()].concat());
+        let began = Instant::now();
+        let proved = tokio::task::block_in_place(|| zk::prove(model, &words, salt, &context))?;
+        let prove_ms = began.elapsed().as_secs_f64() * 1_000.0;
+        Ok(ProvedDay { start_s, statement: proved.statement, proof: proved.file, prove_ms })
+    }
+
+    /// Signs the receipt of a proved day, at the node's next place, claiming `output`.
+    ///
+    /// # Errors
+    /// `api.*`, `receipt.*`.
+    pub async fn sign(
+        &self,
+        job: &Hash32,
+        model: Hash32,
+        day: &ProvedDay,
+        output: &[i32],
+    ) -> Result<SignedReceipt> {
+        let node = self.client.node(&self.account()).await?;
+        let receipt = Receipt {
+            job: *job,
+            sequence: node.next_sequence,
+            node: self.account(),
+            device: self.device.device(),
+            service: SERVICE.id(),
+            model,
+            input: Hash32(day.statement.inputs[0].commitment),
+            output: output_hash(output),
+            units: 1,
+            window_start: day.start_s,
+            window_end: day.start_s + WINDOW_S,
+            evidence: keccak(&day.proof),
+            previous: node.head,
+        };
+        Ok(receipt.sign(&self.domain, output, &self.device, &self.account)?)
+    }
+
+    fn outbox(&self, sequence: u64, ending: &str) -> PathBuf {
+        self.dir.join("outbox").join(format!("{sequence:08}.{ending}"))
+    }
+
+    /// Makes a receipt durable, then hands it in. What is in the outbox for its place is what counts.
+    ///
+    /// # Errors
+    /// `outbox.taken` when another receipt was signed for this place; the coordinator's refusals.
+    pub async fn hand_in(&self, receipt: &SignedReceipt, proof: &[u8]) -> Result<Delivered> {
+        let sequence = receipt.receipt.sequence;
+        let (proof_path, receipt_path) = (self.outbox(sequence, "proof"), self.outbox(sequence, "receipt"));
+        match std::fs::read(&receipt_path) {
+            Ok(bytes) if bytes != receipt.encode() => {
+                return Err(Fault::trouble(
+                    "outbox.taken",
+                    "the receipt signed before",
+                    receipt_path.display(),
+                ));
+            }
+            Ok(_) => {}
+            Err(_) => {
+                replace(&proof_path, proof)?;
+                replace(&receipt_path, &receipt.encode())?;
+            }
+        }
+        self.deliver(receipt, proof).await
+    }
+
+    async fn deliver(&self, receipt: &SignedReceipt, proof: &[u8]) -> Result<Delivered> {
+        match self.client.deliver(receipt, proof).await {
+            // It arrived before, and the answer was lost.
+            Err(fault) if fault.is("receipt.replayed") => {
+                let receipt = self.client.receipt(&receipt.receipt.digest(&self.domain)).await?;
+                Ok(Delivered { receipt, check_ms: 0.0 })
+            }
+            delivered => delivered,
+        }
+    }
+
+    /// Hands in again what an earlier run signed and may not have delivered. Gives what became of it.
+    ///
+    /// # Errors
+    /// `file.io`, `receipt.*`.
+    pub async fn resume(&self) -> Result<Option<Delivered>> {
+        let node = self.client.node(&self.account()).await?;
+        let path = self.outbox(node.next_sequence, "receipt");
+        let Ok(wire) = std::fs::read(&path) else { return Ok(None) };
+        let proof = self.outbox(node.next_sequence, "proof");
+        let proof = std::fs::read(&proof).map_err(|error| Fault::file(&proof, &error))?;
+        self.deliver(&SignedReceipt::decode(&wire)?, &proof).await.map(Some)
+    }
+
+    /// One day of a job: heard, proved, signed, handed in. Days that cannot be proved are said to be skipped, with the reason.
+    ///
+    /// # Errors
+    /// Trouble; a refusal of the receipt is an outcome.
+    pub async fn work(
+        &mut self,
+        model: &ModelFile,
+        id: &Hash32,
+        job: &Job,
+        public: Option<&[i32]>,
+        start_s: u64,
+    ) -> Result<DayDoc> {
+        self.hear(start_s)?;
+        let own = match self.words(start_s) {
+            Err(fault) if fault.kind == Kind::Refused => return Ok(self.skipped(start_s, fault)),
+            own => own?,
+        };
+        let Some(public) = public else {
+            let fault = Fault::refused("reference.missing", "complete readings of both neighbours", "a gap");
+            return Ok(self.skipped(start_s, fault));
+        };
+        let day = self.prove(model, id, &own, public, start_s).await?;
+        let output = day.statement.outputs[0].clone();
+        let receipt = self.sign(id, job.model, &day, &output).await?;
+        let delivered = self.hand_in(&receipt, &day.proof).await?;
+        Ok(self.done(&day, delivered))
+    }
+
+    fn skipped(&self, start_s: u64, fault: Fault) -> DayDoc {
+        DayDoc {
+            station: self.station().to_owned(),
+            date: date(start_s),
+            outcome: "skipped".to_owned(),
+            reason: Some(ReasonDoc { name: fault.name, expected: fault.expected, got: fault.got }),
+            receipt: None,
+            output: Vec::new(),
+            prove_ms: 0.0,
+            proof_bytes: 0,
+            check_ms: 0.0,
+        }
+    }
+
+    fn done(&self, day: &ProvedDay, delivered: Delivered) -> DayDoc {
+        let paid = matches!(delivered.receipt.status.as_str(), "accepted" | "settled");
+        DayDoc {
+            station: self.station().to_owned(),
+            date: date(day.start_s),
+            outcome: if paid { "paid" } else { "refused" }.to_owned(),
+            reason: delivered.receipt.reason,
+            receipt: Some(delivered.receipt.digest),
+            output: day.statement.outputs[0].clone(),
+            prove_ms: day.prove_ms,
+            proof_bytes: day.proof.len(),
+            check_ms: delivered.check_ms,
+        }
+    }
+}
+
+/// First seconds of the windows that a job asks for.
+#[must_use]
+pub fn windows(job: &Job) -> Vec<u64> {
+    let Ok(terms) = Terms::decode(&job.terms) else { return Vec::new() };
+    let (length_s, phase_s) =
+        if terms.window_s == 0 { (WINDOW_S, PHASE_S) } else { (terms.window_s, terms.phase_s) };
+    let ahead_s = (phase_s + length_s - job.window_from_s % length_s) % length_s;
+    let first_s = job.window_from_s.saturating_add(ahead_s);
+    let count = job.window_until_s.saturating_sub(first_s) / length_s;
+    (0..count.min(job.max_units.min(4_096))).map(|number| first_s + number * length_s).collect()
+}

@@ -1,0 +1,98 @@
+//! What goes where: documents and text on stdout, talk and progress on stderr.
+
+use crate::client::Client;
+use crate::engine::blobs::replace;
+use crate::fault::{Fault, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::path::PathBuf;
+
+/// What all commands share.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Documents instead of text.
+    pub json: bool,
+    /// Where state and keys are.
+    pub dir: PathBuf,
+    /// The same, if the user chose it.
+    pub chosen_dir: Option<PathBuf>,
+    /// A coordinator's API; `None` for the one that runs in the directory.
+    pub url: Option<String>,
+}
+
+/// Where a running coordinator of a directory is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpDoc {
+    /// Its API.
+    pub api: String,
+    /// JSON-RPC of its chain.
+    pub rpc: Option<String>,
+    /// Its process.
+    pub pid: u32,
+}
+
+impl Context {
+    /// Prints a result: the document with `--json`, else the text.
+    ///
+    /// # Errors
+    /// `stdout.io`: the reader is gone.
+    pub fn print(&self, doc: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
+        let io = |error: std::io::Error| Fault::trouble("stdout.io", "a reader", error);
+        let mut stdout = std::io::stdout().lock();
+        if self.json {
+            serde_json::to_writer(&mut stdout, doc).map_err(|error| io(error.into()))?;
+            return writeln!(stdout).and_then(|()| stdout.flush()).map_err(io);
+        }
+        let text = text();
+        writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()).map_err(io)
+    }
+
+    /// Talks on stderr.
+    pub fn tell(&self, text: &str) {
+        eprintln!("{text}");
+    }
+
+    /// The coordinator: the one named, or the one that runs in the directory.
+    ///
+    /// # Errors
+    /// `api.no-coordinator`.
+    pub fn client(&self) -> Result<Client> {
+        if let Some(url) = &self.url {
+            return Client::new(url);
+        }
+        let path = self.dir.join("up.json");
+        let doc: Option<UpDoc> =
+            std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let doc = doc.ok_or_else(|| {
+            let expected = "`proofmesh up` in this directory, or --url";
+            Fault::trouble("api.no-coordinator", expected, format_args!("no {}", path.display()))
+        })?;
+        Client::new(&doc.api)
+    }
+
+    /// Says where the coordinator of the directory is reached.
+    ///
+    /// # Errors
+    /// `file.io`.
+    pub fn announce(&self, doc: &UpDoc) -> Result<()> {
+        let text = serde_json::to_vec(doc).map_err(|error| Fault::trouble("up.json", "a document", error))?;
+        replace(&self.dir.join("up.json"), &text)
+    }
+}
+
+/// A bar on stderr with an estimate; silent when stderr is no terminal.
+#[must_use]
+pub fn bar(length: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("  {bar:32} {pos}/{len}  {msg}  about {eta} left");
+    let bar = ProgressBar::new(length);
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+/// The middle value; 0 for none.
+#[must_use]
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}

@@ -1,0 +1,237 @@
+//! Proofs, as this node uses them: models by id, statements rebuilt from public data, days proved with fresh masks.
+//!
+//! Nothing here decides what is sound: [`statement::verify`] does. Nothing of a statement is taken from its prover.
+
+use crate::fault::{Fault, Result};
+use crate::wire::Hex;
+use proofmesh_graph::statement::{self, InputStatement, Statement};
+use proofmesh_graph::tensor::Tensor;
+use proofmesh_market::Hash32;
+use proofmesh_model::ModelFile;
+use proofmesh_prover::{Job, Proved};
+use proofmesh_services::inference::{Catalogue, ModelCard, ProofCheck, Rejection};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A generator seeded by the operating system.
+///
+/// # Errors
+/// `machine.randomness`.
+pub fn os_rng() -> Result<StdRng> {
+    proofmesh_prover::os_rng()
+        .map_err(|error| Fault::trouble("machine.randomness", "randomness of the operating system", error))
+}
+
+/// The id of a model with public weights. Private ones have a commitment besides, which the market's model record does not carry yet.
+///
+/// # Errors
+/// `model.private-weights`.
+pub fn model_id(file: &ModelFile) -> Result<Hash32> {
+    if file.program.weights == proofmesh_graph::program::WeightMode::Private {
+        return Err(Fault::refused(
+            "model.private-weights",
+            "public weights, for a job of the market",
+            "private",
+        ));
+    }
+    Ok(Hash32(statement::model_id(&file.program, None)))
+}
+
+/// Reads a model file's bytes.
+///
+/// # Errors
+/// `model.model-file-malformed`.
+pub fn read_model(bytes: &[u8]) -> Result<ModelFile> {
+    Ok(ModelFile::decode(bytes)?)
+}
+
+/// What the service of inference wants to know of a model.
+///
+/// # Errors
+/// `program.refused`.
+pub fn card(file: &ModelFile) -> Result<ModelCard> {
+    let types = file.program.check()?;
+    Ok(ModelCard {
+        name: file.program.name.clone(),
+        output_words: file.program.output_len(&types),
+        public_words: file.program.input.public_elements().len(),
+        classes: file.meta.classes.clone(),
+        multiply_adds: file.meta.report.multiply_adds,
+    })
+}
+
+/// Models by id: the catalogue and the verifier that the service of inference is handed.
+#[derive(Clone, Debug, Default)]
+pub struct Models {
+    files: BTreeMap<Hash32, ModelFile>,
+    cards: BTreeMap<Hash32, ModelCard>,
+}
+
+impl Models {
+    /// Adds a model and gives its id.
+    ///
+    /// # Errors
+    /// `model.private-weights`, `program.refused`.
+    pub fn add(&mut self, file: ModelFile) -> Result<Hash32> {
+        let id = model_id(&file)?;
+        self.cards.insert(id, card(&file)?);
+        self.files.insert(id, file);
+        Ok(id)
+    }
+
+    /// The model with this id.
+    #[must_use]
+    pub fn get(&self, id: &Hash32) -> Option<&ModelFile> {
+        self.files.get(id)
+    }
+
+    /// All ids.
+    #[must_use]
+    pub fn ids(&self) -> Vec<Hash32> {
+        self.files.keys().copied().collect()
+    }
+}
+
+impl Catalogue for Models {
+    fn card(&self, model: &Hash32) -> Option<&ModelCard> {
+        self.cards.get(model)
+    }
+}
+
+impl ProofCheck for Models {
+    fn verify(
+        &self,
+        model: [u8; 32],
+        input: [u8; 32],
+        public_input: &[i32],
+        output: &[i32],
+        context: [u8; 32],
+        proof: &[u8],
+    ) -> std::result::Result<(), Rejection> {
+        let Some(file) = self.files.get(&Hash32(model)) else {
+            let (expected, got) = ("a model of the catalogue".to_owned(), "another".to_owned());
+            return Err(Rejection { check: "statement.model".to_owned(), expected, got });
+        };
+        let statement = Statement {
+            program: file.program.public_part(),
+            weights: None,
+            inputs: vec![InputStatement { commitment: input, public: public_input.to_vec() }],
+            outputs: vec![output.to_vec()],
+            context: context.to_vec(),
+        };
+        statement::verify(&statement, proof).map_err(|reject| Rejection {
+            check: reject.check.to_owned(),
+            expected: reject.expected,
+            got: reject.got,
+        })
+    }
+}
+
+/// Proves one input under a context. The salt of its commitment follows from `salt_seed`, so that a run cut off commits to the same;
+/// the masks are fresh each time.
+///
+/// # Errors
+/// `program.refused`, `prover.failed`, `machine.randomness`.
+pub fn prove(file: &ModelFile, words: &[i32], salt_seed: [u8; 32], context: &Hash32) -> Result<Proved> {
+    let input: Tensor = file.from_integers(words)?;
+    let salts = [proofmesh_prover::salt(&mut StdRng::from_seed(salt_seed))];
+    let job = Job {
+        program: &file.program,
+        inputs: &[input],
+        salts: &salts,
+        weight_salt: None,
+        context: &context.0,
+    };
+    proofmesh_prover::prove(&job, &mut os_rng()?)
+        .map_err(|error| Fault::trouble("prover.failed", "a proof", error))
+}
+
+/// Proves a batch of inputs under fresh salts. `weights_seed` gives the salt of private weights, the same for every proof of one model.
+///
+/// # Errors
+/// `program.refused`, `prover.failed`, `machine.randomness`.
+pub fn prove_batch(
+    file: &ModelFile,
+    inputs: &[Tensor],
+    context: &[u8],
+    weights_seed: [u8; 32],
+) -> Result<Proved> {
+    let mut rng = os_rng()?;
+    let salts: Vec<_> = inputs.iter().map(|_| proofmesh_prover::salt(&mut rng)).collect();
+    let weight_salt = Some(proofmesh_prover::salt(&mut StdRng::from_seed(weights_seed)));
+    let job = Job { program: &file.program, inputs, salts: &salts, weight_salt, context };
+    proofmesh_prover::prove(&job, &mut rng).map_err(|error| match error {
+        proofmesh_prover::ProveError::Program(error) => error.into(),
+        error => Fault::trouble("prover.failed", "a proof", error),
+    })
+}
+
+/// A statement without its program, which the model file holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatementDoc {
+    /// The model's id.
+    pub model: Hash32,
+    /// Commitment to private weights.
+    pub weights: Option<Hash32>,
+    /// The inputs in order.
+    pub inputs: Vec<InputDoc>,
+    /// Public outputs of each.
+    pub outputs: Vec<Vec<i32>>,
+    /// What the proof is bound to.
+    pub context: Hex,
+}
+
+/// One input of a statement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputDoc {
+    /// Salted commitment to the private elements.
+    pub commitment: Hash32,
+    /// The public elements.
+    pub public: Vec<i32>,
+}
+
+impl StatementDoc {
+    /// A statement as a document.
+    #[must_use]
+    pub fn of(statement: &Statement) -> Self {
+        let input = |input: &InputStatement| InputDoc {
+            commitment: Hash32(input.commitment),
+            public: input.public.clone(),
+        };
+        StatementDoc {
+            model: Hash32(statement.model_id()),
+            weights: statement.weights.map(Hash32),
+            inputs: statement.inputs.iter().map(input).collect(),
+            outputs: statement.outputs.clone(),
+            context: Hex(statement.context.clone()),
+        }
+    }
+
+    /// The statement about this model.
+    ///
+    /// # Errors
+    /// `statement.model` when it is about another.
+    pub fn about(&self, file: &ModelFile) -> Result<Statement> {
+        let input = |input: &InputDoc| InputStatement {
+            commitment: input.commitment.0,
+            public: input.public.clone(),
+        };
+        let statement = Statement {
+            program: file.program.public_part(),
+            weights: self.weights.map(|weights| weights.0),
+            inputs: self.inputs.iter().map(input).collect(),
+            outputs: self.outputs.clone(),
+            context: self.context.0.clone(),
+        };
+        let found = Hash32(statement.model_id());
+        if found == self.model {
+            Ok(statement)
+        } else {
+            Err(Fault::refused("statement.model", self.model, found))
+        }
+    }
+}

@@ -164,6 +164,10 @@ impl Layer<'_> {
         observed.channels.iter().map(|c| bound * share(c).max(QUIETEST_CHANNEL) / f64::from(levels)).collect()
     }
 
+    fn rows_log2(&self) -> u32 {
+        if self.is_output() { self.settings.output_rows_log2 } else { self.settings.rows_log2 }
+    }
+
     fn levels(&self) -> i32 {
         if self.is_output() { OUTPUT.hi } else { self.settings.levels[self.value] }
     }
@@ -194,7 +198,7 @@ impl Layer<'_> {
             let rescale = Rescale { shift, clamp: interval };
             match build(&scales, rescale) {
                 Ok((op, bound)) => match rescale.quotient_bound(bound) {
-                    Ok(q) if 2 * q < 1 << self.settings.rows_log2 => {
+                    Ok(q) if 2 * q < 1 << self.rows_log2() => {
                         return Ok((op, Grid { scales, interval }));
                     }
                     Ok(q) => why = format!("the quotient can reach {q}"),
@@ -204,7 +208,7 @@ impl Layer<'_> {
             }
             scales.iter_mut().for_each(|s| *s *= 1.01);
         }
-        Err(format!("no scale fits a clamp table of 2^{} rows: {why}", self.settings.rows_log2))
+        Err(format!("no scale fits a clamp table of 2^{} rows: {why}", self.rows_log2()))
     }
 
     fn conv(&self, conv: &FloatConv) -> Result<(Op, Grid), String> {
@@ -216,7 +220,7 @@ impl Layer<'_> {
         let public = self.source.weights == WeightMode::Public;
         let shift = if public { self.settings.shift } else { self.private_shift(conv, operand)? };
         let row = conv.row_len();
-        let rows = f64::from(1u32 << self.settings.rows_log2);
+        let rows = f64::from(1u32 << self.rows_log2());
         let floor = |o: usize| {
             let weights = &steps[o * row..(o + 1) * row];
             if public {
@@ -262,7 +266,7 @@ impl Layer<'_> {
         let bound = hollow.accumulator_bound(operand, WeightMode::Private);
         let fits = |shift: &u32| {
             let rescale = Rescale { shift: *shift, clamp: OUTPUT };
-            rescale.quotient_bound(bound).is_ok_and(|q| 2 * q < 1 << self.settings.rows_log2)
+            rescale.quotient_bound(bound).is_ok_and(|q| 2 * q < 1 << self.rows_log2())
         };
         (self.settings.shift..=bounds::MAX_SHIFT).find(fits).ok_or_else(|| {
             format!(
@@ -275,7 +279,7 @@ impl Layer<'_> {
         let operands = [self.operand(0), self.operand(1)];
         let step = |i: usize| f64::from(factors[i]) * operands[i].scale();
         let reach = |i: usize| step(i).abs() * operands[i].interval.magnitude() as f64;
-        let floor = 2.0 * (reach(0) + reach(1)) / (f64::from(1u32 << self.settings.rows_log2) - 3.0);
+        let floor = 2.0 * (reach(0) + reach(1)) / (f64::from(1u32 << self.rows_log2()) - 3.0);
         let finest = self.calibrated_scales(clamp).iter().copied().fold(floor, f64::max);
         let shape = self.source.shapes[self.value];
         let types = operands.map(|g| ValueType { shape, interval: g.interval });

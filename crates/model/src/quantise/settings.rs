@@ -25,6 +25,7 @@ const WIDEST_PRIVATE_ROWS_LOG2: u32 = 16;
 const NARROWEST_ROWS_LOG2: u32 = 9;
 /// Shifts that the search considers.
 const WIDEST_SHIFT: u32 = 11;
+const MIDDLE_SHIFT: u32 = 9;
 const NARROWEST_SHIFT: u32 = 7;
 /// How much larger than measured errors are taken to be when rows are counted that they could turn.
 const CAUTION: f64 = 3.0;
@@ -38,10 +39,18 @@ pub(crate) struct Settings {
     pub levels: Vec<i32>,
     /// Most rows of a clamp table, as a power of two.
     pub rows_log2: u32,
+    /// The same for the table of the model's output, which has a clamp of its own.
+    pub output_rows_log2: u32,
     /// Right shift of every layer (private layers may need more).
     pub shift: u32,
     /// Whether outliers are clipped where that lowers the mean square error.
     pub clip: bool,
+}
+
+impl Settings {
+    fn with_rows(&self, rows_log2: u32, output_rows_log2: u32) -> Self {
+        Self { rows_log2, output_rows_log2, ..self.clone() }
+    }
 }
 
 /// How good is good enough.
@@ -231,6 +240,7 @@ pub(crate) fn choose(
     let start = |level: i32| Settings {
         levels: vec![level; values],
         rows_log2: WIDEST_ROWS_LOG2,
+        output_rows_log2: WIDEST_ROWS_LOG2,
         shift: WIDEST_SHIFT,
         clip,
     };
@@ -241,12 +251,13 @@ pub(crate) fn choose(
     search.keep(first.0, (first.1, first.2));
     if !search.quality().reaches(target) && source.weights == WeightMode::Private {
         for rows_log2 in settings.rows_log2 + 1..=WIDEST_PRIVATE_ROWS_LOG2 {
-            search.improve(Settings { rows_log2, ..settings.clone() })?;
+            search.improve(settings.with_rows(rows_log2, rows_log2))?;
         }
     }
     if !search.quality().reaches(target) {
         let before = search.quality();
-        let wider = Settings { levels: vec![LEVELS[1]; values], ..settings };
+        let best = search.best.as_ref().map_or(settings, |b| b.0.clone());
+        let wider = Settings { levels: vec![LEVELS[1]; values], ..best };
         if search.improve(wider)? {
             let (wide, narrow) = (LEVELS[1], LEVELS[0]);
             notes.push(format!("values above zero use 0..{wide}: 0..{narrow} was too coarse, {before}"));
@@ -274,7 +285,7 @@ fn start_or_widen(
 ) -> Result<(Settings, Lowered, Quality), ImportError> {
     let mut last = None;
     for rows_log2 in settings.rows_log2..=18 {
-        let wider = Settings { rows_log2, ..settings.clone() };
+        let wider = settings.with_rows(rows_log2, rows_log2);
         match search.attempt(&wider) {
             Ok((lowered, quality)) => return Ok((wider, lowered, quality)),
             Err(why) => last = Some(why),
@@ -322,14 +333,34 @@ fn widen_tensors(search: &mut Search<'_>, notes: &mut Vec<String>) -> Result<(),
     Ok(())
 }
 
-/// Smaller tables while the floor holds.
+/// Smaller tables while the floor holds, once from the widest shift and once from a middle one: the
+/// cheaper end of the two walks.
 fn shrink(search: &mut Search<'_>, floor: Target) {
-    let Some((settings, ..)) = search.best.clone() else { return };
-    for rows_log2 in (NARROWEST_ROWS_LOG2..settings.rows_log2).rev() {
-        let narrower = Settings { rows_log2, ..settings.clone() };
-        let taken = search.cheapen(narrower, floor);
-        if !taken && search.source.weights == WeightMode::Public {
-            break;
+    let Some(start) = search.best.clone() else { return };
+    shrink_rows_then_shift(search, floor);
+    let Some(first) = search.best.replace(start.clone()) else { return };
+    search.cheapen(Settings { shift: MIDDLE_SHIFT, ..start.0 }, floor);
+    shrink_rows_then_shift(search, floor);
+    let rows = |lowered: &Lowered| Tables::of(&lowered.program).map_or(u64::MAX, |t| t.total_rows());
+    if search.best.as_ref().is_none_or(|second| rows(&first.1) <= rows(&second.1)) {
+        search.best = Some(first);
+    }
+}
+
+/// All tables, then the output's alone, then the others alone, then the remainders'.
+fn shrink_rows_then_shift(search: &mut Search<'_>, floor: Target) {
+    // With private weights fewer rows mean a larger shift, so cost has no single slope: try them all.
+    let exhaustive = search.source.weights == WeightMode::Private;
+    let both = |s: &Settings, rows: u32| s.with_rows(rows, rows);
+    let output = |s: &Settings, rows: u32| s.with_rows(s.rows_log2, rows);
+    let others = |s: &Settings, rows: u32| s.with_rows(rows, s.output_rows_log2);
+    let steps: [fn(&Settings, u32) -> Settings; 3] = [both, output, others];
+    for step in steps {
+        let Some((settings, ..)) = search.best.clone() else { return };
+        for rows_log2 in (NARROWEST_ROWS_LOG2..settings.rows_log2).rev() {
+            if !search.cheapen(step(&settings, rows_log2), floor) && !exhaustive {
+                break;
+            }
         }
     }
     let Some((settings, ..)) = search.best.clone() else { return };

@@ -28,6 +28,25 @@ pub struct DeployParams {
     pub unbonding_delay_s: u64,
 }
 
+impl DeployParams {
+    /// For a network of one operator: it governs and posts, nobody may veto. An hour's window, 10 minutes
+    /// to answer, 100 USD of the poster, 10 USD of a challenger, 7 days of unbonding.
+    pub fn of(operator: Address) -> Self {
+        let usd = |dollars: u64| Usd::from_micro(dollars * 1_000_000);
+        Self {
+            salt: 0,
+            poster: operator,
+            auditor: Address([0; 20]),
+            governor: operator,
+            challenge_window_s: 3_600,
+            response_time_s: 600,
+            poster_bond: usd(100),
+            challenge_bond: usd(10),
+            unbonding_delay_s: 7 * 86_400,
+        }
+    }
+}
+
 /// A deployment as it stands on a chain. Addresses follow from the parameters alone (CREATE2), so deploying
 /// again finds the same one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,6 +4,20 @@
 //! [`Chain::attach`] gives the verbs. The
 //! embedded chain is a real EVM in this process with its state on disk; remote chains are reached over
 //! JSON-RPC by the same code.
+//!
+//! ```no_run
+//! # async fn example() -> proofmesh_settle::Result<()> {
+//! use proofmesh_market::{AccountSecret, Usd};
+//! use proofmesh_settle::{Chain, Clock, DeployParams, Signer};
+//!
+//! let governor = Signer::new(&AccountSecret::from_bytes([1; 32]).expect("a scalar"));
+//! let chain = Chain::open("embedded:./chain", Clock::system()).await?;
+//! let contracts = chain.deploy(&governor, &DeployParams::of(governor.account())).await?;
+//! contracts.mint(&governor, governor.account(), Usd::from_micro(5_000_000)).await?;
+//! contracts.deposit(&governor, Usd::from_micro(5_000_000)).await?;
+//! let record = contracts.deployment(); // JSON: keep it, and chain.attach(record) next time
+//! # Ok(()) }
+//! ```
 
 mod chain;
 mod deployment;

@@ -105,8 +105,15 @@ impl<P: Provider> Sender<P> {
             // Known already, or the nonce is held or gone: all three mean that one of ours is on its way or
             // mined. Anything else is a failure.
             let text = e.to_string().to_lowercase();
-            let ours =
-                ["already known", "already imported", "underpriced", "nonce too low", "nonce too small"];
+            let ours = [
+                "already known",
+                "already imported",
+                "replacement transaction underpriced",
+                "could not replace",
+                "replacementnotallowed",
+                "nonce too low",
+                "nonce too small",
+            ];
             if !ours.iter().any(|t| text.contains(t)) {
                 return Err(revert::from_rpc(to.name, e));
             }

@@ -1,8 +1,9 @@
 //! The coordinator's HTTP API on loopback: JSON documents of [`crate::wire`].
 //!
-//! Bodies are hostile: bounded in size and (by the JSON reader) in depth, of the content type `application/json`, which a page of another origin cannot
-//! send without a preflight that nobody answers; the Host header must name this machine. Every answer that is not a document is a
-//! [`Fault`] as JSON: 400 misuse, 404 unknown, 409 refused, 413 too large, 415 another content type, 503 trouble.
+//! Bodies are hostile: bounded in size and (by the JSON reader) in depth, of the content type
+//! `application/json`, which a page of another origin cannot send without a preflight that nobody answers;
+//! the Host header must name this machine. Every answer that is not a document is a [`Fault`] as JSON: 400
+//! misuse, 404 unknown, 409 refused, 413 too large, 415 another content type, 503 trouble.
 
 use crate::coordinator::Coordinator;
 use crate::fault::{Fault, Kind, Result};
@@ -121,7 +122,7 @@ fn routes(served: Served) -> Router {
         .route("/v1/dev/faucet", post(faucet))
         .route("/v1/dev/devices", post(enrol_device))
         .route("/v1/dev/pass-time", post(pass_time))
-        .fallback(|| async { answer::<()>(Err(unknown("path", "a path of docs/api.md"))) })
+        .fallback(|| async { answer::<()>(Err(unknown("path", "a path of crates/node/API.md"))) })
         .method_not_allowed_fallback(|| async {
             let fault = Fault::misuse("api.method", "GET to read, POST to hand in", "another method");
             (StatusCode::METHOD_NOT_ALLOWED, axum::Json(fault)).into_response()
@@ -179,7 +180,7 @@ async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body, most: usize)
         Fault::misuse("api.body-too-large", format_args!("at most {most} bytes"), "more, or cut off")
     })?;
     serde_json::from_slice(&bytes)
-        .map_err(|error| Fault::misuse("api.body", "a document of docs/api.md", error))
+        .map_err(|error| Fault::misuse("api.body", "a document of crates/node/API.md", error))
 }
 
 /// Runs something that may wait for the disk.
@@ -192,7 +193,12 @@ async fn status(State(it): Shared) -> Response {
 }
 
 async fn account(State(it): Shared, Path(account): Path<String>) -> Response {
-    answer(parse(&account, "account").map(|account| blocking(|| it.coordinator.account(&account))))
+    let look = async {
+        let account = parse(&account, "account")?;
+        it.coordinator.sync_chain().await?;
+        Ok(blocking(|| it.coordinator.account(&account)))
+    };
+    answer(look.await)
 }
 
 async fn node(State(it): Shared, Path(node): Path<String>) -> Response {

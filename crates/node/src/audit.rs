@@ -1,10 +1,14 @@
-//! Audit: recompute everything from public data, the log, the evidence and the chain, and name the first difference.
+//! Audit: recompute everything from public data, the log, the evidence and the chain, and name the first
+//! difference.
 //!
-//! 1. Fold the log again, conservation checked after every event; compare its epochs with those on chain (`market::audit`).
+//! 1. Fold the log again, conservation checked after every event; compare its epochs with those on chain
+//!    (`market::audit`).
 //! 2. Check the evidence of every verdict again, with the public models and feeds.
-//! 3. Hold the chain's money against the log: every deposit seen is on chain, nobody claimed more than an epoch gives, and the contract holds what is left.
+//! 3. Hold the chain's money against the log: every deposit seen is on chain, nobody claimed more than an
+//!    epoch gives, and the contract holds what is left.
 //!
-//! Differences: those of `market::audit`, and `audit.deposit-unknown`, `audit.claimed-too-much`, `audit.chain-not-conserved`.
+//! Differences: those of `market::audit`, and `audit.deposit-unknown`, `audit.claimed-too-much`,
+//! `audit.chain-not-conserved`.
 
 use crate::client::Client;
 use crate::coordinator::{embedded_url, read_deployment, read_feeds, read_models};
@@ -80,7 +84,8 @@ pub async fn of_dir(dir: &Path) -> Result<AuditDoc> {
     run(&public, |hash| blobs.get(hash).ok().flatten()).await
 }
 
-/// Audits a running coordinator over its API, as anybody may: nothing of its answers is believed that can be recomputed.
+/// Audits a running coordinator over its API, as anybody may: nothing of its answers is believed that can be
+/// recomputed.
 ///
 /// # Errors
 /// The first difference, by its name; trouble.

@@ -1,7 +1,7 @@
 //! The book: the event log with the state folded from it. An event is in both or in neither.
 //!
-//! The state is asked first (it refuses what is illegal), then the record is made durable. If the disk fails in between, the book takes
-//! nothing more: what the log holds decides, at the next start.
+//! The state is asked first (it refuses what is illegal), then the record is made durable. If the disk fails
+//! in between, the book takes nothing more: what the log holds decides, at the next start.
 
 use crate::engine::log::Log;
 use crate::fault::{Fault, Result};

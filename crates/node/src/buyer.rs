@@ -57,7 +57,8 @@ impl DaysWanted {
     }
 }
 
-/// Makes `amount` spendable in the market: test money where there is some, then a deposit. Gives what was minted.
+/// Makes `amount` spendable in the market: test money where there is some, then a deposit. Gives what was
+/// minted.
 ///
 /// # Errors
 /// The chain's refusals.

@@ -73,7 +73,7 @@ impl Client {
             return Ok(bytes);
         }
         let fault: Fault = serde_json::from_slice(&bytes)
-            .map_err(|_| Fault::trouble("api.answer", "a document of docs/api.md", status))?;
+            .map_err(|_| Fault::trouble("api.answer", "a document of crates/node/API.md", status))?;
         Err(fault)
     }
 
@@ -239,5 +239,5 @@ impl Client {
 
 fn document<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes)
-        .map_err(|error| Fault::trouble("api.answer", "a document of docs/api.md", error))
+        .map_err(|error| Fault::trouble("api.answer", "a document of crates/node/API.md", error))
 }

@@ -1,7 +1,8 @@
 //! A device that replays a recording as if it measured it: one signed, numbered, chained reading an hour.
 //!
-//! What a live sensor's driver will do is the same: [`Device::measure`] with values of its own. A lying device is one whose values are not the
-//! world's; its signatures and its chain are in order, which is why a model has to look at the values.
+//! What a live sensor's driver will do is the same: [`Device::measure`] with values of its own. A lying
+//! device is one whose values are not the world's; its signatures and its chain are in order, which is why a
+//! model has to look at the values.
 
 use crate::fault::Result;
 use crate::weather::{Forgery, Hours};

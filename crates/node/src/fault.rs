@@ -1,7 +1,7 @@
 //! What goes wrong, in three kinds that are exit codes: refused (1), misuse (2), trouble (3).
 //!
-//! A refusal is an answer: a rule said no, by a stable name. Misuse is the caller's. Trouble is the world's (disk, network, a damaged file);
-//! it says what to do where there is something to do.
+//! A refusal is an answer: a rule said no, by a stable name. Misuse is the caller's. Trouble is the world's
+//! (disk, network, a damaged file); it says what to do where there is something to do.
 
 use proofmesh_market::{Reason, Refusal};
 use proofmesh_settle::SettleError;

@@ -1,6 +1,8 @@
-//! Proofmesh, the node: roles composed of tasks. The commands are in [`cmd`], what they stand on in the other modules.
+//! Proofmesh, the node: roles composed of tasks. The commands are in [`cmd`], what they stand on in the other
+//! modules.
 //!
-//! No rule of money or of soundness is in this crate: `market` and `graph` have them. This one talks to the user, the disk, the network.
+//! No rule of money or of soundness is in this crate: `market` and `graph` have them. This one talks to the
+//! user, the disk, the network.
 
 pub mod api;
 pub mod audit;

@@ -1,7 +1,7 @@
 //! The operator node: takes a device's signed readings, proves each day of its jobs, hands in receipts.
 //!
-//! A node must never sign two receipts for one place in its chain, so a receipt is durable in the outbox (proof first, then receipt) before it is sent, and
-//! what is in the outbox is sent again, never made again.
+//! A node must never sign two receipts for one place in its chain, so a receipt is durable in the outbox
+//! (proof first, then receipt) before it is sent, and what is in the outbox is sent again, never made again.
 
 use crate::client::Client;
 use crate::device::Device;
@@ -27,6 +27,9 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Windows of one job that a node looks at.
+const WINDOWS_MAX: u64 = 4_096;
 
 /// A node with one station.
 pub struct Operator {
@@ -136,7 +139,8 @@ impl Operator {
         STATIONS[self.station]
     }
 
-    /// Joins the market, as far as it has not: on chain (node, stake, device) and in the log (enrolment, device). Gives the test money minted.
+    /// Joins the market, as far as it has not: on chain (node, stake, device) and in the log (enrolment,
+    /// device). Gives the test money minted.
     ///
     /// # Errors
     /// The market's and the chain's refusals.
@@ -170,7 +174,8 @@ impl Operator {
         Ok(minted)
     }
 
-    /// Proves an input of its own choice under the coordinator's challenge, unless it was measured for the model.
+    /// Proves an input of its own choice under the coordinator's challenge, unless it was measured for the
+    /// model.
     ///
     /// # Errors
     /// `measure.*`.
@@ -202,7 +207,8 @@ impl Operator {
         keccak(&[&tag.0[..], &self.salt_seed, purpose].concat()).0
     }
 
-    /// Lets the device measure until a day's last reading and those that a gap at its end may need, and takes the readings in.
+    /// Lets the device measure until a day's last reading and those that a gap at its end may need, and takes
+    /// the readings in.
     ///
     /// # Errors
     /// `reading.*`.
@@ -332,7 +338,8 @@ impl Operator {
         self.deliver(&SignedReceipt::decode(&wire)?, &proof).await.map(Some)
     }
 
-    /// One day of a job: heard, proved, signed, handed in. Days that cannot be proved are said to be skipped, with the reason.
+    /// One day of a job: heard, proved, signed, handed in. Days that cannot be proved are said to be skipped,
+    /// with the reason.
     ///
     /// # Errors
     /// Trouble; a refusal of the receipt is an outcome.
@@ -399,5 +406,5 @@ pub fn windows(job: &Job) -> Vec<u64> {
     let ahead_s = (phase_s + length_s - job.window_from_s % length_s) % length_s;
     let first_s = job.window_from_s.saturating_add(ahead_s);
     let count = job.window_until_s.saturating_sub(first_s) / length_s;
-    (0..count.min(job.max_units.min(4_096))).map(|number| first_s + number * length_s).collect()
+    (0..count.min(WINDOWS_MAX)).map(|number| first_s + number * length_s).collect()
 }

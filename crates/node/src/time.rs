@@ -1,4 +1,5 @@
-//! Time as an argument: the machine's clock, or one that stands where it is put. Both can be moved forward, never back.
+//! Time as an argument: the machine's clock, or one that stands where it is put. Both can be moved forward,
+//! never back.
 
 use proofmesh_settle::Clock;
 use std::sync::Arc;

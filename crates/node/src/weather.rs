@@ -1,7 +1,9 @@
-//! The weather-qod example as this binary carries it: model, hourly readings of three airport stations, and manipulated days.
+//! The weather-qod example as this binary carries it: model, hourly readings of three airport stations, and
+//! manipulated days.
 //!
-//! Readings are public data of 2013 (CC0, examples/weather-qod/README.md). They play two parts that must not be mixed up: recordings that a
-//! device replays as if it measured them (private), and the reference of a station's neighbours (public airport data).
+//! Readings are public data of 2013 (CC0, examples/weather-qod/README.md). They play two parts that must not
+//! be mixed up: recordings that a device replays as if it measured them (private), and the reference of a
+//! station's neighbours (public airport data).
 
 use crate::fault::{Fault, Result};
 use proofmesh_market::{Device, Hash32};
@@ -45,7 +47,8 @@ pub fn import_model() -> Result<Imported> {
     Ok(import(ONNX, &options, &data::parse_npy(CALIBRATION)?)?)
 }
 
-/// Days since 1970-01-01 of a Gregorian date (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms", days_from_civil).
+/// Days since 1970-01-01 of a Gregorian date (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms",
+/// days_from_civil).
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let y = if month <= 2 { year - 1 } else { year };
     let era = y.div_euclid(400);
@@ -133,7 +136,8 @@ pub fn airports() -> [Hours; 3] {
     all
 }
 
-/// The public reference of a station's day: the mean of its two neighbours at the airports; `None` when one of them has a gap too long.
+/// The public reference of a station's day: the mean of its two neighbours at the airports; `None` when one
+/// of them has a gap too long.
 #[must_use]
 pub fn neighbours(airports: &[Hours; 3], station: usize, start_s: u64) -> Option<Vec<i32>> {
     let others: Option<Vec<Day>> = (0..3)
@@ -192,7 +196,8 @@ pub fn forgery(station: usize, date: &str, label: usize) -> Result<Forgery> {
 
 /// Readings that quantise to these words: the middle of each step.
 fn shown(words: &[i32]) -> [Values; HOURS] {
-    // Centi-units: middles 10 degC, 60 %, 1015 hPa; steps 15/40 degC, 25/40 %, 10/40 hPa (crates/services/src/window.rs).
+    // Centi-units: middles 10 degC, 60 %, 1015 hPa; steps 15/40 degC, 25/40 %, 10/40 hPa
+    // (crates/services/src/window.rs).
     let value = |middle: i32, halves: i32, word: i32| Some(middle + (word * halves).div_euclid(2));
     std::array::from_fn(|hour| Values {
         temp_centi_c: value(1_000, 75, words[hour]),

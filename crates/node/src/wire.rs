@@ -1,6 +1,7 @@
 //! The documents that the API answers with and the commands print: one form for programs and pages.
 //!
-//! Hashes, accounts and devices are text (`0x...`, `did:key:...`), money is micro-USD, times are Unix seconds, bytes are `0x` hexadecimal.
+//! Hashes, accounts and devices are text (`0x...`, `did:key:...`), money is micro-USD, times are Unix
+//! seconds, bytes are `0x` hexadecimal.
 
 use proofmesh_market::ledger::Conservation;
 use proofmesh_market::state::{DeliveredReceipt, JobStatus, Node, PostedJob, ReceiptStatus, Standing};

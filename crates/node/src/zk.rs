@@ -1,6 +1,8 @@
-//! Proofs, as this node uses them: models by id, statements rebuilt from public data, days proved with fresh masks.
+//! Proofs, as this node uses them: models by id, statements rebuilt from public data, days proved with fresh
+//! masks.
 //!
-//! Nothing here decides what is sound: [`statement::verify`] does. Nothing of a statement is taken from its prover.
+//! Nothing here decides what is sound: [`statement::verify`] does. Nothing of a statement is taken from its
+//! prover.
 
 use crate::fault::{Fault, Result};
 use crate::wire::Hex;
@@ -24,7 +26,8 @@ pub fn os_rng() -> Result<StdRng> {
         .map_err(|error| Fault::trouble("machine.randomness", "randomness of the operating system", error))
 }
 
-/// The id of a model with public weights. Private ones have a commitment besides, which the market's model record does not carry yet.
+/// The id of a model with public weights. Private ones have a commitment besides, which the market's model
+/// record does not carry yet.
 ///
 /// # Errors
 /// `model.private-weights`.
@@ -129,8 +132,8 @@ impl ProofCheck for Models {
     }
 }
 
-/// Proves one input under a context. The salt of its commitment follows from `salt_seed`, so that a run cut off commits to the same;
-/// the masks are fresh each time.
+/// Proves one input under a context. The salt of its commitment follows from `salt_seed`, so that a run cut
+/// off commits to the same; the masks are fresh each time.
 ///
 /// # Errors
 /// `program.refused`, `prover.failed`, `machine.randomness`.
@@ -148,7 +151,8 @@ pub fn prove(file: &ModelFile, words: &[i32], salt_seed: [u8; 32], context: &Has
         .map_err(|error| Fault::trouble("prover.failed", "a proof", error))
 }
 
-/// Proves a batch of inputs under fresh salts. `weights_seed` gives the salt of private weights, the same for every proof of one model.
+/// Proves a batch of inputs under fresh salts. `weights_seed` gives the salt of private weights, the same for
+/// every proof of one model.
 ///
 /// # Errors
 /// `program.refused`, `prover.failed`, `machine.randomness`.

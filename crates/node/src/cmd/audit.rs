@@ -11,7 +11,8 @@ Examples:
   proofmesh audit --dir DIR                    the directory of a coordinator that is not running
   proofmesh audit --url http://127.0.0.1:7166  a running one, over its API, as anybody may
 
-Exit code 1 names the first difference between what was claimed and what follows from log, evidence and chain.")]
+Exit code 1 names the first difference between what was claimed and what follows from log, evidence
+and chain.")]
 pub struct Args {
     /// The directory's files, even if a coordinator was started there
     #[arg(long)]

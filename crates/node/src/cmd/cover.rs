@@ -13,9 +13,8 @@ use serde::Serialize;
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Open and fund a cover: it pays when enough stations proved a genuine day of frost
-    #[command(
-        after_help = "Example:\n  proofmesh cover open --stations ewr,jfk,lga --from 2013-01-01 --days 31 --payout 50"
-    )]
+    #[command(after_help = "Example:
+  proofmesh cover open --stations ewr,jfk,lga --from 2013-01-01 --days 31 --payout 50")]
     Open(OpenArgs),
     /// Hand a settled receipt to a cover; the last one needed makes the contract pay
     Report {

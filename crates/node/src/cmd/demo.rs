@@ -12,8 +12,9 @@ Examples:
   proofmesh demo --days 25 --keep      what it left behind can be looked at: log, proofs, chain
   proofmesh demo --json                one document
 
-Three weather stations replay real readings of January 2013 through the path that a live device uses. Two are honest; LGA's device lies
-on some days. Every day is proved in zero knowledge, checked, settled on an embedded chain; a contract pays a farmer for frost.")]
+Three weather stations replay real readings of January 2013 through the path that a live device uses.
+Two are honest; LGA's device lies on some days. Every day is proved in zero knowledge, checked, settled on
+an embedded chain; a contract pays a farmer for frost.")]
 pub struct Args {
     /// Days of January 2013
     #[arg(long, default_value_t = 31, value_parser = clap::value_parser!(u64).range(1..=31))]

@@ -16,8 +16,8 @@ pub enum Command {
 Example:
   proofmesh job post --device ewr --station EWR --from 2013-01-01 --days 31 --price 0.50
 
-The buyer's whole price goes into escrow (on a development chain with test money). The neighbours' readings are published as a feed:
-public airport data, the only input of the model that is not private.")]
+The buyer's whole price goes into escrow (on a development chain with test money). The neighbours' readings
+are published as a feed: public airport data, the only input of the model that is not private.")]
     Post(PostArgs),
     /// One job with its receipts, or all
     Show {

@@ -1,4 +1,5 @@
-//! The commands, one file each. stdout is data, stderr is talk; exit codes 0 ok, 1 refused, 2 misuse, 3 trouble.
+//! The commands, one file each. stdout is data, stderr is talk; exit codes 0 ok, 1 refused, 2 misuse, 3
+//! trouble.
 
 mod audit;
 mod claim;

@@ -18,8 +18,8 @@ Examples:
   proofmesh model import examples/weather-qod --out qod.pmesh --output argmax --output 'min(0)<=-40'
   proofmesh model import net.onnx --calibrate typical.npy --range -1,1 --out net.pmesh
 
-A folder must hold a bundle.json. Tensors that are clipped or too coarse are warned about before anything is proved; an operator that is not
-supported is refused with its node's name and what to do.")]
+A folder must hold a bundle.json. Tensors that are clipped or too coarse are warned about before anything is
+proved; an operator that is not supported is refused with its node's name and what to do.")]
     Import(ImportArgs),
     /// What a model file holds
     Show {

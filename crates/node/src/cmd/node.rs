@@ -22,8 +22,9 @@ Examples:
   proofmesh node run lga --station LGA --show 2013-01-23=tampered --show 2013-01-24=stuck
   proofmesh node run ewr --station EWR --join-only        then: proofmesh job post --device ewr
 
-The device replays the airport's recording: signed, numbered, chained readings, as a live one would send them. Readings never leave
-the node; a receipt carries a salted commitment, the proof, and what the model said.")]
+The device replays the airport's recording: signed, numbered, chained readings, as a live one would send
+them. Readings never leave the node; a receipt carries a salted commitment, the proof, and what the model
+said.")]
     Run(RunArgs),
     /// A node as the market sees it
     Show {
@@ -143,6 +144,10 @@ async fn one_job(
         client.receipts_of(&job.id).await?.iter().map(|doc| doc.window_start_s).collect();
     let todo: Vec<u64> = windows(&job.job).into_iter().filter(|start_s| !done.contains(start_s)).collect();
     let todo = &todo[..most.unwrap_or(usize::MAX).min(todo.len())];
+    // The device's stream starts with the job, however often the node does.
+    for start_s in windows(&job.job).into_iter().take_while(|start_s| Some(start_s) != todo.first()) {
+        operator.hear(start_s)?;
+    }
     let bar = bar(todo.len() as u64);
     let mut days = Vec::new();
     for start_s in todo {
@@ -157,7 +162,11 @@ async fn one_job(
         }
         bar.set_message(format!("{} {}", day.station, day.date));
         bar.inc(1);
+        let spent = day.reason.as_ref().is_some_and(|reason| reason.name == "receipt.cap-reached");
         days.push(day);
+        if spent {
+            break;
+        }
     }
     bar.finish_and_clear();
     Ok(days)
@@ -168,7 +177,8 @@ fn summary(doc: &RunDoc) -> String {
     let proved: Vec<&DayDoc> = doc.days.iter().filter(|day| day.receipt.is_some()).collect();
     let middle = |of: fn(&DayDoc) -> f64| median(proved.iter().map(|day| of(day)).collect());
     format!(
-        "{}\ndays      {} paid, {} refused, {} skipped\nproof     {:.0} ms, {:.0} KiB, checked in {:.0} ms (medians)",
+        "{}\ndays      {} paid, {} refused, {} skipped\n\
+         proof     {:.0} ms, {:.0} KiB, checked in {:.0} ms (medians)",
         describe(&doc.node),
         count("paid"),
         count("refused"),

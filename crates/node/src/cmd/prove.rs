@@ -16,7 +16,8 @@ Examples:
   proofmesh prove --input examples/weather-qod/test/x_i8.npy --row 7 --out day.proof
   proofmesh prove --model digits.pmesh --input x.npy --row 0 --row 1 --context 0xc0ffee --out two.proof
 
-Writes the proof to FILE and its statement to FILE.json: commitments, public inputs, outputs, context. The inputs stay here.")]
+Writes the proof to FILE and its statement to FILE.json: commitments, public inputs, outputs, context.
+The inputs stay here.")]
 pub struct Args {
     /// The model file [default: the weather model that this binary carries]
     #[arg(long, value_name = "FILE")]

@@ -19,9 +19,9 @@ pub enum Command {
         digest: String,
     },
     /// Check signatures, evidence and proof again, with everything fetched and nothing believed
-    #[command(
-        after_help = "Examples:\n  proofmesh receipt verify 0x...\n  proofmesh receipt verify --file receipt.bin"
-    )]
+    #[command(after_help = "Examples:
+  proofmesh receipt verify 0x...
+  proofmesh receipt verify --file receipt.bin")]
     Verify {
         /// Its digest
         digest: Option<String>,

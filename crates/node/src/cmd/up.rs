@@ -17,8 +17,9 @@ Examples:
   proofmesh up --port 0 --rpc-port 0 --json       any free ports, printed as JSON
   proofmesh up --chain http://127.0.0.1:8545      contracts on another EVM chain
 
-The weather-qod model is added at the start, and every --model. State is in --dir: log, blobs, models, feeds, keys, chain.
-Until proofs can be checked by a contract, whoever posts epochs is trusted to count honestly; `proofmesh audit` finds out if not.")]
+A new market gets the weather-qod model, or every --model instead. State is in --dir: log, blobs, models,
+feeds, keys, chain. Until proofs can be checked by a contract, whoever posts epochs is trusted to count
+honestly; `proofmesh audit` finds out if not.")]
 pub struct Args {
     /// Port of the API on 127.0.0.1; 0 for any free one
     #[arg(long, default_value_t = 7166)]
@@ -29,7 +30,7 @@ pub struct Args {
     /// Another chain than the embedded one
     #[arg(long, value_name = "URL")]
     chain: Option<String>,
-    /// A model file that jobs may ask for; may be repeated
+    /// A model file that jobs may ask for, instead of the weather model; may be repeated
     #[arg(long = "model", value_name = "FILE")]
     models: Vec<PathBuf>,
     /// Seconds in which a posted epoch can be challenged, for a new market
@@ -57,7 +58,10 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     };
     let at = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
     let up = Up::start(config, at(args.port), at(args.rpc_port), &|text| context.tell(text)).await?;
-    up.coordinator.add_model(super::model_at(None)?).await?;
+    let known = up.coordinator.status(None)?.models;
+    if known.is_empty() && args.models.is_empty() {
+        up.coordinator.add_model(super::model_at(None)?).await?;
+    }
     for path in &args.models {
         up.coordinator.add_model(super::model_at(Some(path))?).await?;
     }

@@ -19,8 +19,8 @@ Examples:
   proofmesh verify day.proof
   proofmesh verify two.proof --model digits.pmesh --statement mine.json
 
-The statement should be put together by whoever verifies; one that came with the proof says only what its prover wanted to prove. Exit code 1
-names the check that failed.")]
+The statement should be put together by whoever verifies; one that came with the proof says only what its
+prover wanted to prove. Exit code 1 names the check that failed.")]
 pub struct Args {
     /// The proof
     proof: PathBuf,

@@ -1,7 +1,7 @@
 //! Receipts: delivered, checked, judged; and nodes measured before their first job.
 //!
-//! Order on disk: evidence, then the receipt, then the verdict. A receipt is acknowledged when all three are durable; a crash in between leaves a
-//! receipt without a verdict, which the next start judges.
+//! Order on disk: evidence, then the receipt, then the verdict. A receipt is acknowledged when all three are
+//! durable; a crash in between leaves a receipt without a verdict, which the next start judges.
 
 use super::Coordinator;
 use crate::engine::crash;
@@ -21,7 +21,8 @@ use std::time::Instant;
 const CAPABILITY_S: u64 = 90 * 86_400;
 
 impl Coordinator {
-    /// Takes a receipt and its evidence, checks, and gives what became of it. When this returns, it is in the log for good.
+    /// Takes a receipt and its evidence, checks, and gives what became of it. When this returns, it is in the
+    /// log for good.
     ///
     /// # Errors
     /// `receipt.*` that are refused before the receipt takes a place, `node.*`; trouble with the disk.
@@ -141,7 +142,8 @@ impl Coordinator {
         })
     }
 
-    /// What a node must prove to be measured: any private input, the middle of the range as public input, under this context.
+    /// What a node must prove to be measured: any private input, the middle of the range as public input,
+    /// under this context.
     ///
     /// # Errors
     /// `node.unknown`.

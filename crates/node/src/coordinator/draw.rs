@@ -1,6 +1,7 @@
 //! Draws of nodes: secrets that the coordinator committed to before it knew the job.
 //!
-//! Secret `n` is `H(H("proofmesh/draw-secret/v1") || seed || n)`, so that none is lost with a crash; the seed is in the key directory.
+//! Secret `n` is `H(H("proofmesh/draw-secret/v1") || seed || n)`, so that none is lost with a crash; the seed
+//! is in the key directory.
 
 use super::Coordinator;
 use crate::fault::Result;
@@ -41,7 +42,8 @@ impl Draws {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner).get(commitment).copied()
     }
 
-    /// What a node has to prove to be measured: nobody but the coordinator knows it before the node is enrolled.
+    /// What a node has to prove to be measured: nobody but the coordinator knows it before the node is
+    /// enrolled.
     pub(super) fn challenge(&self, node: &[u8; 20], nonce: u64) -> Hash32 {
         let tag = keccak(b"proofmesh/measure/v1");
         keccak(&[&tag.0[..], &self.seed, node, &nonce.to_be_bytes()].concat())
@@ -59,7 +61,8 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Reveals the secret of every open job for which enough nodes are there. A job without stays open until its deadline.
+    /// Reveals the secret of every open job for which enough nodes are there. A job without stays open until
+    /// its deadline.
     pub(super) fn assign_open(&self) -> Result<()> {
         let open: Vec<(Hash32, Hash32)> = self.with_state(|state| {
             let open = state.jobs().iter().filter(|(_, posted)| posted.status == JobStatus::Open);

@@ -1,6 +1,7 @@
 //! Epochs and the chain: events read into the log, epochs closed and posted, equivocators slashed.
 //!
-//! All of it may be cut off anywhere and called again. The log says what was closed; the chain says what was posted; neither is ever done twice.
+//! All of it may be cut off anywhere and called again. The log says what was closed; the chain says what was
+//! posted; neither is ever done twice.
 
 use super::Coordinator;
 use crate::engine::crash;
@@ -148,7 +149,7 @@ impl Coordinator {
     pub async fn slash(&self, first: &SignedReceipt, second: &SignedReceipt) -> Result<()> {
         match self.settlement().slash_equivocation(&self.ground.poster, first, second).await {
             Err(error) if error.revert_name() == Some("NothingAtStake") => {}
-            done => drop(done?),
+            done => done.map(|_| ())?,
         }
         self.sync_chain().await
     }

@@ -1,4 +1,5 @@
-//! What the coordinator stands on: a chain with the contracts, its own accounts there, and the terms of a new market.
+//! What the coordinator stands on: a chain with the contracts, its own accounts there, and the terms of a new
+//! market.
 
 use super::Config;
 use crate::engine::blobs::replace;
@@ -82,7 +83,8 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    /// Opens the chain; the contracts, roles and bond that are missing are made. Safe to call again, also after a crash in the middle.
+    /// Opens the chain; the contracts, roles and bond that are missing are made. Safe to call again, also
+    /// after a crash in the middle.
     pub(super) async fn open(config: &Config, keys: &Keys) -> Result<Self> {
         let governor = Signer::new(&keys.account("governor")?);
         let poster = Signer::new(&keys.account("poster")?);

@@ -1,4 +1,5 @@
-//! What comes in from accounts: orders, feeds, and, on development chains, requests for test money and enrolments.
+//! What comes in from accounts: orders, feeds, and, on development chains, requests for test money and
+//! enrolments.
 
 use super::{Coordinator, files_in};
 use crate::engine::blobs::replace;
@@ -20,7 +21,8 @@ pub const FEEDS_MAX: usize = 1_024;
 pub const FAUCET_MAX: Usd = Usd::from_micro(1_000_000_000_000);
 
 impl Coordinator {
-    /// Takes an order that an account signed. The market verifies it; this only decides which kinds may come from outside.
+    /// Takes an order that an account signed. The market verifies it; this only decides which kinds may come
+    /// from outside.
     ///
     /// # Errors
     /// `order.not-from-outside`, and what the market refuses.

@@ -1,7 +1,9 @@
-//! The coordinator: takes orders and receipts in, checks, closes epochs, posts them. It holds nobody's money and makes no rule.
+//! The coordinator: takes orders and receipts in, checks, closes epochs, posts them. It holds nobody's money
+//! and makes no rule.
 //!
-//! One book (log and fold), one directory of blobs, one chain. Every verb is safe to call again after a crash: what is in the log is not taken
-//! twice, what is on the chain is not sent twice. [`Coordinator::open`] finishes whatever an earlier process left undone.
+//! One book (log and fold), one directory of blobs, one chain. Every verb is safe to call again after a
+//! crash: what is in the log is not taken twice, what is on the chain is not sent twice.
+//! [`Coordinator::open`] finishes whatever an earlier process left undone.
 
 mod check;
 mod draw;
@@ -65,8 +67,9 @@ impl std::fmt::Debug for Coordinator {
 }
 
 impl Coordinator {
-    /// Opens or starts the coordinator of a directory, and finishes what was left undone: unseen chain events, receipts without a verdict,
-    /// epochs that are not posted. `tell` hears what a person should know.
+    /// Opens or starts the coordinator of a directory, and finishes what was left undone: unseen chain
+    /// events, receipts without a verdict, epochs that are not posted. `tell` hears what a person should
+    /// know.
     ///
     /// # Errors
     /// A damaged log or blob, a chain that does not fit, a directory in use.
@@ -107,7 +110,8 @@ impl Coordinator {
     }
 
     async fn recover(&self, tell: &dyn Fn(&str)) -> Result<()> {
-        for id in self.models.read().unwrap_or_else(PoisonError::into_inner).ids() {
+        let models = self.models.read().unwrap_or_else(PoisonError::into_inner).ids();
+        for id in models {
             self.ground.register_model(id).await?;
         }
         self.sync_chain().await?;
@@ -121,7 +125,8 @@ impl Coordinator {
         self.post_epochs().await?;
         self.stock_draws()?;
         self.assign_open()?;
-        for (first, second) in self.book().equivocations().to_vec() {
+        let equivocations = self.book().equivocations().to_vec();
+        for (first, second) in equivocations {
             self.slash(&first, &second).await?;
         }
         Ok(())
@@ -129,7 +134,8 @@ impl Coordinator {
 
     /// Locks the book; on a thread that may block.
     fn book(&self) -> MutexGuard<'_, Book> {
-        // A panic while it was held left log and state as they were: `Book::take` refuses to go on if they differ.
+        // A panic while it was held left log and state as they were: `Book::take` refuses to go on if they
+        // differ.
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,4 +1,5 @@
-//! Four lies, each refused by name: another model, a changed output, a replayed receipt, someone else's receipt.
+//! Four lies, each refused by name: another model, a changed output, a replayed receipt, someone else's
+//! receipt.
 
 use super::stage::Stage;
 use super::{LIAR, LIES, LieDoc, ToldDay};

@@ -1,7 +1,9 @@
-//! The whole story with one command: real readings, real proofs, a real coordinator and chain, spoken to over loopback as anybody would.
+//! The whole story with one command: real readings, real proofs, a real coordinator and chain, spoken to over
+//! loopback as anybody would.
 //!
-//! Three stations replay January 2013. EWR and JFK are honest; LGA's device shows manipulated days of the example's test file on [`LIES`]. Nothing is
-//! scripted but who lies when: what is paid and what is refused is what the model, the proofs, the market and the contracts say.
+//! Three stations replay January 2013. EWR and JFK are honest; LGA's device shows manipulated days of the
+//! example's test file on [`LIES`]. Nothing is scripted but who lies when: what is paid and what is refused
+//! is what the model, the proofs, the market and the contracts say.
 
 mod lies;
 mod money;
@@ -127,10 +129,13 @@ pub struct DemoDoc {
 
 /// What is taken on trust today.
 pub const TRUST: [&str; 3] = [
-    "The poster: no contract checks these proofs yet, so whoever posts an epoch is trusted to have checked them and to count honestly. \
-     A wrong epoch can be vetoed in its challenge window, and `proofmesh audit` finds it out from public data.",
-    "The reference: the neighbours' readings are public airport data, published by the buyer as a feed that the job commits to.",
-    "The sensor: a proof says what the signed readings say. Whether the sensor stood in the field is what the model judges, and it errs.",
+    "The poster: no contract checks these proofs yet, so whoever posts an epoch is trusted to have checked \
+     them and to count honestly. A wrong epoch can be vetoed in its challenge window, and `proofmesh audit` \
+     finds it out from public data.",
+    "The reference: the neighbours' readings are public airport data, published by the buyer as a feed that \
+     the job commits to.",
+    "The sensor: a proof says what the signed readings say. Whether the sensor stood in the field is what \
+     the model judges, and it errs.",
 ];
 
 /// A directory that vanishes unless it is kept.
@@ -205,8 +210,8 @@ async fn month(stage: &mut Stage, days: u64, context: &Context) -> Result<Vec<To
     for number in 0..days {
         let start_s = stage.first_s + number * WINDOW_S;
         stage.reach(start_s + stage::HEARD_S).await?;
-        for station in 0..STATIONS.len() {
-            bar.set_message(format!("{} {}", STATIONS[station], date(start_s)));
+        for (station, name) in STATIONS.iter().enumerate() {
+            bar.set_message(format!("{name} {}", date(start_s)));
             let day = stage.day(station, start_s).await?;
             let lie = lie_on(station, &day.date).map(|class| CLASSES[class]);
             bar.suspend(|| aloud(&day, lie, context));

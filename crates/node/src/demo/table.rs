@@ -77,7 +77,8 @@ fn refusals(text: &mut String, doc: &DemoDoc) {
     };
     let _ = writeln!(
         text,
-        "Skipped: {} days with a gap too long in the station's readings (window.incomplete), {} in a neighbour's (reference.missing)",
+        "Skipped: {} days with a gap too long in the station's readings (window.incomplete), {} in a \
+         neighbour's (reference.missing)",
         of("window.incomplete"),
         of("reference.missing")
     );

@@ -1,7 +1,7 @@
 //! Bytes by their Keccak-256, one file each: evidence, models, feeds.
 //!
-//! Write: to a temporary file, fsync, rename, fsync the directory. So a name is never seen with other bytes than its own, and a name that was
-//! acknowledged stays. Reading checks the hash: `blob.damaged`.
+//! Write: to a temporary file, fsync, rename, fsync the directory. So a name is never seen with other bytes
+//! than its own, and a name that was acknowledged stays. Reading checks the hash: `blob.damaged`.
 
 use super::crash;
 use super::log::sync_parent;

@@ -1,8 +1,11 @@
-//! Places where a test makes the process die, so that every moment of a write is met. Compiled in debug builds only.
+//! Places where a test makes the process die, so that every moment of a write is met. Compiled in debug
+//! builds only.
 //!
-//! `PROOFMESH_ABORT_AT=n` aborts at the n-th place passed, counted from 1: no destructor runs, no buffer is flushed.
+//! `PROOFMESH_ABORT_AT=n` aborts at the n-th place passed, counted from 1: no destructor runs, no buffer is
+//! flushed.
 
-/// A place where the process may die. `true` asks the caller to do half of its write first and then call [`die`].
+/// A place where the process may die. `true` asks the caller to do half of its write first and then call
+/// [`die`].
 #[cfg(debug_assertions)]
 #[must_use]
 pub fn here() -> bool {

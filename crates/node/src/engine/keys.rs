@@ -1,6 +1,8 @@
-//! Keys in a directory: `NAME.account` (secp256k1) and `NAME.device` (Ed25519), 32 bytes as hexadecimal text, readable by their owner alone.
+//! Keys in a directory: `NAME.account` (secp256k1) and `NAME.device` (Ed25519), 32 bytes as hexadecimal text,
+//! readable by their owner alone.
 //!
-//! A key that is asked for and missing is made from the machine's randomness. What is there and is no key is refused: `key.file`.
+//! A key that is asked for and missing is made from the machine's randomness. What is there and is no key is
+//! refused: `key.file`.
 
 use super::blobs::write_durably;
 use crate::fault::{Fault, Result};
@@ -88,7 +90,8 @@ fn make(path: &Path) -> Result<[u8; 32]> {
     crate::zk::os_rng()?.fill_bytes(&mut bytes);
     let temporary = path.with_extension("new");
     let io = |error: std::io::Error| Fault::file(path, &error);
-    // Made first with its mode, so that the secret is never readable by others; the write below keeps the mode.
+    // Made first with its mode, so that the secret is never readable by others; the write below keeps the
+    // mode.
     let mut options = fs::OpenOptions::new();
     options.create(true).write(true).truncate(true).mode(0o600).open(&temporary).map_err(io)?;
     write_durably(&temporary, path, hex::encode(bytes).as_bytes())?;

@@ -1,11 +1,14 @@
-//! The event log on disk: append-only, every record durable before it is acknowledged, every record chained to all before it.
+//! The event log on disk: append-only, every record durable before it is acknowledged, every record chained
+//! to all before it.
 //!
-//! File: 16 bytes of header, then records. Record: `length u32 || mark of the length 4 || mark of the record 8 || bytes`, big-endian. With
-//! `h_i = H(h_{i-1} || H(bytes_i))` the market's hash chain, the mark of record `i` is the start of `h_i`, the mark of its length the start of
-//! `H(h_{i-1} || H(length))`. So a record cannot be changed, moved, dropped or repeated without all marks after it being wrong.
+//! File: 16 bytes of header, then records. Record: `length u32 || mark of the length 4 || mark of the record
+//! 8 || bytes`, big-endian. With `h_i = H(h_{i-1} || H(bytes_i))` the market's hash chain, the mark of record
+//! `i` is the start of `h_i`, the mark of its length the start of `H(h_{i-1} || H(length))`. So a record
+//! cannot be changed, moved, dropped or repeated without all marks after it being wrong.
 //!
-//! A crash can leave one record unfinished, at the end, never acknowledged: [`Log::open`] cuts it off and says so. It is unfinished when the file
-//! ends inside it, or when its end was never written (zeros). Every other damage is refused: `log.header`, `log.record-length`, `log.record-damaged`.
+//! A crash can leave one record unfinished, at the end, never acknowledged: [`Log::open`] cuts it off and
+//! says so. It is unfinished when the file ends inside it, or when its end was never written (zeros). Every
+//! other damage is refused: `log.header`, `log.record-length`, `log.record-damaged`.
 
 use super::crash;
 use crate::fault::{Fault, Result};

@@ -1,0 +1,311 @@
+//! A coordinator that dies at any moment loses nothing that it acknowledged, and pays nothing twice.
+//!
+//! A child process is killed at injected places (every append, fsync, rename and transaction) and at random
+//! times, started again, and driven on. Proofs are real; they are made once: keys, contracts and jobs are the
+//! same in every run, so the same receipts fit all of them.
+
+use crate::place::{Place, Running, copy};
+use proofmesh::audit::of_dir;
+use proofmesh::buyer::{DaysWanted, claim, fund, post};
+use proofmesh::client::Client;
+use proofmesh::engine::keys::Keys;
+use proofmesh::fault::{Fault, Kind, Result};
+use proofmesh::operator::Operator;
+use proofmesh::weather::{STATIONS, airports, day_start_s, feed, import_model, neighbours, salt};
+use proofmesh::wire::{FeedDoc, Hex, MeasureDoc};
+use proofmesh::zk;
+use proofmesh_market::receipt::{context, output_hash};
+use proofmesh_market::{Domain, Hash32, Job, Receipt, SignedReceipt, Usd, keccak};
+use proofmesh_model::ModelFile;
+use proofmesh_services::inference::SERVICE;
+use proofmesh_services::window::{Day, WINDOW_S};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Receipts of a run.
+const RECEIPTS: u64 = 2;
+const PRICE: Usd = Usd::from_micro(500_000);
+const NODE_NAME: &str = "ewr";
+/// A day far away, so that the job's id is the same in every run.
+const DEADLINE_S: u64 = 4_000_000_000;
+
+/// What all runs share.
+struct Story {
+    place: Place,
+    model: ModelFile,
+    model_path: PathBuf,
+    job: Job,
+    feed: FeedDoc,
+    measure: MeasureDoc,
+    receipts: Vec<(SignedReceipt, Vec<u8>)>,
+    domain: Domain,
+}
+
+impl Story {
+    fn keys(&self) -> Keys {
+        Keys::open(&self.place.path("ready/keys")).expect("keys")
+    }
+
+    fn job_id(&self) -> Hash32 {
+        use proofmesh_market::order::Order;
+        self.job.digest(&self.domain)
+    }
+
+    /// Plays everything once up to the first receipt, and keeps the directory as `ready`.
+    async fn prepare() -> Self {
+        let place = Place::new("crash");
+        let model = import_model().expect("the model").file;
+        let model_path = place.path("weather.pmesh");
+        std::fs::write(&model_path, model.encode().expect("bytes")).expect("written");
+        let dir = place.path("ready");
+        let mut running = Running::start(&dir, &model_path, None).expect("ready");
+        let client = Client::new(&running.api).expect("a client");
+        let operator =
+            Operator::new(client.clone(), &dir, NODE_NAME, 0, airports()[0].clone()).await.expect("a node");
+        let domain = client.status().await.expect("status").domain;
+        let measure = measured(&client, &operator, &model).await;
+        let (job, feed) = offered(&dir, &model);
+        let mut story = Story { place, model, model_path, job, feed, measure, receipts: Vec::new(), domain };
+        story.prove();
+        story.set_up(&client, &dir).await.expect("set up");
+        running.kill();
+        story
+    }
+
+    fn prove(&mut self) {
+        let (airports, keys) = (airports(), self.keys());
+        let (account, device) =
+            (keys.account(NODE_NAME).expect("an account"), keys.device(NODE_NAME).expect("a device"));
+        let mut previous = Hash32::ZERO;
+        for sequence in 0..RECEIPTS {
+            let start_s = self.job.window_from_s + sequence * WINDOW_S;
+            let own = Day::new(&airports[0], start_s).expect("a complete day").words();
+            let public = neighbours(&airports, 0, start_s).expect("complete neighbours");
+            let context =
+                context(&self.domain, &self.job_id(), sequence, &account.address(), &device.device());
+            let proved = zk::prove(&self.model, &[own, public].concat(), [sequence as u8; 32], &context)
+                .expect("proved");
+            let output = proved.statement.outputs[0].clone();
+            assert_eq!(output[0], 0, "the story needs days that the model calls genuine");
+            let receipt = Receipt {
+                job: self.job_id(),
+                sequence,
+                node: account.address(),
+                device: device.device(),
+                service: SERVICE.id(),
+                model: self.job.model,
+                input: Hash32(proved.statement.inputs[0].commitment),
+                output: output_hash(&output),
+                units: 1,
+                window_start: start_s,
+                window_end: start_s + WINDOW_S,
+                evidence: keccak(&proved.file),
+                previous,
+            };
+            let signed = receipt.sign(&self.domain, &output, &device, &account).expect("signed");
+            previous = signed.receipt.digest(&self.domain);
+            self.receipts.push((signed, proved.file));
+        }
+    }
+
+    /// Joining and offering: every step may have been done before.
+    async fn set_up(&self, client: &Client, dir: &Path) -> Result<()> {
+        let operator = Operator::new(client.clone(), dir, NODE_NAME, 0, airports()[0].clone()).await?;
+        operator.join(client.status().await?.rules.min_stake).await?;
+        if client.node(&operator.account()).await?.capabilities.is_empty() {
+            client.measure(&self.measure).await?;
+        }
+        client.add_feed(&self.feed).await?;
+        if client.job(&self.job_id()).await.is_ok_and(|job| job.status == "assigned") {
+            return Ok(());
+        }
+        let buyer = self.keys().account("insurer")?;
+        if client.job(&self.job_id()).await.is_err() {
+            let settlement = client.settlement().await?;
+            fund(client, &*settlement, &buyer, self.job.escrow()?).await?;
+            post(client, &self.domain, &buyer, self.job.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// Work and pay: every step may have been done before. What was acknowledged is written down.
+    async fn work(&self, client: &Client, acknowledged: &mut BTreeSet<Hash32>) -> Result<()> {
+        for (receipt, proof) in &self.receipts {
+            let digest = receipt.receipt.digest(&self.domain);
+            match client.deliver(receipt, proof).await {
+                Err(fault) if fault.is("receipt.replayed") => {}
+                delivered => assert_eq!(delivered?.receipt.status, "accepted"),
+            }
+            acknowledged.insert(digest);
+        }
+        client.close_epoch().await?;
+        let status = client.status().await?;
+        client.pass_time(status.deployment.params.challenge_window_s).await?;
+        let node = self.keys().account(NODE_NAME)?;
+        let settlement = client.settlement().await?;
+        claim(client, &*settlement, &node, node.address()).await?;
+        Ok(())
+    }
+
+    /// What must hold at the end, whatever died when.
+    async fn check(&self, client: &Client, acknowledged: &BTreeSet<Hash32>) -> Result<()> {
+        let account = self.keys().account(NODE_NAME)?.address();
+        let node = client.node(&account).await?;
+        assert_eq!(node.next_sequence, RECEIPTS, "each receipt took one place");
+        assert_eq!(node.standing, "active");
+        assert_eq!(acknowledged.len() as u64, RECEIPTS);
+        for digest in acknowledged {
+            assert_eq!(client.receipt(digest).await?.status, "settled", "acknowledged and lost: {digest}");
+        }
+        let share = Usd::from_micro(PRICE.micro() * 98 / 100 * RECEIPTS);
+        let settlement = client.settlement().await?;
+        assert_eq!(settlement.claimed(account).await?, share, "paid once");
+        assert_eq!(settlement.balance_of(account).await?, share, "the stake is bonded, the rest is pay");
+        let status = client.status().await?;
+        assert!(status.money.conserved, "{:?}", status.money);
+        assert_eq!(status.epochs, status.posted, "every closed epoch is on chain");
+        assert_eq!(settlement.total_deposits().await?, status.money.deposited, "every deposit was seen once");
+        Ok(())
+    }
+}
+
+async fn measured(client: &Client, operator: &Operator, model: &ModelFile) -> MeasureDoc {
+    use proofmesh_market::order::Enroll;
+    use proofmesh_market::{Signed, What};
+    let account = operator.account();
+    let domain = client.status().await.expect("status").domain;
+    let order = Enroll { node: account, operator: account, nonce: 0 };
+    let order = Signed::new(order, &domain, operator.secret()).expect("signed");
+    client.order(&What::NodeEnrolled(order)).await.expect("enrolled");
+    let challenge = client.challenge(&account).await.expect("a challenge");
+    let words = vec![0; model.program.input.shape.len()];
+    let proved = zk::prove(model, &words, [9; 32], &challenge.context).expect("proved");
+    MeasureDoc {
+        node: account,
+        model: zk::model_id(model).expect("an id"),
+        input: Hash32(proved.statement.inputs[0].commitment),
+        output: proved.statement.outputs[0].clone(),
+        proof: Hex(proved.file),
+    }
+}
+
+fn offered(dir: &Path, model: &ModelFile) -> (Job, FeedDoc) {
+    let keys = Keys::open(&dir.join("keys")).expect("keys");
+    let device = keys.device(NODE_NAME).expect("a device").device();
+    let from_s = day_start_s("2013-01-22").expect("a date");
+    let table = feed(&airports(), &[(0, device)], from_s, RECEIPTS);
+    let wanted = DaysWanted {
+        model: zk::model_id(model).expect("an id"),
+        device,
+        unit_price: PRICE,
+        from_s,
+        days: RECEIPTS,
+        deadline_s: DEADLINE_S,
+        feed: table.commitment(),
+        salt: salt(STATIONS[0]),
+    };
+    (wanted.job(keys.account("insurer").expect("an account").address()), FeedDoc::of(&table))
+}
+
+/// How a run dies.
+#[derive(Clone, Copy, Debug)]
+enum Death {
+    /// At the n-th place, from an empty directory.
+    Fresh(u64),
+    /// At the n-th place, with everything ready for the first receipt.
+    Ready(u64),
+    /// After so many microseconds of work.
+    Killed(u64),
+}
+
+/// One life, one death, one more life. Gives whether it died at all.
+async fn live(story: &Story, death: Death) -> bool {
+    let place = Place::new("life");
+    match death {
+        Death::Fresh(_) => copy(&story.place.path("ready/keys"), &place.path("keys")),
+        Death::Ready(_) | Death::Killed(_) => copy(&story.place.path("ready"), &place.0),
+    }
+    let mut acknowledged = BTreeSet::new();
+    let abort_at = if let Death::Fresh(at) | Death::Ready(at) = death { Some(at) } else { None };
+    let first = tokio::task::block_in_place(|| Running::start(&place.0, &story.model_path, abort_at));
+    let mut died = first.is_none();
+    if let Some(mut running) = first {
+        let client = Client::new(&running.api).expect("a client");
+        let work = async {
+            story.set_up(&client, &place.0).await?;
+            story.work(&client, &mut acknowledged).await
+        };
+        let done = match death {
+            Death::Killed(after_us) => tokio::select! {
+                done = work => done,
+                () = tokio::time::sleep(Duration::from_micros(after_us)) => {
+                    running.kill();
+                    Err(Fault::trouble("killed", "", ""))
+                }
+            },
+            _ => work.await,
+        };
+        if let Err(fault) = done {
+            assert_eq!(fault.kind, Kind::Trouble, "{death:?}: {fault}");
+            died = true;
+        }
+    }
+    let mut running = tokio::task::block_in_place(|| Running::start(&place.0, &story.model_path, None));
+    let running = running.as_mut().expect("starts again");
+    let client = Client::new(&running.api).expect("a client");
+    for digest in &acknowledged {
+        let status = client.receipt(digest).await.unwrap_or_else(|fault| panic!("{death:?}: {fault}")).status;
+        assert!(status == "accepted" || status == "settled", "{death:?}: acknowledged, now {status}");
+    }
+    let end = async {
+        story.set_up(&client, &place.0).await?;
+        story.work(&client, &mut acknowledged).await?;
+        story.check(&client, &acknowledged).await
+    };
+    end.await.unwrap_or_else(|fault| panic!("{death:?}: {fault}"));
+    running.kill();
+    of_dir(&place.0).await.unwrap_or_else(|fault| panic!("{death:?}: audit: {fault}"));
+    died
+}
+
+/// Lives in parallel; gives how many died.
+async fn all(story: Arc<Story>, deaths: Vec<Death>) -> usize {
+    let (next, died) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let deaths = Arc::new(deaths);
+    let workers: Vec<_> = (0..4)
+        .map(|_| {
+            let (story, deaths, next, died) = (story.clone(), deaths.clone(), next.clone(), died.clone());
+            tokio::spawn(async move {
+                while let Some(death) = deaths.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    died.fetch_add(usize::from(live(&story, *death).await), Ordering::SeqCst);
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.expect("no run may fail");
+    }
+    died.load(Ordering::SeqCst)
+}
+
+/// Abort places exist in debug builds; a release build dies at random times only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 6)]
+async fn two_hundred_deaths_lose_nothing_and_pay_nothing_twice() {
+    let story = Arc::new(Story::prepare().await);
+    let mut deaths: Vec<Death> = Vec::new();
+    if cfg!(debug_assertions) {
+        deaths.extend((1..=70).map(Death::Ready));
+        deaths.extend((0..60).map(|i| Death::Fresh(1 + 3 * i)));
+    }
+    let mut seed = 20_130_122_u64;
+    while deaths.len() < 200 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        deaths.push(Death::Killed((seed >> 33) % 400_000));
+    }
+    let died = all(story, deaths).await;
+    println!("{died} of 200 died before they were done");
+    assert!(died >= 120, "only {died} of 200 died: the places are not met");
+}

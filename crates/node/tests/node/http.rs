@@ -1,0 +1,165 @@
+//! Hostile requests: every one gets a named fault, none a panic, and the coordinator goes on.
+
+use crate::place::Place;
+use proofmesh::api::{BODY_BYTES_MAX, SMALL_BODY_BYTES_MAX};
+use proofmesh::coordinator::{Config, MarketTerms};
+use proofmesh::fault::Fault;
+use proofmesh::time::Time;
+use proofmesh::up::Up;
+use reqwest::header::{CONTENT_TYPE, HOST};
+use std::net::{Ipv4Addr, SocketAddr};
+
+async fn up(place: &Place) -> Up {
+    let config = Config {
+        dir: place.0.clone(),
+        chain: None,
+        time: Time::standing_at(1_767_225_600),
+        terms: MarketTerms::default(),
+    };
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    Up::start(config, any, any, &|_| ()).await.expect("starts")
+}
+
+struct Caller {
+    http: reqwest::Client,
+    api: String,
+}
+
+impl Caller {
+    async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> (u16, Fault) {
+        let request = self.http.post(format!("{}{path}", self.api)).header(CONTENT_TYPE, "application/json");
+        self.answer(request.body(body)).await
+    }
+
+    async fn get(&self, path: &str) -> (u16, Fault) {
+        self.answer(self.http.get(format!("{}{path}", self.api))).await
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> (u16, Fault) {
+        let response = request.send().await.expect("an answer");
+        let status = response.status().as_u16();
+        let bytes = response.bytes().await.expect("a body");
+        let fault = serde_json::from_slice(&bytes);
+        (status, fault.unwrap_or_else(|_| panic!("{status}: {}", String::from_utf8_lossy(&bytes))))
+    }
+}
+
+const POSTS: [&str; 7] = [
+    "/v1/feeds",
+    "/v1/orders",
+    "/v1/receipts",
+    "/v1/measure",
+    "/v1/dev/faucet",
+    "/v1/dev/devices",
+    "/v1/dev/pass-time",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_requests_are_refused_by_name_and_the_coordinator_goes_on() {
+    let place = Place::new("http");
+    let up = up(&place).await;
+    let caller = Caller { http: reqwest::Client::new(), api: up.api.clone() };
+    let before = up.coordinator.records(0, usize::MAX).expect("records").len();
+    bodies(&caller).await;
+    paths(&caller).await;
+    callers(&caller).await;
+    meanings(&caller).await;
+    let after = up.coordinator.records(0, usize::MAX).expect("records").len();
+    assert_eq!(before, after, "nothing of this is an event");
+    assert!(up.client().expect("a client").status().await.expect("goes on").money.conserved);
+}
+
+async fn bodies(caller: &Caller) {
+    let deep = format!("{}1{}", "[".repeat(50_000), "]".repeat(50_000));
+    for path in POSTS {
+        for body in
+            ["", "{", "null", "[]", "7", "\"x\"", "{\"a\":1}", "\u{0}", "{\"account\":-1}", deep.as_str()]
+        {
+            let (status, fault) = caller.post(path, body.to_owned()).await;
+            let large = body.len() > SMALL_BODY_BYTES_MAX && status == 413;
+            assert!(large || (status == 400 && fault.is("api.body")), "{path} {body:.20}: {status} {fault}");
+        }
+        let (status, fault) = caller.post(path, vec![b' '; BODY_BYTES_MAX + 1]).await;
+        assert_eq!((status, fault.name.as_str()), (413, "api.body-too-large"), "{path}");
+        let request =
+            caller.http.post(format!("{}{path}", caller.api)).header(CONTENT_TYPE, "text/plain").body("{}");
+        let (status, fault) = caller.answer(request).await;
+        assert_eq!((status, fault.name.as_str()), (415, "api.content-type"), "{path}");
+    }
+    for body in [
+        r#"{"receipt":"0x","evidence":"0x","more":1}"#,
+        r#"{"receipt":"zz","evidence":"0x"}"#,
+        r#"{"receipt":["0x"],"evidence":"0x"}"#,
+        r#"{"receipt":"0x0","evidence":"0x"}"#,
+    ] {
+        assert_eq!(caller.post("/v1/receipts", body.to_owned()).await.0, 400, "{body}");
+    }
+}
+
+async fn paths(caller: &Caller) {
+    for path in ["/", "/v1", "/v2/status", "/v1/status/x", "/v1/%00"] {
+        assert_eq!(caller.get(path).await.1.name, "path.unknown", "{path}");
+    }
+    for (path, name) in [
+        ("/v1/jobs/0x", "job.form"),
+        ("/v1/receipts/zz", "receipt.form"),
+        ("/v1/epochs/-1", "epoch.form"),
+        ("/v1/epochs/18446744073709551616", "epoch.form"),
+        ("/v1/epochs/18446744073709551615", "epoch.unknown"),
+        ("/v1/epochs/0", "epoch.unknown"),
+        ("/v1/accounts/me", "account.form"),
+        ("/v1/log/-1", "record.form"),
+        ("/v1/nodes/0x0000000000000000000000000000000000000000", "node.unknown"),
+        ("/v1/nodes/0x0000000000000000000000000000000000000000/challenge", "node.unknown"),
+        ("/v1/blobs/..%2f..%2fkeys%2fposter.account", "blob.form"),
+    ] {
+        assert_eq!(caller.get(path).await.1.name, name, "{path}");
+    }
+    let zero = format!("0x{}", "0".repeat(64));
+    for what in ["jobs", "receipts", "blobs", "models", "feeds"] {
+        let (status, fault) = caller.get(&format!("/v1/{what}/{zero}")).await;
+        assert_eq!(status, 404, "{what}: {fault}");
+    }
+    let (status, fault) = caller.answer(caller.http.put(format!("{}/v1/status", caller.api))).await;
+    assert_eq!((status, fault.name.as_str()), (405, "api.method"));
+}
+
+/// A page of another origin cannot use this machine's name for itself.
+async fn callers(caller: &Caller) {
+    for host in ["evil.example", "127.0.0.1.evil.example:80", ""] {
+        let request = caller.http.get(format!("{}/v1/status", caller.api)).header(HOST, host);
+        let (status, fault) = caller.answer(request).await;
+        assert_eq!((status, fault.name.as_str()), (403, "api.host"), "{host}");
+    }
+}
+
+async fn meanings(caller: &Caller) {
+    let zero = format!("0x{}", "0".repeat(64));
+    let account = format!("0x{}", "0".repeat(40));
+    let own = [
+        format!(r#"{{"DrawCommitted":{{"commitment":"{zero}"}}}}"#),
+        r#"{"EpochClosed":{"epoch":1}}"#.to_owned(),
+        format!(r#"{{"JobEnded":{{"job":"{zero}"}}}}"#),
+        format!(r#"{{"StakeSeen":{{"node":"{account}","stake":1,"block":1}}}}"#),
+        format!(
+            r#"{{"DepositSeen":{{"chain_ref":{{"tx":"{zero}","log_index":0}},
+                "account":"{account}","amount":5}}}}"#
+        ),
+    ];
+    for body in own {
+        let (status, fault) = caller.post("/v1/orders", body.clone()).await;
+        assert_eq!((status, fault.name.as_str()), (400, "order.not-from-outside"), "{body}");
+    }
+    let signature = format!("0x{}", "0".repeat(130));
+    let body = format!(
+        r#"{{"NodeEnrolled":{{"order":{{"node":"{account}","operator":"{account}","nonce":0}},
+            "signature":"{signature}"}}}}"#
+    );
+    assert_eq!(caller.post("/v1/orders", body).await.1.name, "order.signature");
+    let body = r#"{"receipt":"0x01","evidence":"0x"}"#.to_owned();
+    assert_eq!(caller.post("/v1/receipts", body).await.1.name, "receipt.short");
+    let body = format!(r#"{{"account":"{account}","balance":18446744073709551615}}"#);
+    assert_eq!(caller.post("/v1/dev/faucet", body).await.1.name, "faucet.too-much");
+    let body = r#"{"seconds":18446744073709551615}"#.to_owned();
+    assert_eq!(caller.post("/v1/dev/pass-time", body).await.1.name, "time.too-far");
+}

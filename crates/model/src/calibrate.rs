@@ -21,23 +21,14 @@ pub(crate) struct Observed {
     pub samples: Vec<f32>,
 }
 
-/// Observations of a graph.
-#[derive(Clone, Debug)]
-pub(crate) struct Observations {
-    /// One a value, the input first.
-    pub values: Vec<Observed>,
-    /// The float output for each row.
-    pub outputs: Vec<Vec<f32>>,
-}
-
-/// Runs the graph on every row.
+/// Runs the graph on every row; gives one observation a value, the input first.
 ///
 /// Errors: a value is not finite, with the node's name.
 pub(crate) fn observe(
     graph: &FloatGraph,
     shapes: &[Shape],
     rows: &[Vec<f32>],
-) -> Result<Observations, String> {
+) -> Result<Vec<Observed>, String> {
     let empty = |shape: &Shape| Observed {
         lo: f32::INFINITY,
         hi: f32::NEG_INFINITY,
@@ -45,11 +36,9 @@ pub(crate) fn observe(
         samples: Vec::new(),
     };
     let mut values: Vec<Observed> = shapes.iter().map(empty).collect();
-    let mut outputs = Vec::with_capacity(rows.len());
     let each = (MAX_SAMPLES / shapes.len()).clamp(1, MAX_SAMPLES_EACH);
     for (number, row) in rows.iter().enumerate() {
-        let mut trace = run::trace(graph, shapes, row);
-        for (i, data) in trace.iter().enumerate() {
+        for (i, data) in run::trace(graph, shapes, row).iter().enumerate() {
             let o = &mut values[i];
             let plane = shapes[i].h * shapes[i].w;
             let step = (data.len() * rows.len()).div_ceil(each).max(1);
@@ -67,9 +56,8 @@ pub(crate) fn observe(
                 }
             }
         }
-        outputs.push(trace.swap_remove(graph.output));
     }
-    Ok(Observations { values, outputs })
+    Ok(values)
 }
 
 /// How a value fills its integers on the calibration set.

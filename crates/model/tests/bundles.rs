@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use proofmesh_graph::program::WeightMode;
 use proofmesh_model::bundle::{Bundle, BundleModel, TestSet, load};
 use proofmesh_model::{FloatModel, ImportOptions, Score, Task, evaluate, import};
 
@@ -154,6 +155,20 @@ fn a_dynamic_batch_gives_the_same_program() {
         let open = import(&bytes, &model.options(), &calibration).unwrap();
         assert_eq!(fixed.program().nodes.len(), open.program().nodes.len());
         assert_eq!(fixed.program(), open.program());
+    }
+}
+
+#[test]
+fn private_weights_keep_the_accuracy_too() {
+    for (name, file) in [("weather-qod", "model.onnx"), ("digits", "mlp.onnx")] {
+        let bundle = bundle(name).unwrap();
+        let model = model(&bundle, file);
+        let options = ImportOptions { weights: WeightMode::Private, ..model.options() };
+        let imported = import(&model.onnx().unwrap(), &options, &model.calibration().unwrap()).unwrap();
+        for test in model.tests().unwrap() {
+            let e = evaluate(&imported.file, &imported.float, model.task, &test.x, &test.y).unwrap();
+            assert!(lost(e.float, e.integer) <= POINT, "{name} {}: {e:?}", test.name);
+        }
     }
 }
 

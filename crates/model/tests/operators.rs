@@ -188,6 +188,32 @@ fn conv_with_groups_strides_and_padding_then_relu() {
     );
 }
 
+/// Hidden values have a scale a channel; grouped readers must take up those of their own group.
+#[test]
+fn grouped_layers_after_channels_of_very_different_size() {
+    cases((1usize..=2, 1usize..=2, 1usize..=2, any::<u64>()), |(groups, ins, outs, seed)| {
+        let (groups, mid) = (groups + 1, (groups + 1) * ins);
+        let o = groups * outs;
+        let mut stream = Stream(seed);
+        let (mut first, second) = (stream.list(mid * 2), stream.list(o * ins * 9));
+        // Channel i is 3^i times as loud as channel 0, and is read as much softer.
+        first.iter_mut().enumerate().for_each(|(i, w)| *w *= 3f32.powi((i / 2) as i32));
+        let nodes = [
+            node("Conv", &["x", "a"], "h", &[]),
+            node("Relu", &["h"], "r", &[]),
+            node("Conv", &["r", "b"], "y", &[("group", A::Int(groups as i64))]),
+        ];
+        let constants = [floats("a", &[mid, 2, 1, 1], &first), floats("b", &[o, ins, 3, 3], &second)];
+        let one = Slide { k: [1, 1], s: [1, 1], p: [0; 4] };
+        let three = Slide { k: [3, 3], s: [1, 1], p: [0; 4] };
+        check(&model(13, &[1, 2, 4, 5], &nodes, &constants), [2, 4, 5], seed, |b| {
+            let hidden = map(&conv(b, &first, &vec![0.0; mid], 1, one), |_, v| v.max(0.0));
+            conv(&hidden, &second, &vec![0.0; o], groups, three).data
+        });
+        Ok(())
+    });
+}
+
 #[test]
 fn conv_on_signals_with_same_padding_and_left_out_attributes() {
     cases(

@@ -7,7 +7,7 @@ use proofmesh_graph::tensor::Shape;
 
 use super::Grid;
 use super::settings::Settings;
-use crate::calibrate::Observations;
+use crate::calibrate::Observed;
 use crate::error::ImportError;
 use crate::float::{Clamp, Curve, FloatConv, FloatGraph, FloatNode, FloatOp};
 
@@ -25,7 +25,8 @@ pub(crate) struct Source<'a> {
     pub name: &'a str,
     pub graph: &'a FloatGraph,
     pub shapes: &'a [Shape],
-    pub observed: &'a Observations,
+    /// One a value.
+    pub observed: &'a [Observed],
     pub input: Grid,
     pub weights: WeightMode,
 }
@@ -149,7 +150,7 @@ impl Layer<'_> {
 
     /// For each channel the finest scale that the calibration set and the value's levels allow.
     fn calibrated_scales(&self, clamp: Clamp) -> Vec<f64> {
-        let observed = &self.source.observed.values[self.value];
+        let observed = &self.source.observed[self.value];
         let levels = self.levels();
         let largest = f64::from(observed.lo.abs().max(observed.hi.abs()));
         let bound = observed.bound(levels, self.settings.clip && !self.is_output());

@@ -75,7 +75,7 @@ pub fn work(program: &Program, types: &[ValueType], batch: usize) -> u64 {
     program
         .outputs
         .iter()
-        .fold(total, |total, o| total.saturating_add(2 * padded(types[o.value()].shape, batch)))
+        .fold(total, |total, o| total.saturating_add(8 * padded(types[o.value()].shape, batch)))
 }
 
 /// Builds the system; with secrets and traces also the cells.

@@ -72,8 +72,8 @@ impl Operator for AveragePool {
         Tensor { shape: Shape::new(a.shape.c, h.output, w.output), data }
     }
 
-    fn work(&self, _: &[ValueType], result: Shape, batch: usize) -> u64 {
-        6 * padded(result, batch)
+    fn work(&self, operands: &[ValueType], result: Shape, batch: usize) -> u64 {
+        6 * padded(result, batch) + self.window.work(operands[0].shape.h, operands[0].shape.w)
     }
 
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {

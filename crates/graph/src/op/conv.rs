@@ -162,7 +162,8 @@ impl Operator for Conv {
             self.window.kernel[0] * self.window.kernel[1],
         );
         // Three columns and two look-ups a result; a private weight is a cell, a look-up, a digit and a share of a permutation.
-        5 * padded(result, batch) + 16 * padded(weights, 1)
+        let windows = self.window.work(operands[0].shape.h, operands[0].shape.w);
+        5 * padded(result, batch) + 16 * padded(weights, 1) + windows
     }
 
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {

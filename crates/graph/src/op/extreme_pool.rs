@@ -53,9 +53,11 @@ impl Operator for ExtremePool {
         out
     }
 
-    fn work(&self, _: &[ValueType], result: Shape, batch: usize) -> u64 {
+    fn work(&self, operands: &[ValueType], result: Shape, batch: usize) -> u64 {
         let window = padded(Shape::new(1, self.window.kernel[0], self.window.kernel[1]), 1);
-        padded(result, batch).saturating_mul(2 * window + 2)
+        // Differences, their indicator and the choices' sums are wired each.
+        let wires = 3 * self.window.work(operands[0].shape.h, operands[0].shape.w);
+        padded(result, batch).saturating_mul(2 * window + 2).saturating_add(wires)
     }
 
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {

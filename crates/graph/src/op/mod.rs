@@ -251,9 +251,16 @@ pub struct Window {
 }
 
 impl Window {
+    /// About the work of one wire onto each axis of an input: an entry takes the room of four cells.
+    pub fn work(&self, h: usize, w: usize) -> u64 {
+        let entries =
+            |axes: [WindowAxis; 2]| axes.iter().map(|a| a.output as u64 * a.kernel as u64).sum::<u64>();
+        4 * self.axes(h, w).map_or(0, entries)
+    }
+
     /// The two axes over an input of the given height and width.
     pub fn axes(&self, h: usize, w: usize) -> Result<[WindowAxis; 2], String> {
-        if self.kernel[0] as u64 * self.kernel[1] as u64 > limits::MAX_WINDOW_ENTRIES {
+        if (self.kernel[0] as u64).saturating_mul(self.kernel[1] as u64) > limits::MAX_WINDOW_ENTRIES {
             return Err(alloc::format!("a window of {} by {} is too large", self.kernel[0], self.kernel[1]));
         }
         Ok([

@@ -183,7 +183,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Lowers and measures; `None` if the settings do not fit the model.
+    /// Lowers and measures.
     fn attempt(&self, settings: &Settings) -> Result<(Lowered, Quality), ImportError> {
         let lowered = lower(self.source, settings)?;
         let quality = measure(self.source, &lowered, self.trials)?;
@@ -211,12 +211,15 @@ impl Search<'_> {
 
     /// Takes cheaper settings if they are still good enough.
     fn cheapen(&mut self, settings: Settings, floor: Target) -> bool {
-        let Ok(tried) = self.attempt(&settings) else { return false };
+        let Ok(lowered) = lower(self.source, &settings) else { return false };
         let rows = |l: &Lowered| Tables::of(&l.program).map_or(u64::MAX, |t| t.total_rows());
-        let cheaper = self.best.as_ref().is_some_and(|b| rows(&tried.0) < rows(&b.1));
-        let taken = cheaper && tried.1.reaches(floor);
+        if self.best.as_ref().is_none_or(|b| rows(&lowered) >= rows(&b.1)) {
+            return false;
+        }
+        let Ok(quality) = measure(self.source, &lowered, self.trials) else { return false };
+        let taken = quality.reaches(floor);
         if taken {
-            self.keep(settings, tried);
+            self.keep(settings, (lowered, quality));
         }
         taken
     }

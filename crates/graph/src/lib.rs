@@ -11,5 +11,8 @@ pub mod hash;
 pub mod limits;
 pub mod op;
 pub mod program;
+pub mod rescale;
 pub mod statement;
 pub mod tensor;
+pub mod value;
+pub mod window;

@@ -7,34 +7,13 @@
 use alloc::vec::Vec;
 use p3_blake3::Blake3;
 use p3_dft::Radix2DFTSmallBatch;
-use p3_merkle_tree::MerkleTreeHidingMmcs;
-use p3_symmetric::{CompressionFunctionFromHasher, SerializingHasher};
 use p3_whir::parameters::{FoldingFactor, ProtocolParameters, SecurityAssumption};
-use p3_whir::pcs::zk::{HidingWhirPcs, ZkParameters, ZkWhirConfig};
+use p3_whir::pcs::zk::ZkParameters;
 use rand::rngs::StdRng;
 
-use crate::field::{F, K};
+use crate::profile::{Config, LeafHash, Mmcs, NodeHash, Pcs};
 use crate::reject::Reject;
 use crate::soundness;
-use crate::transcript::Challenger;
-
-/// Base elements of salt in a leaf: 155 bits.
-const SALT: usize = 5;
-
-/// Leaf hash.
-type LeafHash = SerializingHasher<Blake3>;
-/// Node hash.
-type NodeHash = CompressionFunctionFromHasher<Blake3, 2, 32>;
-/// Salted Merkle trees.
-pub type Mmcs = MerkleTreeHidingMmcs<F, u8, LeafHash, NodeHash, StdRng, 2, 32, SALT>;
-/// The commitment scheme.
-pub type Pcs = HidingWhirPcs<K, F, Radix2DFTSmallBatch<F>, Mmcs, Challenger, StdRng>;
-/// A commitment to a vector.
-pub type Commitment = <Mmcs as p3_commit::Mmcs<F>>::Commitment;
-/// An opening proof.
-pub type PcsProof = p3_whir::pcs::zk::ZkWhirProof<F, K, Mmcs>;
-/// Derived parameters.
-pub type Config = ZkWhirConfig<K, F, Challenger>;
 
 /// Proof-of-work bits a round may use.
 const POW_BITS: usize = 10;

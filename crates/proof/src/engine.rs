@@ -6,10 +6,11 @@ use rand::{SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use crate::claims::{self, MainProof};
-use crate::commitment::{self, Commitment, PcsProof};
+use crate::commitment;
 use crate::logup::{self, LogupProof};
 use crate::opening::{self, OpeningProof};
 use crate::plan::Plan;
+use crate::profile::{Commitment, PcsProof};
 use crate::reject::Reject;
 use crate::system::{Affine, System};
 use crate::transcript::Transcript;

@@ -12,6 +12,7 @@ pub mod field;
 pub mod logup;
 pub mod opening;
 pub mod plan;
+pub mod profile;
 pub mod reject;
 pub mod soundness;
 pub mod sumcheck;

@@ -11,9 +11,9 @@ use p3_field::{Field, PrimeCharacteristicRing};
 use p3_multilinear_util::point::Point;
 use serde::{Deserialize, Serialize};
 
-use crate::commitment::{Commitment, Pcs, PcsProof};
 use crate::field::{K, LIMBS_LOG2, eq, eq_table, half, limb_weights, t as generator};
 use crate::plan::Plan;
+use crate::profile::{Commitment, Pcs, PcsProof};
 use crate::reject::Reject;
 use crate::sumcheck::power_of_half;
 use crate::system::{Affine, WeighedTerm};

@@ -6,9 +6,9 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::commitment::Config;
 use crate::field::log2_ceil;
 use crate::plan::Plan;
+use crate::profile::Config;
 use crate::system::System;
 
 /// Bits that the sum of all terms must reach.

@@ -17,9 +17,10 @@ use proofmesh_proof::system::{
     Axis, Column, ColumnId, Entry, Expr, LinearClaim, Lookup, Source, SumClaim, System, TableId, Term,
 };
 
-use crate::op::{Rescale, WindowAxis};
-use crate::program::{Interval, ValueType};
+use crate::rescale::Rescale;
 use crate::tensor::{Shape, Tensor};
+use crate::value::{Interval, ValueType};
+use crate::window::WindowAxis;
 
 pub use sponge::Absorbed;
 

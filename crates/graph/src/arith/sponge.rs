@@ -201,16 +201,11 @@ impl Layout {
             let map = &maps[PARTIAL_ROUNDS + lane];
             earlier.extend((0..WIDTH).map(|l| entry(0, 4 * WIDTH + lane, 3 * WIDTH + l, map[l])));
             inner.extend((0..PARTIAL_ROUNDS).map(|i| entry(0, 4 * WIDTH + lane, i, map[WIDTH + i])));
-            for element in 0..RATE {
-                salted.push(entry(0, lane, element, matrix[lane][element]));
+            for (element, weight) in matrix[lane][..RATE].iter().enumerate() {
+                salted.push(entry(0, lane, element, *weight));
                 for place in 0..self.packing.per_element() {
                     let scale = F::from_u64(1 << (self.packing.bits * place));
-                    absorbed.push(entry(
-                        0,
-                        lane,
-                        element << self.element_log | place,
-                        matrix[lane][element] * scale,
-                    ));
+                    absorbed.push(entry(0, lane, element << self.element_log | place, *weight * scale));
                 }
             }
             for l in 0..WIDTH {

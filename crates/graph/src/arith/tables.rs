@@ -6,8 +6,8 @@ use proofmesh_proof::field::log2_ceil;
 use proofmesh_proof::system::{Table, TableId, TableValues};
 
 use super::Builder;
-use crate::op::Rescale;
-use crate::program::Interval;
+use crate::rescale::Rescale;
+use crate::value::Interval;
 
 /// What clamp tables the program needs: for each clamp the largest `log2`.
 #[derive(Debug, Default)]

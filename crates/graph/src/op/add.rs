@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Operator, Rescale, Site, padded};
 use crate::arith::{Builder, expr};
-use crate::program::{ValueType, WeightMode};
 use crate::tensor::{Shape, Tensor};
+use crate::value::{ValueType, WeightMode};
 
 /// A weighted sum of two values of one shape.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{Operator, Site, Window, padded, unary};
 use crate::arith::{Builder, Logs, column, entry, expr, window_entries, wire};
 use crate::limits;
-use crate::program::{Interval, ValueType, WeightMode};
 use crate::tensor::{Shape, Tensor};
+use crate::value::{Interval, ValueType, WeightMode};
 
 /// Mean over sliding windows of each channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,8 +14,8 @@ use proofmesh_proof::system::{Axis, ColumnId, SumClaim, Term};
 use super::{Operator, PrivateWeights, Rescale, Site, Window, WindowAxis, padded, unary};
 use crate::arith::{Builder, Logs, column, entry, expr, public, real_tau, window_entries, wire};
 use crate::limits;
-use crate::program::{ValueType, WeightMode};
 use crate::tensor::{Shape, Tensor};
+use crate::value::{ValueType, WeightMode};
 
 /// A convolution's attributes and weights.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -270,7 +270,7 @@ impl Axes {
         } else {
             let per_group = self.input.c / self.groups;
             let cells = (0..self.input.c)
-                .map(|c| entry(0, (c / per_group) << inner.len() | c % per_group, c, F::ONE));
+                .map(|c| entry(0, ((c / per_group) << inner.len()) | (c % per_group), c, F::ONE));
             wire(0..0, channels, log, cells.collect())
         };
         let spatial = |axis: &WindowAxis, tau: &Range<usize>, var: Range<usize>| {

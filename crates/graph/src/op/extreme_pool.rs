@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Operator, Site, Window, WindowAxis, padded, unary};
 use crate::arith::{Builder, Logs, column, entry, expr, real_var, window_entries, wire};
-use crate::program::{ValueType, WeightMode};
 use crate::tensor::{Shape, Tensor};
+use crate::value::{ValueType, WeightMode};
 
 /// Maximum or minimum over sliding windows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

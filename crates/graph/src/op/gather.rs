@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Operator, Site, padded};
 use crate::arith::{Builder, Logs, column, entry, expr, wire};
-use crate::program::{Interval, ValueType, WeightMode};
 use crate::tensor::{Shape, Tensor};
+use crate::value::{Interval, ValueType, WeightMode};
 
 /// `y[i] = (x_0 ++ x_1 ++ ..)[index[i]]`, all row-major.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

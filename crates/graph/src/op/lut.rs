@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{Operator, Site, padded, unary};
 use crate::arith::{Builder, expr};
 use crate::limits;
-use crate::program::{Interval, ValueType, WeightMode};
 use crate::tensor::{Shape, Tensor};
+use crate::value::{Interval, ValueType, WeightMode};
 
 /// `y = table[x - first]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

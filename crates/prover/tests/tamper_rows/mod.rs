@@ -6,11 +6,14 @@ use p3_sumcheck::zk::ZkSumcheckData;
 use p3_whir::pcs::zk::{BaseCaseZkProof, BlindedMask, MaskOpeningPair, ZkRoundProof};
 use p3_whir::{QueryOpenings, SharedProofOpening};
 use proofmesh_proof::claims::MainProof;
-use proofmesh_proof::commitment::{Commitment, Mmcs, PcsProof};
 use proofmesh_proof::engine::Proof;
 use proofmesh_proof::field::{F, K};
 use proofmesh_proof::logup::{LayerProof, LogupProof};
 use proofmesh_proof::opening::OpeningProof;
+use proofmesh_proof::profile::{Commitment, Mmcs, PcsProof};
+
+/// Changes the first proof; the second is another honest one of the same statement.
+type Change = dyn Fn(&mut Proof, &mut Proof);
 
 /// One way to tamper with one field.
 pub struct Row {
@@ -18,8 +21,8 @@ pub struct Row {
     pub name: String,
     /// The check that must refuse it.
     pub check: &'static str,
-    /// The change; the second proof is another honest one of the same statement.
-    pub change: Box<dyn Fn(&mut Proof, &mut Proof)>,
+    /// The change.
+    pub change: Box<Change>,
 }
 
 type Paths = PrunedMerklePaths<u8, 32>;
@@ -268,7 +271,7 @@ fn commitment(out: &mut Vec<Row>) {
             ood_answers: [("one more", "commitment.opening", |m, _| m.push(K::ZERO))],
             pow_witness: [("+ 1", "commitment.opening", |m, _| *m += F::ONE)],
             openings: [
-                ("another proof's", "commitment.opening", |m, o| std::mem::swap(m, o)),
+                ("another proof's", "commitment.opening", std::mem::swap),
                 ("over the other field", "commitment.opening", |m, _| {
                     let rows = base_rows(m);
                     let lifted = rows.rows.iter().map(|r| r.iter().map(|v| K::from(*v)).collect()).collect();
@@ -306,13 +309,13 @@ fn commitment(out: &mut Vec<Row>) {
             ],
             pow_witness: [("+ 1", "commitment.opening", |m, _| *m += F::ONE)],
             source_openings: [
-                ("another proof's", "commitment.opening", |m, o| std::mem::swap(m, o)),
+                ("another proof's", "commitment.opening", std::mem::swap),
                 ("over the other field", "commitment.opening", |m, _| {
                     let proof = extension_rows(m).proof.clone();
                     *m = QueryOpenings::Base(BaseRows { rows: Vec::new(), proof });
                 }),
             ],
-            fresh_main_openings: [("another proof's", "commitment.opening", |m, o| std::mem::swap(m, o))],
+            fresh_main_openings: [("another proof's", "commitment.opening", std::mem::swap)],
             mask_openings: [
                 ("two exchanged", "commitment.opening", |m, _| m.swap(0, 1)),
                 ("one less", "commitment.opening", |m, _| shorten(m)),
@@ -346,8 +349,8 @@ fn openings(out: &mut Vec<Row>) {
         "pcs.base_case.mask_openings[1]",
         |p| &mut p.pcs.base_case.mask_openings[1],
         Pair {
-            carried: [("another proof's", "commitment.opening", |m, o| std::mem::swap(m, o))],
-            fresh: [("another proof's", "commitment.opening", |m, o| std::mem::swap(m, o))],
+            carried: [("another proof's", "commitment.opening", std::mem::swap)],
+            fresh: [("another proof's", "commitment.opening", std::mem::swap)],
         }
     );
     fields!(
@@ -369,7 +372,7 @@ fn openings(out: &mut Vec<Row>) {
                 ("none", "commitment.opening", |m, _| m.clear()),
                 ("two exchanged", "commitment.opening", |m, _| m.swap(0, 1)),
             ],
-            proof: [("another proof's", "commitment.opening", |m, o| std::mem::swap(m, o))],
+            proof: [("another proof's", "commitment.opening", std::mem::swap)],
         }
     );
     for (place, at) in [

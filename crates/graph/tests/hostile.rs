@@ -173,7 +173,7 @@ fn bombs() -> Vec<(&'static str, Statement)> {
         Some(Op::Conv(Conv { out_channels, groups, window, weights: vec![], bias: vec![], rescale }))
     };
     let mut backwards = huge(line(3), None, Output::ArgMax(0), 1);
-    backwards.program.input.public_channels = 1..0;
+    backwards.program.input.public_channels = core::ops::Range { start: 1, end: 0 };
     let mut hollow = huge(line(3), None, Output::ArgMax(0), 1);
     hollow.program.input.interval = Interval { lo: i32::MIN, hi: i32::MAX };
     let mut crossed = huge(line(3), None, Output::ArgMax(0), 1);

@@ -270,6 +270,50 @@ fn no_real_cell_of_a_commitment_is_free() {
     }
 }
 
+#[test]
+fn no_digit_of_a_commitment_is_free() {
+    // Digits beside the last value included: free ones would let an element, and so the digest, stay while a value changes.
+    for (toy, name, lists) in
+        [(layers(PUBLIC), "input commitment", 3), (layers(PRIVATE), "weight commitment", 1)]
+    {
+        let honest = toy.witness();
+        let column = format!("{name}.message");
+        let padded = if lists == 3 { 4 } else { 1 };
+        let cells = honest.cells[honest.index(&column)].len() / padded * lists;
+        for cell in 0..cells {
+            let mut lie = honest.clone();
+            lie.add(&column, cell, 1);
+            assert!(
+                lie.violated_among(name).contains(&format!("{name}: absorbed values")),
+                "digit {cell} is free"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_real_cell_of_a_value_is_free() {
+    for toy in [layers(PUBLIC), pools(), residual()] {
+        let honest = toy.witness();
+        let types = toy.program.check().expect("a well-formed toy");
+        let names = std::iter::once("input").chain(toy.program.nodes.iter().map(|n| n.name.as_str()));
+        for (id, name) in names.enumerate() {
+            for column in [name.to_string(), format!("{name}.q"), format!("{name}.r")] {
+                if !honest.system.columns.iter().any(|c| c.name == column) {
+                    continue;
+                }
+                for (b, i) in
+                    (0..toy.inputs.len()).flat_map(|b| (0..types[id].shape.len()).map(move |i| (b, i)))
+                {
+                    let mut lie = honest.clone();
+                    lie.add(&column, toy.cell(id, b, i), 1);
+                    assert!(lie.named().is_some(), "{column} of input {b}, element {i} is free");
+                }
+            }
+        }
+    }
+}
+
 /// A mean, a maximum with padding and a minimum over one input of negative values.
 fn pools() -> Toy {
     let padded = Window { kernel: [2, 2], stride: [1, 1], pad: [1, 0, 0, 1] };

@@ -207,6 +207,11 @@ impl Witness {
 
     /// The names of all claims that the cells violate, each judged alone.
     pub fn violated(&self) -> BTreeSet<String> {
+        self.violated_among("")
+    }
+
+    /// The same among the claims whose name starts with the prefix.
+    pub fn violated_among(&self, prefix: &str) -> BTreeSet<String> {
         let System { columns, tables, lookups, sums, linears, tau_len } = &self.system;
         let bare = System {
             columns: columns.clone(),
@@ -214,9 +219,13 @@ impl Witness {
             tau_len: *tau_len,
             ..System::default()
         };
-        let lookups = lookups.iter().map(|l| System { lookups: vec![l.clone()], ..bare.clone() });
-        let sums = sums.iter().map(|s| System { sums: vec![s.clone()], ..bare.clone() });
-        let linears = linears.iter().map(|l| System { linears: vec![l.clone()], ..bare.clone() });
+        let ours = |name: &str| name.starts_with(prefix);
+        let lookups = lookups.iter().filter(|l| ours(&l.name));
+        let sums = sums.iter().filter(|s| ours(&s.name));
+        let linears = linears.iter().filter(|l| ours(&l.name));
+        let lookups = lookups.map(|l| System { lookups: vec![l.clone()], ..bare.clone() });
+        let sums = sums.map(|s| System { sums: vec![s.clone()], ..bare.clone() });
+        let linears = linears.map(|l| System { linears: vec![l.clone()], ..bare.clone() });
         let mut rng = StdRng::seed_from_u64(98);
         let judge = |one: System| name(satisfied(&one, self.cells.clone(), &mut rng));
         lookups.chain(sums).chain(linears).filter_map(judge).collect()

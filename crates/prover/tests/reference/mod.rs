@@ -1,0 +1,142 @@
+//! A second executor, from the operators' formulas and nothing else: padded planes, 128-bit sums, division by repeated comparison.
+
+use proofmesh_graph::op::{Op, Rescale, Window};
+use proofmesh_graph::program::{Output, Program};
+use proofmesh_graph::tensor::{Shape, Tensor};
+
+/// An element of a channel, nothing outside.
+fn at(x: &Tensor, c: usize, y: i64, column: i64) -> Option<i128> {
+    let (h, w) = (x.shape.h as i64, x.shape.w as i64);
+    let inside = (0..h).contains(&y) && (0..w).contains(&column);
+    inside.then(|| i128::from(x.data[c * (h * w) as usize + (y * w + column) as usize]))
+}
+
+/// The largest integer whose product with `d > 0` is at most `n`.
+fn floor(n: i128, d: i128) -> i128 {
+    let q = n / d;
+    if q * d > n { q - 1 } else { q }
+}
+
+/// Places of a window along one axis.
+fn places(input: usize, kernel: usize, stride: usize, before: usize, after: usize) -> usize {
+    (0..).take_while(|o| o * stride + kernel <= input + before + after).count()
+}
+
+/// Sizes of a window's result.
+fn sizes(window: &Window, x: &Tensor) -> (usize, usize) {
+    let [top, left, bottom, right] = window.pad;
+    (
+        places(x.shape.h, window.kernel[0], window.stride[0], top, bottom),
+        places(x.shape.w, window.kernel[1], window.stride[1], left, right),
+    )
+}
+
+/// What a window at an output place sees of a channel: kernel position and element, real ones only.
+fn seen(window: &Window, x: &Tensor, c: usize, oy: usize, ox: usize) -> Vec<((usize, usize), i128)> {
+    let mut out = Vec::new();
+    for dy in 0..window.kernel[0] {
+        for dx in 0..window.kernel[1] {
+            let y = (oy * window.stride[0] + dy) as i64 - window.pad[0] as i64;
+            let column = (ox * window.stride[1] + dx) as i64 - window.pad[1] as i64;
+            out.extend(at(x, c, y, column).map(|v| ((dy, dx), v)));
+        }
+    }
+    out
+}
+
+/// `clamp(floor((acc + 2^(k-1)) / 2^k))`; without a shift the accumulator itself.
+fn rescaled(rescale: &Rescale, acc: i128) -> i32 {
+    let q =
+        if rescale.shift == 0 { acc } else { floor(acc + (1 << (rescale.shift - 1)), 1 << rescale.shift) };
+    let (lo, hi) = (i128::from(rescale.clamp.lo), i128::from(rescale.clamp.hi));
+    (if q < lo {
+        lo
+    } else if q > hi {
+        hi
+    } else {
+        q
+    }) as i32
+}
+
+/// One result a channel and place.
+fn windowed(window: &Window, x: &Tensor, channels: usize, f: impl Fn(usize, usize, usize) -> i32) -> Tensor {
+    let (h, w) = sizes(window, x);
+    let mut data = Vec::new();
+    for c in 0..channels {
+        for y in 0..h {
+            data.extend((0..w).map(|column| f(c, y, column)));
+        }
+    }
+    Tensor { shape: Shape::new(channels, h, w), data }
+}
+
+/// The meaning of a node.
+fn execute(op: &Op, x: &[&Tensor]) -> Tensor {
+    match op {
+        Op::Conv(op) => {
+            let inner = x[0].shape.c / op.groups;
+            let [kh, kw] = op.window.kernel;
+            windowed(&op.window, x[0], op.out_channels, |o, y, column| {
+                let group = o * op.groups / op.out_channels;
+                let mut acc = i128::from(op.bias[o]);
+                for i in 0..inner {
+                    for ((dy, dx), v) in seen(&op.window, x[0], group * inner + i, y, column) {
+                        acc += i128::from(op.weights[((o * inner + i) * kh + dy) * kw + dx]) * v;
+                    }
+                }
+                rescaled(&op.rescale, acc)
+            })
+        }
+        Op::Add(op) => {
+            let [a, b] = op.factors.map(i128::from);
+            let sum = |i: usize| a * i128::from(x[0].data[i]) + b * i128::from(x[1].data[i]);
+            let data = (0..x[0].data.len()).map(|i| rescaled(&op.rescale, sum(i))).collect();
+            Tensor { shape: x[0].shape, data }
+        }
+        Op::AveragePool(op) => {
+            let d = (op.window.kernel[0] * op.window.kernel[1]) as i128;
+            windowed(&op.window, x[0], x[0].shape.c, |c, y, column| {
+                let sum: i128 = seen(&op.window, x[0], c, y, column).iter().map(|(_, v)| v).sum();
+                floor(sum + floor(d, 2), d) as i32
+            })
+        }
+        Op::ExtremePool(op) => windowed(&op.window, x[0], x[0].shape.c, |c, y, column| {
+            let mut all: Vec<i128> = seen(&op.window, x[0], c, y, column).iter().map(|(_, v)| *v).collect();
+            all.sort_unstable();
+            (if op.smallest { all[0] } else { all[all.len() - 1] }) as i32
+        }),
+        Op::Gather(op) => {
+            let mut all = Vec::new();
+            x.iter().for_each(|t| all.extend(t.data.clone()));
+            Tensor { shape: op.shape, data: op.index.iter().map(|i| all[*i as usize]).collect() }
+        }
+        Op::Lut(op) => {
+            let row = |v: &i32| op.table[usize::try_from(v - op.first).expect("covered by the table")];
+            Tensor { shape: x[0].shape, data: x[0].data.iter().map(row).collect() }
+        }
+    }
+}
+
+/// Every value of a program on an input.
+pub fn trace(program: &Program, input: &Tensor) -> Vec<Tensor> {
+    let mut values = vec![input.clone()];
+    for node in &program.nodes {
+        let operands: Vec<&Tensor> = node.inputs.iter().map(|i| &values[*i]).collect();
+        values.push(execute(&node.op, &operands));
+    }
+    values
+}
+
+/// The public words of an execution.
+pub fn outputs(program: &Program, values: &[Tensor]) -> Vec<i32> {
+    let words = |output: &Output| match *output {
+        Output::Values(v) => values[v].data.clone(),
+        Output::ArgMax(v) => {
+            let data = &values[v].data;
+            let largest = data.iter().max().expect("values are not empty");
+            vec![data.iter().position(|x| x == largest).expect("it is one of them") as i32]
+        }
+        Output::AtMost { value, threshold } => vec![i32::from(values[value].data[0] <= threshold)],
+    };
+    program.outputs.iter().flat_map(words).collect()
+}

@@ -14,7 +14,7 @@ use crate::wire::{
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -140,7 +140,21 @@ async fn guard(request: Request<Body>, next: Next) -> Response {
             Fault::refused("api.host", "a request from this machine", format_args!("Host {host:.60}"));
         return (StatusCode::FORBIDDEN, axum::Json(fault)).into_response();
     }
+    // A page elsewhere can send a plain form without asking; it cannot send this content type, nor hide where it is from.
+    if request.method() == Method::POST
+        && let Err(fault) = require_json(request.headers())
+    {
+        return answer::<()>(Err(fault));
+    }
     next.run(request).await
+}
+
+fn require_json(headers: &HeaderMap) -> Result<()> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if kind.split(';').next().unwrap_or_default().trim() != "application/json" {
+        return Err(Fault::misuse("api.content-type", "application/json", format_args!("{kind:.60}")));
+    }
+    Ok(())
 }
 
 fn status_of(fault: &Fault) -> StatusCode {
@@ -172,13 +186,13 @@ fn parse<T: FromStr>(text: &str, what: &str) -> Result<T> {
 
 /// A body as a document.
 async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body, most: usize) -> Result<T> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if kind.split(';').next().unwrap_or_default().trim() != "application/json" {
-        return Err(Fault::misuse("api.content-type", "application/json", format_args!("{kind:.60}")));
+    let too_large =
+        || Fault::misuse("api.body-too-large", format_args!("at most {most} bytes"), "more, or cut off");
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if length.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > most) {
+        return Err(too_large()); // before a byte of it is read
     }
-    let bytes: Bytes = to_bytes(body, most).await.map_err(|_| {
-        Fault::misuse("api.body-too-large", format_args!("at most {most} bytes"), "more, or cut off")
-    })?;
+    let bytes: Bytes = to_bytes(body, most).await.map_err(|_| too_large())?;
     serde_json::from_slice(&bytes)
         .map_err(|error| Fault::misuse("api.body", "a document of crates/node/API.md", error))
 }

@@ -214,7 +214,7 @@ impl Operator {
     /// `reading.*`.
     pub fn hear(&mut self, start_s: u64) -> Result<()> {
         let from_s = self.seen_until_s.max(start_s.saturating_sub(GAP_HOURS * HOUR_S));
-        let until_s = start_s + WINDOW_S + GAP_HOURS * HOUR_S;
+        let until_s = start_s.saturating_add(WINDOW_S + GAP_HOURS * HOUR_S);
         if until_s <= from_s {
             return Ok(());
         }
@@ -268,6 +268,7 @@ impl Operator {
         output: &[i32],
     ) -> Result<SignedReceipt> {
         let node = self.client.node(&self.account()).await?;
+        self.require_own_place(&node)?;
         let receipt = Receipt {
             job: *job,
             sequence: node.next_sequence,
@@ -284,6 +285,23 @@ impl Operator {
             previous: node.head,
         };
         Ok(receipt.sign(&self.domain, output, &self.device, &self.account)?)
+    }
+
+    /// Whether the place that the coordinator names is the one after this node's own last receipt: two receipts after one would cost the
+    /// stake, whoever asked for them.
+    fn require_own_place(&self, node: &NodeDoc) -> Result<()> {
+        let own = match node.next_sequence.checked_sub(1) {
+            None => Hash32::ZERO,
+            Some(last) => {
+                let path = self.outbox(last, "receipt");
+                let wire = std::fs::read(&path).map_err(|error| Fault::file(&path, &error))?;
+                SignedReceipt::decode(&wire)?.receipt.digest(&self.domain)
+            }
+        };
+        if own != node.head {
+            return Err(Fault::refused("outbox.other-head", own, node.head));
+        }
+        Ok(())
     }
 
     fn outbox(&self, sequence: u64, ending: &str) -> PathBuf {
@@ -306,10 +324,11 @@ impl Operator {
                 ));
             }
             Ok(_) => {}
-            Err(_) => {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 replace(&proof_path, proof)?;
                 replace(&receipt_path, &receipt.encode())?;
             }
+            Err(error) => return Err(Fault::file(&receipt_path, &error)),
         }
         self.deliver(receipt, proof).await
     }
@@ -397,6 +416,19 @@ impl Operator {
     }
 }
 
+/// Whether a job asks for what this node does: whole days of the weather service. Anything else would cost it strikes.
+///
+/// # Errors
+/// `node.not-my-work`.
+pub fn require_fit(job: &Job) -> Result<()> {
+    let terms = Terms::decode(&job.terms).map_err(|reason| Fault::from(&reason))?;
+    let days = terms.window_s == WINDOW_S && terms.phase_s == PHASE_S;
+    if job.service != SERVICE.id() || !days {
+        return Err(Fault::refused("node.not-my-work", "whole days of the inference service", job.service));
+    }
+    Ok(())
+}
+
 /// First seconds of the windows that a job asks for.
 #[must_use]
 pub fn windows(job: &Job) -> Vec<u64> {
@@ -406,5 +438,7 @@ pub fn windows(job: &Job) -> Vec<u64> {
     let ahead_s = (phase_s + length_s - job.window_from_s % length_s) % length_s;
     let first_s = job.window_from_s.saturating_add(ahead_s);
     let count = job.window_until_s.saturating_sub(first_s) / length_s;
-    (0..count.min(WINDOWS_MAX)).map(|number| first_s + number * length_s).collect()
+    (0..count.min(WINDOWS_MAX))
+        .map(|number| first_s.saturating_add(number.saturating_mul(length_s)))
+        .collect()
 }

@@ -36,16 +36,21 @@ impl Context {
     /// Prints a result: the document with `--json`, else the text.
     ///
     /// # Errors
-    /// `stdout.io`: the reader is gone.
+    /// `stdout.io`, `stdout.json`.
     pub fn print(&self, doc: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
-        let io = |error: std::io::Error| Fault::trouble("stdout.io", "a reader", error);
+        let text = if self.json {
+            serde_json::to_string(doc).map_err(|error| Fault::trouble("stdout.json", "a document", error))?
+        } else {
+            text()
+        };
         let mut stdout = std::io::stdout().lock();
-        if self.json {
-            serde_json::to_writer(&mut stdout, doc).map_err(|error| io(error.into()))?;
-            return writeln!(stdout).and_then(|()| stdout.flush()).map_err(io);
+        match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
+            // A reader that has seen enough (`| head`) is no trouble.
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Fault::trouble("stdout.io", "a reader", error))
+            }
+            _ => Ok(()),
         }
-        let text = text();
-        writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()).map_err(io)
     }
 
     /// Talks on stderr.

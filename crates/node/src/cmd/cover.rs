@@ -5,14 +5,16 @@ use crate::engine::keys::Keys;
 use crate::fault::{Fault, Result};
 use crate::out::Context;
 use crate::weather::{CELL, date, day_start_s, salt};
-use proofmesh_market::Hash32;
+use crate::wire::{JobDoc, StatusDoc};
+use proofmesh_market::{Assurance, Device, Hash32, Order};
+use proofmesh_services::window::WINDOW_S;
 use proofmesh_settle::{CoverTerms, Done};
 use serde::Serialize;
 
 /// Subcommands.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Open and fund a cover: it pays when enough stations proved a genuine day of frost
+    /// Open and fund a cover: it pays when enough stations proved a genuine day of frost, each by its own job
     #[command(after_help = "Example:
   proofmesh cover open --stations ewr,jfk,lga --from 2013-01-01 --days 31 --payout 50")]
     Open(OpenArgs),
@@ -45,6 +47,10 @@ pub struct OpenArgs {
     /// Names of three devices
     #[arg(long, value_delimiter = ',', value_name = "A,B,C")]
     stations: Vec<String>,
+    /// Ids of the jobs whose receipts count, in the order of the stations [default: the insurer's only job
+    /// that fits, for each station]
+    #[arg(long, value_delimiter = ',', value_name = "A,B,C")]
+    jobs: Vec<String>,
     /// First day
     #[arg(long, value_name = "DATE")]
     from: String,
@@ -104,8 +110,9 @@ async fn terms(args: &OpenArgs, keys: &Keys, client: &crate::client::Client) -> 
     let stations = devices?
         .try_into()
         .map_err(|names: Vec<_>| Fault::misuse("cover.stations", "three devices", names.len()))?;
-    let model = client.status().await?.models.first().copied();
-    Ok(CoverTerms {
+    let status = client.status().await?;
+    let model = status.models.first().copied();
+    let mut terms = CoverTerms {
         beneficiary: keys.account(&args.farmer)?.address(),
         cell: CELL,
         start: day_start_s(&args.from)?,
@@ -114,7 +121,62 @@ async fn terms(args: &OpenArgs, keys: &Keys, client: &crate::client::Client) -> 
         payout: super::dollars(&args.payout)?,
         model: model.ok_or_else(|| Fault::refused("model.unknown", "a model of the coordinator", "none"))?,
         stations,
-    })
+        jobs: [Hash32::ZERO; 3],
+    };
+    let given: Result<Vec<Hash32>> = args.jobs.iter().map(|id| super::parse(id, "job")).collect();
+    let given = given?;
+    if !matches!(given.len(), 0 | 3) {
+        return Err(Fault::misuse("cover.jobs", "three jobs", given.len()));
+    }
+    let docs = client.jobs().await?;
+    let insurer = keys.account(&args.insurer)?.address();
+    for (at, station) in stations.iter().enumerate() {
+        let wanted = given.get(at);
+        let fitting = docs.iter().filter(|doc| match wanted {
+            Some(id) => doc.id == *id,
+            None => doc.job.buyer == insurer && doc.status != "ended",
+        });
+        let fitting: Vec<_> = fitting.filter(|doc| fits(doc, station, &terms, &status)).collect();
+        terms.jobs[at] = only(&fitting, station, wanted)?;
+    }
+    Ok(terms)
+}
+
+/// Whether receipts of a job can count on every day of a cover, and the job is the one that its id says.
+fn fits(doc: &JobDoc, station: &Device, terms: &CoverTerms, status: &StatusDoc) -> bool {
+    let until_s = terms.start + u64::from(terms.day_count) * WINDOW_S;
+    doc.job.devices.contains(station)
+        && doc.job.model == terms.model
+        && doc.job.assurance == Assurance::Proof
+        && doc.job.window_from_s <= terms.start
+        && doc.job.window_until_s >= until_s
+        && doc.job.digest(&status.domain) == doc.id
+}
+
+fn only(fitting: &[&JobDoc], station: &Device, wanted: Option<&Hash32>) -> Result<Hash32> {
+    match (fitting, wanted) {
+        ([doc], _) => Ok(doc.id),
+        (_, Some(id)) => Err(Fault::refused(
+            "cover.job-unfit",
+            format_args!("a job for proofs of {station}, with the cover's model, on all of its days"),
+            id,
+        )),
+        ([], None) => Err(Fault::refused(
+            "cover.no-job",
+            format_args!(
+                "a job of the insurer for {station} on all days of the cover (`proofmesh job post`)"
+            ),
+            "none",
+        )),
+        (several, None) => {
+            let ids = several.iter().map(|doc| doc.id.to_string()).collect::<Vec<_>>().join(", ");
+            Err(Fault::misuse(
+                "cover.which-job",
+                format_args!("--jobs, for {station} one of {ids}"),
+                format_args!("{} jobs that fit", several.len()),
+            ))
+        }
+    }
 }
 
 fn describe(doc: &CoverDoc) -> String {
@@ -127,6 +189,9 @@ fn describe(doc: &CoverDoc) -> String {
         ),
         format!("days      {} from {}", doc.day_count, date(doc.start_s)),
     ];
+    for (station, job) in doc.stations.iter().zip(&doc.jobs) {
+        lines.push(format!("counts    {station} by job {job}"));
+    }
     for (day, stations) in &doc.days {
         let proved = stations.iter().filter(|proved| **proved).count();
         lines.push(format!("  {}  {proved} of 3 stations", date(doc.start_s + day * 86_400)));

@@ -4,6 +4,7 @@ use crate::fault::{Fault, Result};
 use crate::out::Context;
 use crate::zk::StatementDoc;
 use proofmesh_graph::statement::{InputStatement, Statement, decode_proof, soundness};
+use proofmesh_proof::soundness::Term;
 use proofmesh_prover::Forecast;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -42,6 +43,7 @@ struct InspectDoc {
     terms: Vec<TermDoc>,
     soundness_bits: f64,
     grinding_bits_max: usize,
+    soundness_bits_without_grinding: f64,
 }
 
 /// Runs.
@@ -66,6 +68,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         statement: StatementDoc::of(&statement),
         proof_bytes,
         forecast,
+        soundness_bits_without_grinding: without_grinding(&terms),
         grinding_bits_max: terms.iter().map(|term| term.pow_bits).max().unwrap_or(0),
         terms: terms
             .into_iter()
@@ -74,6 +77,11 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         soundness_bits,
     };
     context.print(&doc, || describe(&doc))
+}
+
+/// `-log2` of the sum of the terms without their proof of work.
+fn without_grinding(terms: &[Term]) -> f64 {
+    -terms.iter().map(|term| (term.pow_bits as f64 - term.bits).exp2()).sum::<f64>().log2()
 }
 
 /// A statement of the model's shape, about no input in particular.
@@ -120,8 +128,8 @@ fn describe(doc: &InspectDoc) -> String {
     lines.extend(doc.terms.iter().map(|term| format!("  {:>6.1}  {}", term.bits, term.name)));
     lines.push(format!("  {:>6.1}  all together", doc.soundness_bits));
     lines.push(format!(
-        "  of which grinding (proof of work): at most {} bits in any term",
-        doc.grinding_bits_max
+        "  {:>6.1}  all together without grinding (proof of work, at most {} bits of a term)",
+        doc.soundness_bits_without_grinding, doc.grinding_bits_max
     ));
     lines.join("\n")
 }

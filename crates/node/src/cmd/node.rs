@@ -1,7 +1,7 @@
 //! `proofmesh node`: an operator node with one replaying station.
 
-use crate::fault::{Fault, Result};
-use crate::operator::{DayDoc, Operator, windows};
+use crate::fault::{Fault, Kind, Result};
+use crate::operator::{DayDoc, Operator, require_fit, windows};
 use crate::out::{Context, bar, median};
 use crate::weather::{airports, station};
 use crate::wire::{JobDoc, NodeDoc};
@@ -105,7 +105,13 @@ async fn work(args: RunArgs, context: &Context) -> Result<()> {
     let mut days = Vec::new();
     if !args.join_only {
         for job in assigned(&client, &operator, args.wait).await? {
-            days.extend(one_job(&client, &mut operator, &job, args.days, context).await?);
+            match one_job(&client, &mut operator, &job, args.days, context).await {
+                // A job that asks for what cannot be had is its buyer's problem, not the end of this node's work.
+                Err(fault) if fault.kind == Kind::Refused => {
+                    context.tell(&format!("job {} left out: {}", job.id, fault.name));
+                }
+                done => days.extend(done?),
+            }
         }
     }
     let node = client.node(&operator.account()).await?;
@@ -135,6 +141,7 @@ async fn one_job(
     most: Option<usize>,
     context: &Context,
 ) -> Result<Vec<DayDoc>> {
+    require_fit(&job.job)?;
     let model = client.model(&job.job.model).await?;
     let feed: Option<ReferenceTable> = match Terms::decode(&job.job.terms).ok().and_then(|terms| terms.feed) {
         Some(feed) => Some(client.feed(&feed).await?),

@@ -102,13 +102,14 @@ impl Coordinator {
         crash::point();
         drop(closing);
         let posted = self.post_epochs().await?;
-        let gas = posted.iter().find(|posted| posted.epoch == number).map_or(0, |posted| posted.gas);
+        let mine = posted.iter().find(|posted| posted.epoch == number);
+        let (gas, tx) = mine.map_or((0, None), |posted| (posted.gas, posted.tx));
         let index = number as usize - 1;
         let closed = self.with_state(|state| state.epochs().get(index).cloned());
         let closed =
             closed.ok_or_else(|| Fault::trouble("epoch.unknown", "the epoch just closed", number))?;
         let receipts = closed.receipts.len() as u64;
-        Ok(ClosedDoc { epoch: closed.epoch, receipts, gas, tx: posted.last().and_then(|posted| posted.tx) })
+        Ok(ClosedDoc { epoch: closed.epoch, receipts, gas, tx })
     }
 
     /// Posts every closed epoch that the chain does not have, in order.
@@ -117,9 +118,10 @@ impl Coordinator {
     /// The chain's.
     pub async fn post_epochs(&self) -> Result<Vec<PostedDoc>> {
         let _one_at_a_time = self.closing.lock().await;
+        // The chain says what it has: an epoch that was struck there is posted again.
+        let latest = self.settlement().latest_epoch().await?;
         let waiting: Vec<_> = self.with_state(|state| {
-            let open =
-                state.epochs().iter().filter(|closed| !state.posted().contains_key(&closed.epoch.number));
+            let open = state.epochs().iter().filter(|closed| closed.epoch.number > latest);
             open.map(|closed| closed.epoch.clone()).collect()
         });
         let mut posted = Vec::new();
@@ -133,8 +135,13 @@ impl Coordinator {
         Ok(posted)
     }
 
-    /// Ends jobs whose time is over or whose escrow is spent, so that the rest goes back.
+    /// Lets disputes lapse that nobody decided in time, and ends jobs whose time is over or whose escrow is spent, so that the rest goes
+    /// back. With one checker no dispute can be decided: the first verdict then stands and both bonds return.
     fn end_jobs(&self) -> Result<()> {
+        let disputes: Vec<Hash32> = self.with_state(|state| state.disputes().keys().copied().collect());
+        for receipt in disputes {
+            self.take_if_legal(What::DisputeLapsed { receipt })?;
+        }
         let jobs: Vec<Hash32> = self.with_state(|state| state.jobs().keys().copied().collect());
         for job in jobs {
             self.take_if_legal(What::JobEnded { job })?;

@@ -8,10 +8,12 @@ use crate::weather::{STATIONS, day_start_s, forgery};
 use crate::wire::{Delivered, ReasonDoc};
 use proofmesh_graph::program::Output;
 use proofmesh_market::SignedReceipt;
-use proofmesh_services::window::{Day, HOUR_S};
+use proofmesh_services::window::{Day, HOUR_S, WINDOW_S};
 
 /// Tells them.
 pub(super) async fn tell(stage: &mut Stage, days: &[ToldDay]) -> Result<Vec<LieDoc>> {
+    // The day of the lies is over by then, however short the demo.
+    stage.reach(shown()?.1 + WINDOW_S).await?;
     let mut lies = vec![another_model(stage).await?, changed_output(stage).await?];
     let paid = days.iter().find(|told| told.day.outcome == "paid" && told.day.station == STATIONS[0]);
     if let Some(digest) = paid.and_then(|told| told.day.receipt) {

@@ -124,18 +124,21 @@ pub struct DemoDoc {
     /// The audit.
     pub audit: AuditDoc,
     /// What is taken on trust.
-    pub trust: [&'static str; 3],
+    pub trust: [&'static str; 4],
 }
 
 /// What is taken on trust today.
-pub const TRUST: [&str; 3] = [
+pub const TRUST: [&str; 4] = [
     "The poster: no contract checks these proofs yet, so whoever posts an epoch is trusted to have checked \
      them and to count honestly. A wrong epoch can be vetoed in its challenge window, and `proofmesh audit` \
      finds it out from public data.",
     "The reference: the neighbours' readings are public airport data, published by the buyer as a feed that \
      the job commits to.",
-    "The sensor: a proof says what the signed readings say. Whether the sensor stood in the field is what \
-     the model judges, and it errs.",
+    "The device: its key signs each receipt with the commitment to the day. Nobody outside the node checks that \
+     the commitment opens to the readings that the device signed, and whether the sensor stood in the field is \
+     what the model judges, and it errs.",
+    "The model: it was trained on days 1 to 20 of each month; what it says from the 22nd on is on days that \
+     it never saw.",
 ];
 
 /// A directory that vanishes unless it is kept.
@@ -232,7 +235,8 @@ fn aloud(day: &DayDoc, lie: Option<&str>, context: &Context) {
     let did = lie.map_or(String::new(), |lie| format!(" (the device shows a {lie} day)"));
     if let Some(reason) = &day.reason {
         let what = format!("{} {} {}{did}", day.station, day.date, day.outcome);
-        context.tell(&format!("  {what}: {}: {}", reason.name, reason.got));
+        let why = if day.outcome == "skipped" { &reason.expected } else { &reason.got };
+        context.tell(&format!("  {what}: {}: {why}", reason.name));
     } else if lie.is_some() {
         context.tell(&format!("  {} {} paid{did}: the model took it for genuine", day.station, day.date));
     }

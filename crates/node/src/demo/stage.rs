@@ -154,6 +154,7 @@ impl Stage {
             payout: PAYOUT,
             model: self.model_id,
             stations: [device(0), device(1), device(2)],
+            jobs: [self.jobs[0].id, self.jobs[1].id, self.jobs[2].id],
         };
         self.minted += self.client.faucet(self.insurer.address(), PAYOUT).await?.micro();
         self.cover = open_cover(&*self.settlement, &self.insurer, &terms, salt("frost")).await?;

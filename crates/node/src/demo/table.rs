@@ -4,6 +4,9 @@ use super::{DemoDoc, ToldDay};
 use crate::weather::STATIONS;
 use std::fmt::Write;
 
+/// Width of running text.
+const WIDTH: usize = 100;
+
 /// The table, the lies, and how to look further.
 #[must_use]
 pub fn table(doc: &DemoDoc) -> String {
@@ -23,7 +26,7 @@ pub fn table(doc: &DemoDoc) -> String {
     );
     let _ = writeln!(text, "\nTaken on trust");
     for trust in doc.trust {
-        let _ = writeln!(text, "  {trust}");
+        wrapped(&mut text, trust);
     }
     further(&mut text, doc);
     let _ = writeln!(text, "\n{:.1} s in all", doc.seconds);
@@ -133,4 +136,18 @@ fn further(text: &mut String, doc: &DemoDoc) {
     ] {
         let _ = writeln!(text, "  {line}");
     }
+}
+
+/// Words in lines of at most [`WIDTH`] characters, the first line set out.
+fn wrapped(text: &mut String, words: &str) {
+    let mut line = String::from(" ");
+    for word in words.split(' ') {
+        if line.len() + 1 + word.len() > WIDTH {
+            let _ = writeln!(text, "{line}");
+            line = String::from("   ");
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    let _ = writeln!(text, "{line}");
 }

@@ -56,6 +56,9 @@ impl Blobs {
         if !path.exists() {
             let number = self.temporary.fetch_add(1, Ordering::Relaxed);
             write_durably(&self.dir.join("tmp").join(number.to_string()), &path, bytes)?;
+        } else {
+            // Another call may have renamed it and not yet made the name durable.
+            sync_parent(&path)?;
         }
         Ok(hash)
     }

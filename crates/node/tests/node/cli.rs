@@ -158,7 +158,8 @@ fn the_story_by_hand() {
     assert_eq!(document::<Value>(&call(&["claim", "ewr"]))["paid"], 490_000);
     assert_eq!(document::<Value>(&call(&["claim", "ewr"]))["paid"], 0);
     assert_eq!(document::<Value>(&call(&["audit"]))["verdicts"], 2);
-    assert_eq!(fault(&call(&["audit", "--offline", "--url", ""]), 2)["name"], "api.url");
+    let nowhere = run(&["audit", "--json", "--dir", dir, "--url", ""]);
+    assert_eq!(fault(&nowhere, 2)["name"], "api.url");
     running.kill();
     let audited: Value = document(&run(&["audit", "--offline", "--json", "--dir", dir]));
     assert_eq!((&audited["verdicts"], &audited["epochs"]), (&2.into(), &1.into()));

@@ -4,10 +4,16 @@ use crate::place::Place;
 use proofmesh::api::{BODY_BYTES_MAX, SMALL_BODY_BYTES_MAX};
 use proofmesh::coordinator::{Config, MarketTerms};
 use proofmesh::fault::Fault;
+use proofmesh::operator::Operator;
 use proofmesh::time::Time;
 use proofmesh::up::Up;
+use proofmesh::weather::Hours;
+use proofmesh_market::receipt::output_hash;
+use proofmesh_market::{Hash32, Receipt, Usd, keccak};
 use reqwest::header::{CONTENT_TYPE, HOST};
 use std::net::{Ipv4Addr, SocketAddr};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 async fn up(place: &Place) -> Up {
     let config = Config {
@@ -33,6 +39,20 @@ impl Caller {
 
     async fn get(&self, path: &str) -> (u16, Fault) {
         self.answer(self.http.get(format!("{}{path}", self.api))).await
+    }
+
+    /// Announces a body and sends none: it must be refused before it is read.
+    async fn announce(&self, path: &str, length: usize) -> String {
+        let address = self.api.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address).await.expect("connects");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.expect("written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        answer
     }
 
     async fn answer(&self, request: reqwest::RequestBuilder) -> (u16, Fault) {
@@ -79,8 +99,11 @@ async fn bodies(caller: &Caller) {
             let large = body.len() > SMALL_BODY_BYTES_MAX && status == 413;
             assert!(large || (status == 400 && fault.is("api.body")), "{path} {body:.20}: {status} {fault}");
         }
-        let (status, fault) = caller.post(path, vec![b' '; BODY_BYTES_MAX + 1]).await;
-        assert_eq!((status, fault.name.as_str()), (413, "api.body-too-large"), "{path}");
+        let announced = caller.announce(path, BODY_BYTES_MAX + 1).await;
+        assert!(
+            announced.starts_with("HTTP/1.1 413") && announced.contains("api.body-too-large"),
+            "{announced}"
+        );
         let request =
             caller.http.post(format!("{}{path}", caller.api)).header(CONTENT_TYPE, "text/plain").body("{}");
         let (status, fault) = caller.answer(request).await;
@@ -162,4 +185,49 @@ async fn meanings(caller: &Caller) {
     assert_eq!(caller.post("/v1/dev/faucet", body).await.1.name, "faucet.too-much");
     let body = r#"{"seconds":18446744073709551615}"#.to_owned();
     assert_eq!(caller.post("/v1/dev/pass-time", body).await.1.name, "time.too-far");
+}
+
+/// Both receipts are refused by other rules as well; signing two for one place is what costs the stake.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_receipts_for_one_place_cost_the_stake() {
+    let place = Place::new("equivocation");
+    let up = up(&place).await;
+    let client = up.client().expect("a client");
+    let operator = Operator::new(client.clone(), &place.0, "liar", 0, Hours::new()).await.expect("a node");
+    let stake = client.status().await.expect("status").rules.min_stake;
+    operator.join(stake).await.expect("joins");
+    let account = operator.account();
+    assert_eq!(client.node(&account).await.expect("known").stake, stake);
+    let signed = |evidence: &[u8]| {
+        let receipt = Receipt {
+            job: Hash32::ZERO,
+            sequence: 0,
+            node: account,
+            device: operator.device().device(),
+            service: Hash32::ZERO,
+            model: Hash32::ZERO,
+            input: Hash32::ZERO,
+            output: output_hash(&[]),
+            units: 1,
+            window_start: 0,
+            window_end: 1,
+            evidence: keccak(evidence),
+            previous: Hash32::ZERO,
+        };
+        receipt.sign(&up.coordinator.domain(), &[], operator.device(), operator.secret()).expect("signed")
+    };
+    let first = client.deliver(&signed(b"a"), b"a").await.expect("takes its place").receipt;
+    assert_eq!(
+        (first.status.as_str(), first.reason.expect("why").name.as_str()),
+        ("refused", "receipt.wrong-job")
+    );
+    assert_eq!(client.deliver(&signed(b"a"), b"a").await.expect_err("again").name, "receipt.replayed");
+    assert_eq!(
+        client.deliver(&signed(b"b"), b"a").await.expect_err("other bytes").name,
+        "receipt.wrong-evidence"
+    );
+    assert_eq!(client.deliver(&signed(b"b"), b"b").await.expect_err("two").name, "receipt.equivocation");
+    let node = client.node(&account).await.expect("known");
+    assert_eq!((node.standing.as_str(), node.stake), ("jailed", Usd::ZERO));
+    assert_eq!(client.deliver(&signed(b"c"), b"c").await.expect_err("jailed").name, "node.jailed");
 }

@@ -137,6 +137,13 @@ impl Fold<'_> {
         let span = format_args!("{} to {}", job.window_from_s, job.window_until_s);
         let got = format_args!("{} to {}", receipt.window_start, receipt.window_end);
         require(inside && forward, "receipt.wrong-window", span, got)?;
+        let over = receipt.window_end <= self.at_s;
+        require(
+            over,
+            "receipt.window-not-over",
+            format_args!("an end by {}", self.at_s),
+            receipt.window_end,
+        )?;
         require(receipt.units > 0, "receipt.no-units", "at least one unit", receipt.units)?;
         self.require_unpaid(receipt)?;
         Ok(posted)

@@ -238,6 +238,18 @@ fn receipts_that_are_not_authentic() {
 }
 
 #[test]
+fn a_window_that_is_not_over_is_not_paid() {
+    let mut world = World::members();
+    let future = Job { window_until_s: START_S + 31 * DAY_S, ..job() };
+    let id = future.digest(&domain());
+    world.ok(post(future));
+    world.ok(What::Assigned { job: id, secret: secret(0) });
+    let mut receipt = world.receipt(0, 0, b"good");
+    (receipt.job, receipt.window_start, receipt.window_end) = (id, START_S, START_S + DAY_S);
+    assert_eq!(world.refused_receipt(0, receipt), "receipt.window-not-over");
+}
+
+#[test]
 fn authentic_receipts_that_no_rule_pays_take_their_place() {
     let mut world = World::working();
     let mut refused = |i: u8, name: &str, change: &dyn Fn(&mut Receipt)| {

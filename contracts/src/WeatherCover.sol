@@ -11,11 +11,14 @@ import {Registry} from "./Registry.sol";
 /// @title Frost cover: pays a farmer as soon as enough stations proved an honest day below the threshold.
 /// @notice The model's program decides from the private readings both whether the day is genuine (word 0 of the output is 0) and whether
 /// the threshold was crossed (word 1 is 1), so the threshold is fixed by the model id. Nobody approves a claim.
+/// What "genuine" is measured against, the reference feed, is fixed by the job id: a receipt counts under the station's agreed job only,
+/// since anybody can post a job with a feed made to match forged readings.
 /// Invariant: token balance >= sum of payouts of open policies.
 contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
     using SafeTransferLib for address;
 
     /// @notice What is agreed. start: Unix second at which day 0 begins (any hour, so that a day can be local or UTC).
+    /// jobs: for each station, in the order of stations, the id of the job whose receipts count; it commits to reference feed, model and terms.
     struct Terms {
         address beneficiary;
         uint64 cell;
@@ -25,6 +28,7 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
         uint96 payout;
         bytes32 model;
         bytes32[3] stations;
+        bytes32[3] jobs;
     }
 
     /// @notice An agreement as stored. status: 0 unknown, 1 open, 2 paid, 3 reclaimed.
@@ -38,6 +42,7 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
         uint96 payout;
         bytes32 model;
         bytes32[3] stations;
+        bytes32[3] jobs;
     }
 
     /// @notice Seconds after the last day in which reports still come in before the insurer may reclaim.
@@ -69,6 +74,7 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
     error StationElsewhere(bytes32 key, uint64 cell);
     error ModelNotActive(bytes32 model);
     error NotAStation(bytes32 device);
+    error WrongJob(bytes32 expected, bytes32 got);
     error WrongModel(bytes32 expected, bytes32 got);
     error NotADay(uint64 windowStart, uint64 windowEnd);
     error OutputMismatch();
@@ -106,6 +112,7 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
         (p.beneficiary, p.start, p.dayCount, p.quorum, p.status) =
             (terms.beneficiary, terms.start, terms.dayCount, terms.quorum, OPEN);
         (p.insurer, p.payout, p.model, p.stations) = (msg.sender, terms.payout, terms.model, terms.stations);
+        p.jobs = terms.jobs;
         uint256 before = TOKEN.balanceOf(address(this));
         TOKEN.safeTransferFrom(msg.sender, address(this), terms.payout);
         if (TOKEN.balanceOf(address(this)) - before != terms.payout) revert InexactToken();
@@ -124,6 +131,7 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
         Policy storage p = _policies[id];
         if (p.status != OPEN) revert PolicyNotOpen(id);
         uint256 station = _station(p, receipt.device);
+        if (receipt.job != p.jobs[station]) revert WrongJob(p.jobs[station], receipt.job);
         if (receipt.model != p.model) revert WrongModel(p.model, receipt.model);
         if (!REGISTRY.isActiveModel(receipt.model)) revert ModelNotActive(receipt.model);
         uint256 day = _day(p, receipt);
@@ -181,6 +189,7 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
         if (
             t.stations[0] == t.stations[1] || t.stations[0] == t.stations[2] || t.stations[1] == t.stations[2]
         ) revert BadTerms();
+        if (t.jobs[0] == 0 || t.jobs[1] == 0 || t.jobs[2] == 0) revert BadTerms();
         if (!REGISTRY.isActiveModel(t.model)) revert ModelNotActive(t.model);
         for (uint256 i; i < STATIONS; ++i) {
             Registry.Device memory d = REGISTRY.device(t.stations[i]);

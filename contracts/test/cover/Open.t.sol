@@ -31,6 +31,14 @@ contract OpenTest is CoverBase {
         refuse(bad);
     }
 
+    function test_refuses_a_station_without_a_job() public {
+        for (uint256 i; i < 3; ++i) {
+            setUp();
+            terms.jobs[i] = 0;
+            refuse(abi.encodeWithSelector(WeatherCover.BadTerms.selector));
+        }
+    }
+
     function test_refuses_one_station_twice() public {
         for (uint256 i; i < 3; ++i) {
             setUp();
@@ -79,6 +87,9 @@ contract OpenTest is CoverBase {
         yes(id == keccak256(abi.encode(INSURER, salt, terms)), "id");
         eq(token.balanceOf(address(cover)), terms.payout, "held");
         WeatherCover.Policy memory p = cover.policy(id);
+        for (uint256 i; i < 3; ++i) {
+            yes(p.stations[i] == stations[i] && p.jobs[i] == jobs[i], "stations and jobs");
+        }
         yes(p.insurer == INSURER && p.beneficiary == FARMER && p.payout == terms.payout && p.status == 1, "stored");
     }
 }

@@ -35,6 +35,22 @@ contract ReportTest is CoverBase {
         refuse(abi.encodeWithSelector(WeatherCover.NotAStation.selector, r.device), r, FROST);
     }
 
+    /// Settled, genuine, of the right device, model and day, but measured against the feed of a job that nobody agreed to.
+    function test_refuses_the_same_receipt_under_another_job() public {
+        Receipts.Receipt memory r = onDay(0, 0);
+        r.job = keccak256("job of a stranger, with a feed of its choice");
+        refuse(abi.encodeWithSelector(WeatherCover.WrongJob.selector, jobs[0], r.job), r, FROST);
+        r.job = jobs[1];
+        refuse(abi.encodeWithSelector(WeatherCover.WrongJob.selector, jobs[0], jobs[1]), r, FROST);
+        r.job = 0;
+        refuse(abi.encodeWithSelector(WeatherCover.WrongJob.selector, jobs[0], bytes32(0)), r, FROST);
+        (uint256 bits,) = cover.dayMarks(id, 0);
+        eq(bits, 0, "nothing counted");
+        report(id, onDay(0, 0));
+        (bits,) = cover.dayMarks(id, 0);
+        eq(bits, 1, "the agreed job counts");
+    }
+
     function test_refuses_a_revoked_station() public {
         vm.prank(GOVERNOR);
         registry.revokeDevice(stations[0]);

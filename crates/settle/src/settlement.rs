@@ -129,6 +129,9 @@ pub struct CoverTerms {
     pub model: Hash32,
     /// Three distinct device keys.
     pub stations: [Device; 3],
+    /// For each station the job whose receipts count. A job's id commits to its reference feed, so nobody
+    /// can have days proved against a feed of their own.
+    pub jobs: [Hash32; 3],
 }
 
 /// Where a policy stands.
@@ -161,6 +164,8 @@ pub struct Cover {
     pub model: Hash32,
     /// Stations.
     pub stations: [Device; 3],
+    /// The job of each station.
+    pub jobs: [Hash32; 3],
     /// State.
     pub state: CoverState,
 }

@@ -20,7 +20,7 @@ sol! {
     #[derive(Debug)]
     struct Terms {
         address beneficiary; uint64 cell; uint64 start; uint16 dayCount; uint8 quorum; uint96 payout; bytes32 model;
-        bytes32[3] stations;
+        bytes32[3] stations; bytes32[3] jobs;
     }
 
     #[derive(Debug)]
@@ -186,7 +186,7 @@ sol! {
     interface Frost {
         struct Policy {
             address beneficiary; uint64 start; uint16 dayCount; uint8 quorum; uint8 status; address insurer; uint96 payout;
-            bytes32 model; bytes32[3] stations;
+            bytes32 model; bytes32[3] stations; bytes32[3] jobs;
         }
 
         function open(Terms terms, bytes32 salt) external returns (bytes32 id);
@@ -205,6 +205,7 @@ sol! {
         error StationElsewhere(bytes32 key, uint64 cell);
         error ModelNotActive(bytes32 model);
         error NotAStation(bytes32 device);
+        error WrongJob(bytes32 expected, bytes32 got);
         error WrongModel(bytes32 expected, bytes32 got);
         error NotADay(uint64 windowStart, uint64 windowEnd);
         error OutputMismatch();
@@ -265,6 +266,7 @@ impl From<&crate::CoverTerms> for Terms {
             payout: alloy::primitives::aliases::U96::from(t.payout.micro()),
             model: t.model.0.into(),
             stations: t.stations.map(|s| s.0.into()),
+            jobs: t.jobs.map(|j| j.0.into()),
         }
     }
 }

@@ -62,6 +62,9 @@ impl<P: Provider> Evm<P> {
         let Some(station) = cover.stations.iter().position(|s| *s == report.receipt.receipt.device) else {
             return Ok(false);
         };
+        if cover.jobs[station] != report.receipt.receipt.job {
+            return Ok(false);
+        }
         let Some(second) = report.receipt.receipt.window_start.checked_sub(cover.start) else {
             return Ok(false);
         };
@@ -575,6 +578,7 @@ impl<P: Provider> Settlement for Evm<P> {
             payout: money(p.payout)?,
             model: to_hash(p.model),
             stations: p.stations.map(|s| Device(s.0)),
+            jobs: p.jobs.map(to_hash),
             state,
         }))
     }

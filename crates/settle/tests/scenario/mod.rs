@@ -229,6 +229,10 @@ async fn settled(s: &dyn Settlement, gas: &mut Gas) -> (Closed, Vec<SignedReceip
         );
         receipts.push(r);
     }
+    // The first frost day once more, for a job that a stranger posted with a feed of its choice.
+    let strange =
+        Receipt { job: keccak(b"a stranger's job"), sequence: 5, previous, ..receipts[0].receipt.clone() };
+    receipts.push(strange.sign(&domain, &[0, 1], &device(21), &secret(NODE)).expect("keys and output fit"));
     let digests: Vec<_> = receipts.iter().map(|r| r.receipt.digest(&domain)).collect();
     let closed =
         close(1, &[(who(NODE), usd(30)), (who(OTHER_NODE), usd(12)), (who(BUYER), usd(5))], &digests);
@@ -289,18 +293,23 @@ async fn cover(s: &dyn Settlement, gas: &mut Gas, (closed, receipts): &(Closed, 
         payout: usd(50),
         model: model(),
         stations: [21, 22, 23].map(|n| device(n).device()),
+        jobs: [keccak(b"job"); 3],
     };
     let elsewhere = CoverTerms { cell: 6, ..terms.clone() };
     refused(s.cover_open(&signer(INSURER), &elsewhere, Hash32::ZERO).await, "StationElsewhere");
     let none = CoverTerms { quorum: 0, ..terms.clone() };
     refused(s.cover_open(&signer(INSURER), &none, Hash32::ZERO).await, "BadTerms");
+    let any = CoverTerms { jobs: [keccak(b"job"), Hash32::ZERO, keccak(b"job")], ..terms.clone() };
+    refused(s.cover_open(&signer(INSURER), &any, Hash32::ZERO).await, "BadTerms");
     let id = s.cover_id(who(INSURER), &terms, Hash32::ZERO);
     sent(gas, "cover_open", s.cover_open(&signer(INSURER), &terms, Hash32::ZERO).await);
     already(s.cover_open(&signer(INSURER), &terms, Hash32::ZERO).await);
     let found = s.cover(id).await.expect("reads").expect("the contract has the id that we computed");
     assert_eq!((found.insurer, found.payout, found.state), (who(INSURER), usd(50), CoverState::Open));
+    assert_eq!((found.stations, found.jobs), (terms.stations, terms.jobs));
 
     let by = signer(STRANGER);
+    refused(s.cover_report(&by, id, &report(closed, receipts, 5)).await, "WrongJob");
     refused(s.cover_report(&by, id, &report(closed, receipts, 3)).await, "NotTriggered");
     refused(s.cover_report(&by, id, &report(closed, receipts, 4)).await, "NotGenuine");
     let mut lie = report(closed, receipts, 0);
@@ -319,6 +328,8 @@ async fn cover(s: &dyn Settlement, gas: &mut Gas, (closed, receipts): &(Closed, 
 
     sent(gas, "cover_report", s.cover_report(&by, id, &report(closed, receipts, 0)).await);
     already(s.cover_report(&by, id, &report(closed, receipts, 0)).await);
+    // That the day is counted does not make a stranger's job one of the cover's.
+    refused(s.cover_report(&by, id, &report(closed, receipts, 5)).await, "WrongJob");
     assert_eq!(s.cover_day(id, 0).await.expect("reads"), [true, false, false]);
     assert_eq!(s.balance_of(who(FARMER)).await.expect("reads"), Usd::ZERO);
     sent(gas, "cover_report_pays", s.cover_report(&by, id, &report(closed, receipts, 1)).await);

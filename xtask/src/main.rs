@@ -23,7 +23,9 @@ fn main() -> ExitCode {
             findings.iter().for_each(|f| eprintln!("{f}"));
             findings.is_empty()
         }
-        "bless" => run(Command::new("cargo").args(["test", "--workspace", "vectors"]).env("BLESS", "1"), &root),
+        "bless" => {
+            run(Command::new("cargo").args(["test", "--workspace", "vectors"]).env("BLESS", "1"), &root)
+        }
         "bench" => {
             let args = ["run", "--release", "--package", "proofmesh-prover", "--example", "bench", "--"];
             run(Command::new("cargo").args(args).args(std::env::args().skip(2)), &root)

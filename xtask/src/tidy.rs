@@ -45,14 +45,23 @@ pub fn imports(root: &Path) -> Vec<String> {
     manifests.push(root.join("xtask/Cargo.toml"));
     manifests.sort();
     for manifest in manifests {
-        let folder = manifest.parent().and_then(Path::file_name).and_then(|n| n.to_str()).unwrap_or_default().to_string();
+        let folder = manifest
+            .parent()
+            .and_then(Path::file_name)
+            .and_then(|n| n.to_str())
+            .unwrap_or_default()
+            .to_string();
         let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| *name == folder) else {
-            findings.push(format!("crates/{folder}: not in the picture of ARCHITECTURE.md; add it there and to MAY_USE"));
+            findings.push(format!(
+                "crates/{folder}: not in the picture of ARCHITECTURE.md; add it there and to MAY_USE"
+            ));
             continue;
         };
         for used in used_crates(&fs::read_to_string(&manifest).unwrap_or_default()) {
             if !allowed.contains(&used.as_str()) {
-                findings.push(format!("crates/{folder}: uses `{used}`, an arrow that ARCHITECTURE.md does not draw"));
+                findings.push(format!(
+                    "crates/{folder}: uses `{used}`, an arrow that ARCHITECTURE.md does not draw"
+                ));
             }
         }
     }
@@ -68,7 +77,9 @@ pub fn used_crates(manifest: &str) -> Vec<String> {
             inside = line.contains("dependencies") && !line.contains("dev-");
         }
         if let Some(rest) = line.strip_prefix("proofmesh-").filter(|_| inside) {
-            used.push(rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_string());
+            used.push(
+                rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_string(),
+            );
         }
     }
     used
@@ -109,9 +120,18 @@ fn source(root: &Path, file: &Path) -> Vec<String> {
     }
     for (i, line) in text.lines().enumerate() {
         if line.chars().count() > MAX_LINE {
-            findings.push(format!("{name}:{}: {} characters, more than {MAX_LINE}", i + 1, line.chars().count()));
+            findings.push(format!(
+                "{name}:{}: {} characters, more than {MAX_LINE}",
+                i + 1,
+                line.chars().count()
+            ));
         }
-        for leftover in [concat!("todo", "!("), concat!("unimplemented", "!()"), concat!("dbg", "!("), concat!("FIX", "ME")] {
+        for leftover in [
+            concat!("todo", "!("),
+            concat!("unimplemented", "!()"),
+            concat!("dbg", "!("),
+            concat!("FIX", "ME"),
+        ] {
             if line.contains(leftover) && !line.trim_start().starts_with("///") && !line.contains("# let") {
                 findings.push(format!("{name}:{}: a leftover: {leftover}", i + 1));
             }

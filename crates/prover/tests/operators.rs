@@ -216,7 +216,7 @@ fn largest_accumulators() {
             layer(wide, dense(weights.clone(), bias, rescale(shift, -30000, 30000)), WeightMode::Public);
         let toy = Toy::with_inputs(program, &[&[32768, -32768], &[-32768, 32768], &[0, 0]]);
         hold(&toy).unwrap_or_else(|e| panic!("{e}"));
-        let q = i64::from(limit) + (1 << (shift - 1)) >> shift;
+        let q = (i64::from(limit) + (1 << (shift - 1))) >> shift;
         assert_eq!(i64::from(toy.program.run(&toy.inputs[0]).unwrap()[0]), q.min(30000));
         proves(&toy, 1);
     }

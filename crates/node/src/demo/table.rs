@@ -14,7 +14,7 @@ pub fn table(doc: &DemoDoc) -> String {
     stations(&mut text, doc);
     refusals(&mut text, doc);
     money(&mut text, doc);
-    let _ = writeln!(text, "\nFour lies, refused by name");
+    let _ = writeln!(text, "\nLies, refused by name");
     for lie in &doc.lies {
         let _ = writeln!(text, "  {:<24} {}", lie.lie, lie.refused.name);
     }
@@ -64,7 +64,7 @@ fn refusals(text: &mut String, doc: &DemoDoc) {
     for told in doc.days.iter().filter(|told| told.day.outcome == "refused") {
         let Some(reason) = &told.day.reason else { continue };
         let truth =
-            told.lie.map_or("an honest day: the model is wrong about one in twenty".to_owned(), |lie| {
+            told.lie.map_or("an honest day: here the model errs".to_owned(), |lie| {
                 format!("the device showed a {lie} day")
             });
         let day = &told.day;

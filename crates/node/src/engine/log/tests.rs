@@ -1,3 +1,5 @@
+//! The log keeps what it acknowledged and refuses what was damaged.
+
 use super::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 

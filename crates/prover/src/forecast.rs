@@ -66,14 +66,14 @@ const PCS_BYTES: usize = 280_000;
 /// Growth with each doubling.
 const PCS_BYTES_A_VARIABLE: usize = 38_000;
 /// Fitted to docs/benchmarks.md.
-const BASE_MS: f64 = 8.0;
+const BASE_MS: f64 = 10.0;
 /// Commitment, opening and their sumcheck.
-const MS_A_CELL: f64 = 0.000_35;
+const MS_A_CELL: f64 = 0.000_45;
 /// The look-up tree.
-const MS_A_LEAF: f64 = 0.000_25;
+const MS_A_LEAF: f64 = 0.000_30;
 /// A process that proves nothing.
 const BASE_BYTES: usize = 12 << 20;
 /// Committed vector, codeword, trees, weights.
-const BYTES_A_CELL: f64 = 150.0;
+const BYTES_A_CELL: f64 = 100.0;
 /// All layers of the tree.
-const BYTES_A_LEAF: f64 = 120.0;
+const BYTES_A_LEAF: f64 = 50.0;

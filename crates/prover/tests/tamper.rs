@@ -239,14 +239,23 @@ fn flipped_bytes_are_refused() {
     println!("{} of {} bytes flipped: {counts:?}", positions.len(), proved.file.len());
 }
 
-/// Minutes in a release build: `cargo test --release -p proofmesh-prover --test tamper -- --ignored --nocapture`.
+/// Parts of the full run, each reported when it is done.
+const PARTS: usize = 16;
+
+/// Half an hour of two cores in a release build: `cargo test --release -p proofmesh-prover --test tamper -- --ignored --nocapture`; with
+/// `FLIP_PART=3` one part of the sixteen.
 #[test]
 #[ignore = "verifies a proof for each of its 300,000 bytes"]
 fn every_flipped_byte_is_refused() {
     let proved = toy().prove(28);
-    let counts = flip(&proved, &(0..proved.file.len()).collect::<Vec<_>>());
-    println!("{} bytes: {counts:?}", proved.file.len());
-    assert_eq!(counts.values().sum::<usize>(), proved.file.len());
+    let size = proved.file.len();
+    let only: Option<usize> = std::env::var("FLIP_PART").ok().map(|p| p.parse().expect("a part's number"));
+    for part in (0..PARTS).filter(|part| only.is_none_or(|only| only == *part)) {
+        let bytes: Vec<usize> = (size * part / PARTS..size * (part + 1) / PARTS).collect();
+        let counts = flip(&proved, &bytes);
+        assert_eq!(counts.values().sum::<usize>(), bytes.len());
+        println!("part {part} of {PARTS}, {} of {size} bytes: {counts:?}", bytes.len());
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ pub const MAY_USE: [(&str, &[&str]); 9] = [
     ("prover", &["graph", "proof"]),
     ("model", &["graph"]),
     ("market", &[]),
-    ("services", &["market", "graph"]),
+    ("services", &["market"]),
     ("settle", &["market"]),
     ("node", &["proof", "graph", "prover", "model", "market", "services", "settle"]),
     ("xtask", &[]),

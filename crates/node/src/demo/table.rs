@@ -63,10 +63,9 @@ fn refusals(text: &mut String, doc: &DemoDoc) {
     let _ = writeln!(text, "\nRefused");
     for told in doc.days.iter().filter(|told| told.day.outcome == "refused") {
         let Some(reason) = &told.day.reason else { continue };
-        let truth =
-            told.lie.map_or("an honest day: here the model errs".to_owned(), |lie| {
-                format!("the device showed a {lie} day")
-            });
+        let truth = told.lie.map_or("an honest day: here the model errs".to_owned(), |lie| {
+            format!("the device showed a {lie} day")
+        });
         let day = &told.day;
         let _ = writeln!(text, "  {} {}  {}: {}  ({truth})", day.station, day.date, reason.name, reason.got);
     }

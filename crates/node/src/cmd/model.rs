@@ -51,7 +51,7 @@ pub struct ImportArgs {
     /// Range of the sensor's real values
     #[arg(long, value_name = "LO,HI", allow_hyphen_values = true)]
     range: Option<String>,
-    /// Hide the weights: the file is then its owner's, FILE.public is for others
+    /// Hide the weights: the file is then its owner's, NAME.public.pmesh beside it is for others
     #[arg(long)]
     private_weights: bool,
     /// Names of the classes

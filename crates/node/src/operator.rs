@@ -442,3 +442,38 @@ pub fn windows(job: &Job) -> Vec<u64> {
         .map(|number| first_s.saturating_add(number.saturating_mul(length_s)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proofmesh_market::Assurance;
+
+    fn job(service: Hash32, window_s: u64) -> Job {
+        let terms = Terms { class: Some(0), window_s, phase_s: PHASE_S, feed: None };
+        Job {
+            buyer: Address([1; 20]),
+            salt: Hash32::ZERO,
+            service,
+            model: Hash32::ZERO,
+            input: Hash32::ZERO,
+            unit_price: proofmesh_market::Usd::from_micro(1),
+            max_units: 1,
+            window_from_s: 0,
+            window_until_s: u64::MAX,
+            deadline_s: u64::MAX,
+            assurance: Assurance::Proof,
+            slots: 1,
+            cell: 0,
+            devices: Vec::new(),
+            terms: terms.encode(),
+        }
+    }
+
+    #[test]
+    fn a_job_that_is_not_this_nodes_work_is_refused_by_name() {
+        require_fit(&job(SERVICE.id(), WINDOW_S)).expect("whole days");
+        for other in [job(SERVICE.id(), 2 * WINDOW_S), job(Hash32([7; 32]), WINDOW_S)] {
+            assert_eq!(require_fit(&other).expect_err("refused").name, "node.not-my-work");
+        }
+    }
+}

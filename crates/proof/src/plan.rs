@@ -250,7 +250,8 @@ fn check(system: &System) -> Result<(), Reject> {
 /// Whether a sum may be part of a look-up's key: it must be multilinear in the row, so no coordinate of the row may enter a product twice.
 fn in_row(sum: &SumClaim) -> bool {
     let coordinates = |factor: &Expr| {
-        let mut ranges: Vec<Range<usize>> = factor.terms.iter().flat_map(|t| &t.axes).map(Axis::tau).collect();
+        let mut ranges: Vec<Range<usize>> =
+            factor.terms.iter().flat_map(|t| &t.axes).map(Axis::tau).collect();
         ranges.retain(|r| !r.is_empty());
         ranges.sort_by_key(|r| (r.start, r.end));
         ranges.dedup();

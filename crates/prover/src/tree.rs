@@ -137,7 +137,7 @@ fn linear_times_quadratic(claim: K, bound: K, u: K, t0: K, t2: K) -> Vec<K> {
 }
 
 /// Proves the tree over its leaves.
-pub fn prove(leaves: Layer, plan: &Plan, pads: &[K], transcript: &mut Transcript) -> LogupProof {
+pub fn prove(leaves: Layer, plan: &Plan, pads: &[K], transcript: &mut Transcript) -> (LogupProof, Vec<K>) {
     let mut layers = vec![leaves];
     while layers[layers.len() - 1].p.len() > 2 {
         layers.push(parent(&layers[layers.len() - 1]));
@@ -155,5 +155,5 @@ pub fn prove(leaves: Layer, plan: &Plan, pads: &[K], transcript: &mut Transcript
         (point, claims) = (reduced.point, reduced.claims);
         proofs.push(reduced.proof);
     }
-    LogupProof { root, layers: proofs }
+    (LogupProof { root, layers: proofs }, point)
 }

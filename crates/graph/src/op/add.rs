@@ -3,11 +3,11 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use proofmesh_proof::field::int;
-use proofmesh_proof::system::ColumnId;
+use proofmesh_proof::system::{ColumnId, Term};
 use serde::{Deserialize, Serialize};
 
 use super::{Operator, Rescale, Site, padded};
-use crate::arith::{Builder, expr};
+use crate::arith::{Builder, ValueColumn};
 use crate::tensor::{Shape, Tensor};
 use crate::value::{ValueType, WeightMode};
 
@@ -68,13 +68,13 @@ impl Operator for Add {
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {
         let bound = self.accumulator_bound(&site.operand_types());
         let shape = site.ty.shape;
-        let (y, mut terms) = builder
-            .rescale(site.name, shape, self.rescale, bound, |trace| self.accumulate(&site.read(trace)));
-        for (operand, factor) in site.operands.iter().zip(self.factors) {
-            terms.push(builder.at_tau(int(-i64::from(factor)), operand.column, shape));
-        }
-        builder.linear(alloc::format!("{}: accumulators", site.name), expr(terms));
-        y
+        let read = |(operand, factor): (&ValueColumn, i32)| {
+            let rows = builder.rows(operand.column, shape);
+            Term { coef: int(i64::from(factor)), ..rows }
+        };
+        let linear = site.operands.iter().zip(self.factors).map(read).collect();
+        let accumulators = |trace: &[Tensor]| self.accumulate(&site.read(trace));
+        builder.rescale(site.name, shape, (self.rescale, bound), accumulators, linear, None)
     }
 
     fn multiply_adds(&self, operands: &[ValueType]) -> u64 {

@@ -4,8 +4,6 @@
 
 mod toys;
 
-use std::collections::BTreeSet;
-
 use p3_field::{Field, PrimeCharacteristicRing};
 use proofmesh_graph::op::{Add, AveragePool, ExtremePool, Gather, Lut, Op, Window};
 use proofmesh_graph::program::{Output, WeightMode};
@@ -14,31 +12,10 @@ use proofmesh_proof::field::{F, int};
 use proofmesh_prover::{ProveError, prove_system};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use toys::{Toy, Witness, conv, node, program, rescale, window};
+use toys::{Toy, Witness, conv, node, program, refused, refused_by, rescale, window};
 
 const PRIVATE: WeightMode = WeightMode::Private;
 const PUBLIC: WeightMode = WeightMode::Public;
-
-/// Asserts that exactly the named claims refuse the cells, and that the prover names the first of them.
-fn refused(what: &str, witness: &Witness, claims: &[&str]) {
-    let expected: BTreeSet<String> = claims.iter().map(|c| c.to_string()).collect();
-    assert_eq!(witness.violated(), expected, "{what}");
-    match witness.named() {
-        Some(name) => assert!(expected.contains(&name), "{what}: the prover named `{name}`"),
-        None => assert!(expected.is_empty(), "{what}: the prover named nothing"),
-    }
-}
-
-/// Asserts that the named claims refuse the cells, and at most those of the second list beside them: a remainder that moves may stay in range.
-fn refused_by(what: &str, witness: &Witness, claims: &[&str], perhaps: &[&str]) {
-    let violated = witness.violated();
-    assert!(claims.iter().all(|c| violated.contains(*c)), "{what}: {violated:?}");
-    assert!(
-        violated.iter().all(|c| claims.contains(&c.as_str()) || perhaps.contains(&c.as_str())),
-        "{what}: {violated:?}"
-    );
-    assert!(witness.named().is_some(), "{what}: the prover named nothing");
-}
 
 /// An honest witness of the toy, changed.
 fn changed(toy: &Toy, change: impl FnOnce(&mut Witness)) -> Witness {

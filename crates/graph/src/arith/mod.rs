@@ -102,8 +102,18 @@ pub struct Builder<'a> {
     tables: tables::Tables,
 }
 
-/// A part of an accumulator: the sum over the cube of `vars` variables of the product of the factors, whose challenges are the result's row
-/// `(batch, channel, plane)`. No coordinate of the row may enter twice.
+/// What a layer adds up for each element of its result, on the result's rows `(batch, channel, plane)`.
+pub struct Accumulator<'s> {
+    /// The linear part: terms over the rows.
+    pub linear: Vec<Term>,
+    /// The other part.
+    pub sum: Option<RowSum<'s>>,
+    /// The whole at every element, input by input; empty without traces.
+    pub values: Vec<Vec<i64>>,
+}
+
+/// The sum over the cube of `vars` variables of the product of the factors, whose challenges are the row. No coordinate of the row may enter
+/// twice.
 pub struct RowSum<'s> {
     /// Number of variables, at least one.
     pub vars: usize,
@@ -279,53 +289,68 @@ impl<'a> Builder<'a> {
         self.out.system.tau_len = self.out.system.tau_len.max(len);
     }
 
-    /// The columns of a rescale: quotient and result, with the look-ups that bind them to an accumulator. Gives the result's column.
+    /// Something of each trace, in order; nothing without traces.
+    pub fn each_trace<T>(&self, of: impl FnMut(&Vec<Tensor>) -> T) -> Vec<T> {
+        self.traces.map(|t| t.values.iter().map(of).collect()).unwrap_or_default()
+    }
+
+    /// Demands `0 <= key + sign * accumulator < 2^log` on the rows of a result.
+    pub fn range_around(
+        &mut self,
+        name: &str,
+        log: u32,
+        shape: Shape,
+        mut key: Expr,
+        (sign, accumulator): (i64, &Accumulator<'_>),
+    ) {
+        let coef = int(sign);
+        key.terms.extend(accumulator.linear.iter().map(|t| Term { coef: t.coef * coef, ..t.clone() }));
+        let (vars, real) = self.real_rows(shape);
+        let lookup = self.out.system.lookups.len();
+        self.range(name, 1 << log, vars, key, real);
+        let Some(sum) = &accumulator.sum else { return };
+        let bias = |i: usize| sum.bias.get(i / (shape.h * shape.w)).copied().map_or(0, i64::from);
+        let of = |b: usize, _: &[Tensor]| {
+            let values = accumulator.values[b].iter().enumerate();
+            values.map(|(i, acc)| sign * (acc - bias(i))).collect()
+        };
+        let rows = self.traces.map(|t| self.fill(shape, t, of)).unwrap_or_default();
+        self.out.system.sums.push(SumClaim {
+            name: alloc::format!("{name}, accumulators"),
+            point: SumPoint::Row(lookup),
+            vars: sum.vars,
+            eq: None,
+            products: alloc::vec![(coef, (0..sum.factors.len()).collect())],
+            factors: sum.factors.clone(),
+            rhs: Expr::default(),
+        });
+        self.out.sums.push(rows);
+    }
+
+    /// The columns of a rescale, quotient and result, with the look-ups that bind them to an accumulator below `bound`. Gives the result's
+    /// column.
     ///
-    /// The remainder `acc + half - 2^shift q` is not committed: it is the key of a range look-up. `accumulators` gives the whole sum for
-    /// each element of a trace, `linear` its linear part as terms over the result's rows, `sum` its other part.
+    /// The remainder `acc + half - 2^shift q` is not committed: it is the key of a range look-up.
     pub fn rescale(
         &mut self,
         name: &str,
         shape: Shape,
         (rescale, bound): (Rescale, i64),
-        accumulators: impl Fn(&[Tensor]) -> Vec<i64>,
-        linear: Vec<Term>,
-        sum: Option<RowSum<'_>>,
+        accumulator: &Accumulator<'_>,
     ) -> ColumnId {
-        let all: Vec<Vec<i64>> = self
-            .traces
-            .map(|t| t.values.iter().map(|trace| accumulators(trace)).collect())
-            .unwrap_or_default();
         let each = |f: fn(&Rescale, i64) -> i64| {
-            let all = &all;
-            move |b: usize, _: &[Tensor]| all[b].iter().map(|acc| f(&rescale, *acc)).collect()
+            move |b: usize, _: &[Tensor]| {
+                accumulator.values[b].iter().map(|acc| f(&rescale, *acc)).collect::<Vec<i64>>()
+            }
         };
         let y = self.value_column(name, shape, each(|r, acc| i64::from(r.apply(acc))));
         let q = self.value_column(alloc::format!("{name}.q"), shape, each(|r, acc| r.divide(acc).0));
-        let (vars, real) = self.real_rows(shape);
         let mut key = expr(alloc::vec![self.rows(q, shape)]);
         key.terms[0].coef = -int(1 << rescale.shift);
-        key.terms.extend(linear);
         key.constant = int(rescale.half());
-        let remainder = self.out.system.lookups.len();
-        self.range(&alloc::format!("{name}: remainder"), 1 << rescale.shift, vars, key, real.clone());
-        if let Some(sum) = sum {
-            let bias = |i: usize| sum.bias.get(i / (shape.h * shape.w)).copied().map_or(0, i64::from);
-            let of =
-                |b: usize, _: &[Tensor]| all[b].iter().enumerate().map(|(i, acc)| acc - bias(i)).collect();
-            let rows = self.traces.map(|t| self.fill(shape, t, of));
-            self.out.system.sums.push(SumClaim {
-                name: alloc::format!("{name}: accumulators"),
-                point: SumPoint::Row(remainder),
-                vars: sum.vars,
-                eq: None,
-                products: alloc::vec![(F::ONE, (0..sum.factors.len()).collect())],
-                factors: sum.factors,
-                rhs: Expr::default(),
-            });
-            self.out.sums.push(rows.unwrap_or_default());
-        }
+        self.range_around(&alloc::format!("{name}: remainder"), rescale.shift, shape, key, (1, accumulator));
         let table = self.clamp_table(rescale, bound);
+        let (vars, real) = self.real_rows(shape);
         let (key, value) = (expr(alloc::vec![self.rows(q, shape)]), expr(alloc::vec![self.rows(y, shape)]));
         self.lookup(alloc::format!("{name}: clamp"), table, vars, key, value, real);
         y

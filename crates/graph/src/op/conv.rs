@@ -12,7 +12,7 @@ use proofmesh_proof::field::{F, int, log2_ceil};
 use proofmesh_proof::system::{Axis, ColumnId, Term};
 
 use super::{Operator, PrivateWeights, Rescale, Site, Window, WindowAxis, convolve, padded, unary};
-use crate::arith::{Builder, Logs, RowSum, column, entry, expr, public, real_var, wire};
+use crate::arith::{Accumulator, Builder, Logs, RowSum, column, entry, expr, public, real_var, wire};
 use crate::limits;
 use crate::tensor::{Shape, Tensor};
 use crate::value::{ValueType, WeightMode};
@@ -74,6 +74,22 @@ impl Conv {
     /// Every accumulator, bias included, before the rescale.
     pub fn accumulate(&self, a: &Tensor) -> Vec<i64> {
         convolve::accumulate(self, a)
+    }
+
+    /// The accumulator on the rows of the result.
+    pub(super) fn accumulator(&self, builder: &Builder<'_>, site: &Site<'_>) -> Accumulator<'_> {
+        let a = site.operands[0];
+        let axes = Axes::new(self, a.ty.shape, builder.batch, site.ty.shape);
+        let factors = alloc::vec![
+            expr(alloc::vec![axes.weights(self, site.private)]),
+            expr(alloc::vec![axes.operand(a.column)]),
+        ];
+        let each = |trace: &Vec<Tensor>| self.accumulate(site.read(trace)[0]);
+        Accumulator {
+            linear: axes.bias(self, site.private),
+            sum: Some(RowSum { vars: axes.vars(), factors, bias: &self.bias }),
+            values: builder.each_trace(each),
+        }
     }
 }
 
@@ -143,17 +159,9 @@ impl Operator for Conv {
     }
 
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {
-        let a = site.operands[0];
-        let bound = self.accumulator_bound(a.ty, site.mode);
-        let axes = Axes::new(self, a.ty.shape, builder.batch, site.ty.shape);
-        let factors = alloc::vec![
-            expr(alloc::vec![axes.weights(self, site.private)]),
-            expr(alloc::vec![axes.operand(a.column)]),
-        ];
-        let sum = RowSum { vars: axes.vars(), factors, bias: &self.bias };
-        let bias = axes.bias(self, site.private);
-        let accumulators = |trace: &[Tensor]| self.accumulate(site.read(trace)[0]);
-        builder.rescale(site.name, site.ty.shape, (self.rescale, bound), accumulators, bias, Some(sum))
+        let bound = self.accumulator_bound(site.operands[0].ty, site.mode);
+        let accumulator = self.accumulator(builder, site);
+        builder.rescale(site.name, site.ty.shape, (self.rescale, bound), &accumulator)
     }
 
     fn multiply_adds(&self, operands: &[ValueType]) -> u64 {

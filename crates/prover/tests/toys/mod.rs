@@ -257,6 +257,28 @@ impl Witness {
     }
 }
 
+/// Asserts that exactly the named claims refuse the cells, and that the prover names the first of them.
+pub fn refused(what: &str, witness: &Witness, claims: &[&str]) {
+    let expected: BTreeSet<String> = claims.iter().map(|c| c.to_string()).collect();
+    assert_eq!(witness.violated(), expected, "{what}");
+    match witness.named() {
+        Some(name) => assert!(expected.contains(&name), "{what}: the prover named `{name}`"),
+        None => assert!(expected.is_empty(), "{what}: the prover named nothing"),
+    }
+}
+
+/// Asserts that the named claims refuse the cells, and at most those of the second list beside them: a remainder that moves may stay in
+/// range.
+pub fn refused_by(what: &str, witness: &Witness, claims: &[&str], perhaps: &[&str]) {
+    let violated = witness.violated();
+    let known = |c: &String| claims.contains(&c.as_str()) || perhaps.contains(&c.as_str());
+    assert!(
+        claims.iter().all(|c| violated.contains(*c)) && violated.iter().all(known),
+        "{what}: {violated:?}"
+    );
+    assert!(witness.named().is_some(), "{what}: the prover named nothing");
+}
+
 /// The name in a refusal.
 fn name(result: Result<(), ProveError>) -> Option<String> {
     match result {

@@ -110,7 +110,7 @@ impl Net {
         let to = op.shape(&shapes).expect("the zoo's layers fit their operands");
         let row = |r: usize| {
             let operands: Vec<&[f32]> = inputs.iter().map(|i| self.held[*i].rows[r].as_slice()).collect();
-            run::apply(op, shapes[0], to, &operands)
+            run::apply(op, &shapes, to, &operands)
         };
         let rows = (0..self.held[0].rows.len()).map(row).collect();
         self.model.nodes.push(OnnxNode {

@@ -240,6 +240,12 @@ fn absorb_affine(graph: &mut FloatGraph, uses: &[usize], at: usize) -> bool {
                 c.bias[o] = c.bias[o] * scale[o] + shift[o];
             }
         }
+        // One factor for all elements: the product's own scale takes it up.
+        FloatOp::MatMul { gain, .. } | FloatOp::Multiply { gain }
+            if scale.iter().all(|v| *v == scale[0]) && shift.iter().all(|v| *v == 0.0) =>
+        {
+            *gain *= scale[0];
+        }
         FloatOp::Affine { scale: s, shift: t } => {
             for o in 0..s.len() {
                 s[o] *= scale[o];

@@ -96,13 +96,16 @@ pub(crate) enum FloatOp {
     },
     /// A sum of bits with whole weights, clamped to 0..1: and, or, membership of a leaf. Exact.
     Truth(FloatConv),
-    /// `x0 * x1`; an axis of 1 of either operand is repeated.
-    Multiply,
+    /// `gain x0 x1`; an axis of 1 of either operand is repeated.
+    Multiply {
+        gain: f32,
+    },
     /// `x0 / x1`; an axis of 1 of either operand is repeated.
     Divide,
-    /// `y[c] = x0[c] x1[c]` for matrices `[h, w]`, the second one transposed if so marked.
+    /// `y[c] = gain x0[c] x1[c]` for matrices `[h, w]`, the second one transposed if so marked.
     MatMul {
         transposed: bool,
+        gain: f32,
     },
     /// `factors[0] * x0 + factors[1] * x1`, clamped.
     Sum {
@@ -161,7 +164,7 @@ impl FloatOp {
             Self::Truth(conv) => conv.shape(first),
             Self::Sum { .. } if operands.len() == 2 && operands[1] == first => Ok(first),
             Self::Sum { .. } => Err("the operands' shapes differ: reshape one of them".into()),
-            Self::Multiply | Self::Divide => {
+            Self::Multiply { .. } | Self::Divide => {
                 let second = *operands.get(1).ok_or("needs two operands")?;
                 let axis = |(a, b): (usize, usize)| match (a, b) {
                     (a, b) if a == b || b == 1 => Ok(a),
@@ -171,7 +174,7 @@ impl FloatOp {
                 let [c, h, w] = [(first.c, second.c), (first.h, second.h), (first.w, second.w)].map(axis);
                 Ok(Shape::new(c?, h?, w?))
             }
-            Self::MatMul { transposed } => {
+            Self::MatMul { transposed, .. } => {
                 let second = *operands.get(1).ok_or("needs two operands")?;
                 let (inner, outer) = if *transposed { (second.w, second.h) } else { (second.h, second.w) };
                 if first.c != second.c || first.w != inner {

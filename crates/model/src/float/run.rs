@@ -69,9 +69,11 @@ pub(crate) fn apply(op: &FloatOp, shapes: &[Shape], to: Shape, operands: &[&[f32
             };
             x.iter().enumerate().map(bit).collect()
         }
-        FloatOp::Multiply => pairs(shapes, to, operands, |a, b| a * b),
+        FloatOp::Multiply { gain } => pairs(shapes, to, operands, |a, b| gain * a * b),
         FloatOp::Divide => pairs(shapes, to, operands, |a, b| a / b),
-        FloatOp::MatMul { transposed } => matmul(*transposed, shapes, to, operands),
+        FloatOp::MatMul { transposed, gain } => {
+            matmul(*transposed, shapes, to, operands).into_iter().map(|v| gain * v).collect()
+        }
         FloatOp::Sum { factors, clamp } => {
             let both = x.iter().zip(operands[1]);
             both.map(|(a, b)| clamp.apply(factors[0] * a + factors[1] * b)).collect()
@@ -93,7 +95,7 @@ pub(crate) fn apply(op: &FloatOp, shapes: &[Shape], to: Shape, operands: &[&[f32
 }
 
 /// An element-wise function of two operands, axes of 1 being repeated.
-fn pairs(shapes: &[Shape], to: Shape, operands: &[&[f32]], f: fn(f32, f32) -> f32) -> Vec<f32> {
+fn pairs(shapes: &[Shape], to: Shape, operands: &[&[f32]], f: impl Fn(f32, f32) -> f32) -> Vec<f32> {
     let mut out = Vec::with_capacity(to.len());
     let read = |i: usize, c: usize, y: usize, x: usize| {
         let s = shapes[i];

@@ -34,7 +34,7 @@ pub(super) fn product(
     b: &Activation,
 ) -> Result<Activation, String> {
     let (ids, dims, strides) = parser.together(node, a, b, true)?;
-    let id = parser.append(node, FloatOp::Multiply, ids.to_vec())?;
+    let id = parser.append(node, FloatOp::Multiply { gain: 1.0 }, ids.to_vec())?;
     Ok(Activation { id, dims, strides, mask: None })
 }
 
@@ -97,8 +97,11 @@ fn affine(
     if scale.iter().chain(&shift).any(|v| !v.is_finite()) {
         return Err("a factor is infinite or not a number".into());
     }
+    let own = parser.shape(&a);
     let (id, [scale, shift]) = by_channel(parser, node, &a, [scale, shift])?;
     let id = parser.append(node, FloatOp::Affine { scale, shift }, vec![id])?;
+    // Back in its shape: what follows may want its channels.
+    let id = parser.arrange(node, id, own, None)?;
     Ok(Activation { id, ..a })
 }
 

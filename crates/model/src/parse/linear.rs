@@ -236,7 +236,7 @@ fn products(
     let lies = parser.shape(&b) == Shape::new(batch, j, k) && swapped.is_row_major();
     let right =
         if lies { b.id } else { parser.arrange(node, b.id, Shape::new(batch, k, j), Some(b.positions()))? };
-    let id = parser.append(node, FloatOp::MatMul { transposed: lies }, vec![left, right])?;
+    let id = parser.append(node, FloatOp::MatMul { transposed: lies, gain: 1.0 }, vec![left, right])?;
     let mut dims = a.dims;
     dims[ra - 1] = j;
     Ok(Activation::new(id, dims))

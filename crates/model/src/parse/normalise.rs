@@ -134,7 +134,7 @@ pub(super) fn layer(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, S
     parser.fine(variance, Fine::Square);
     let root = parser.append(node, FloatOp::Curve(Curve::ReciprocalRoot), vec![variance])?;
     parser.fine(root, Fine::Reciprocal);
-    let id = parser.append(node, FloatOp::Multiply, vec![centred.id, root])?;
+    let id = parser.append(node, FloatOp::Multiply { gain: 1.0 }, vec![centred.id, root])?;
     let mut y = Activation { id, ..centred };
     for (i, role) in [(1, "scale"), (2, "bias")] {
         let Some(c) = parser.optional_constant(node, i)? else { continue };

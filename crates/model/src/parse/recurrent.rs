@@ -230,14 +230,14 @@ impl Cell<'_> {
             let new = self.cut(parser, gates, 3 * n, n)?;
             let new = self.op(parser, FloatOp::Curve(Curve::Tanh), &[new], 3)?;
             let [input, output, forget] = [0, n, 2 * n].map(|from| self.cut(parser, open, from, n));
-            let mut next = self.op(parser, FloatOp::Multiply, &[input?, new], 4)?;
+            let mut next = self.op(parser, FloatOp::Multiply { gain: 1.0 }, &[input?, new], 4)?;
             if let Some(cell) = cell {
-                let kept = self.op(parser, FloatOp::Multiply, &[forget?, cell], 4)?;
+                let kept = self.op(parser, FloatOp::Multiply { gain: 1.0 }, &[forget?, cell], 4)?;
                 next = self.sum(parser, kept, next, 5)?;
             }
             cell = Some(next);
             let shown = self.op(parser, FloatOp::Curve(Curve::Tanh), &[next], 6)?;
-            states.push(self.op(parser, FloatOp::Multiply, &[output?, shown], 7)?);
+            states.push(self.op(parser, FloatOp::Multiply { gain: 1.0 }, &[output?, shown], 7)?);
         }
         Ok((states, cell))
     }
@@ -275,10 +275,10 @@ impl Cell<'_> {
                 Some(state) if after => {
                     let (layer, from) = self.dense(state, &weights.state[2 * n * n..], &late);
                     let own = self.op(parser, layer, &[from], 3)?;
-                    Some(self.op(parser, FloatOp::Multiply, &[reset, own], 4)?)
+                    Some(self.op(parser, FloatOp::Multiply { gain: 1.0 }, &[reset, own], 4)?)
                 }
                 Some(state) => {
-                    let kept = self.op(parser, FloatOp::Multiply, &[reset, state], 4)?;
+                    let kept = self.op(parser, FloatOp::Multiply { gain: 1.0 }, &[reset, state], 4)?;
                     let (layer, from) = self.dense(kept, &weights.state[2 * n * n..], &late);
                     Some(self.op(parser, layer, &[from], 3)?)
                 }
@@ -304,7 +304,7 @@ impl Cell<'_> {
                     vec![hidden],
                 )?,
             };
-            let moved = parser.append(self.node, FloatOp::Multiply, vec![update, away])?;
+            let moved = parser.append(self.node, FloatOp::Multiply { gain: 1.0 }, vec![update, away])?;
             states.push(self.sum(parser, hidden, moved, 7)?);
         }
         Ok(states)

@@ -156,8 +156,8 @@ impl Layer<'_> {
             FloatOp::Truth(conv) => self.truth(conv),
             FloatOp::Threshold { at, inclusive } => self.threshold(at, inclusive),
             FloatOp::Sum { factors, clamp } => self.sum(*factors, *clamp),
-            FloatOp::Multiply => self.multiply(),
-            FloatOp::MatMul { transposed } => self.matmul(*transposed),
+            FloatOp::Multiply { gain } => self.multiply(*gain),
+            FloatOp::MatMul { transposed, gain } => self.matmul(*transposed, *gain),
             FloatOp::Divide => self.divide(),
             FloatOp::Curve(curve) => self.curve(*curve),
             FloatOp::MaxPool(window) | FloatOp::MinPool(window) => {

@@ -6,11 +6,11 @@ use super::Grid;
 use super::lower::Layer;
 
 impl Layer<'_> {
-    pub(super) fn multiply(&self) -> Result<(Op, Grid), String> {
+    pub(super) fn multiply(&self, _: f32) -> Result<(Op, Grid), String> {
         Err("products of two activations are not supported".into())
     }
 
-    pub(super) fn matmul(&self, _: bool) -> Result<(Op, Grid), String> {
+    pub(super) fn matmul(&self, _: bool, _: f32) -> Result<(Op, Grid), String> {
         Err("products of two activations are not supported".into())
     }
 

@@ -233,7 +233,7 @@ pub(super) fn owns_scale(op: &FloatOp) -> bool {
         FloatOp::Conv(_)
             | FloatOp::Sum { .. }
             | FloatOp::Curve(_)
-            | FloatOp::Multiply
+            | FloatOp::Multiply { .. }
             | FloatOp::MatMul { .. }
             | FloatOp::Divide
     )

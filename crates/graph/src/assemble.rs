@@ -89,8 +89,8 @@ pub fn build(
     let mut columns = alloc::vec![input(&mut b, statement, types[0], secrets)?];
     for node in &program.nodes {
         let operands: Vec<ValueType> = node.inputs.iter().map(|id| types[*id]).collect();
-        if let Some((rescale, bound)) = node.op.row().rescale_bound(&operands, program.weights) {
-            b.announce_clamp(rescale, bound);
+        if let Some((rescale, reach)) = node.op.row().rescale_reach(&operands, program.weights) {
+            b.announce_clamp(rescale, reach);
         }
     }
     for (i, node) in program.nodes.iter().enumerate() {

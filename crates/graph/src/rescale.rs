@@ -15,7 +15,45 @@ pub struct Rescale {
     pub clamp: Interval,
 }
 
+/// Where an accumulator can lie, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Smallest.
+    pub lo: i64,
+    /// Largest.
+    pub hi: i64,
+}
+
+impl Reach {
+    /// `-bound ..= bound`.
+    pub fn symmetric(bound: i64) -> Self {
+        Self { lo: -bound, hi: bound }
+    }
+
+    /// Largest absolute value.
+    pub fn magnitude(&self) -> i64 {
+        self.lo.saturating_abs().max(self.hi.saturating_abs())
+    }
+
+    /// The reach of a sum of two.
+    pub fn plus(&self, other: Self) -> Self {
+        Self { lo: self.lo.saturating_add(other.lo), hi: self.hi.saturating_add(other.hi) }
+    }
+
+    /// The reach of `factor * x` for x in an interval.
+    pub fn scaled(interval: Interval, factor: i32) -> Self {
+        let [a, b] = [interval.lo, interval.hi].map(|x| i64::from(x) * i64::from(factor));
+        Self { lo: a.min(b), hi: a.max(b) }
+    }
+}
+
 impl Rescale {
+    /// The quotients of a reach, both ends included, or why it is too large for the field or for the clamp table.
+    pub fn quotients(&self, reach: Reach) -> Result<Reach, String> {
+        self.quotient_bound(reach.magnitude())?;
+        Ok(Reach { lo: self.divide(reach.lo).0, hi: self.divide(reach.hi).0 })
+    }
+
     /// `(q, r)` of an accumulator.
     pub fn divide(&self, acc: i64) -> (i64, i64) {
         let shifted = acc + self.half();

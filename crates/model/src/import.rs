@@ -293,7 +293,7 @@ fn report(
     for node in &program.nodes {
         let operands: Vec<_> = node.inputs.iter().map(|i| types[*i]).collect();
         multiply_adds += node.op.row().multiply_adds(&operands);
-        let rescale = node.op.row().rescale_bound(&operands, program.weights);
+        let rescale = node.op.row().rescale_reach(&operands, program.weights);
         shifts.extend(rescale.map(|(rescale, _)| rescale.shift));
     }
     let mut report = Report {

@@ -38,7 +38,7 @@ impl Tables {
     /// Errors: as [`Program::check`].
     pub fn of(program: &Program) -> Result<Self, ProgramError> {
         let types = program.check()?;
-        let mut clamps: BTreeMap<(i32, i32), (u64, usize)> = BTreeMap::new();
+        let mut clamps: BTreeMap<(i32, i32), (i64, i64, usize)> = BTreeMap::new();
         let mut tables = Self { input: span_rows(program.input.interval), ..Self::default() };
         for node in &program.nodes {
             let operands: Vec<_> = node.inputs.iter().map(|i| types[*i]).collect();
@@ -47,22 +47,22 @@ impl Tables {
                 Op::Requantise(op) => tables.curves.push((op.rows() as u64).next_power_of_two()),
                 _ => {}
             }
-            let Some((rescale, bound)) = node.op.row().rescale_bound(&operands, program.weights) else {
+            let Some((rescale, reach)) = node.op.row().rescale_reach(&operands, program.weights) else {
                 continue;
             };
             let q = rescale
-                .quotient_bound(bound)
+                .quotients(reach)
                 .map_err(|reason| ProgramError::Node { node: node.name.clone(), reason })?;
-            let entry = clamps.entry((rescale.clamp.lo, rescale.clamp.hi)).or_default();
-            entry.0 = entry.0.max(2 * q.unsigned_abs() + 1);
-            entry.1 += 1;
+            let entry = clamps.entry((rescale.clamp.lo, rescale.clamp.hi)).or_insert((i64::MAX, i64::MIN, 0));
+            *entry = (entry.0.min(q.lo), entry.1.max(q.hi), entry.2 + 1);
             let remainder = 1u64 << rescale.shift;
             if rescale.shift > 0 && !tables.remainders.contains(&remainder) {
                 tables.remainders.push(remainder);
             }
         }
         tables.remainders.sort_unstable();
-        let table = |((lo, hi), (needed, layers)): ((i32, i32), (u64, usize))| {
+        let table = |((lo, hi), (first, last, layers)): ((i32, i32), (i64, i64, usize))| {
+            let needed = (last - first + 1) as u64;
             let rows = needed.next_power_of_two();
             ClampTable { interval: Interval { lo, hi }, needed, rows, layers }
         };

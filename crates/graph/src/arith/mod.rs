@@ -19,7 +19,7 @@ use proofmesh_proof::system::{
     Term,
 };
 
-use crate::rescale::Rescale;
+use crate::rescale::{Reach, Rescale};
 use crate::tensor::{Shape, Tensor};
 use crate::value::{Interval, ValueType};
 
@@ -327,7 +327,7 @@ impl<'a> Builder<'a> {
         self.out.sums.push(rows);
     }
 
-    /// The columns of a rescale, quotient and result, with the look-ups that bind them to an accumulator below `bound`. Gives the result's
+    /// The columns of a rescale, quotient and result, with the look-ups that bind them to an accumulator within `reach`. Gives the result's
     /// column.
     ///
     /// The remainder `acc + half - 2^shift q` is not committed: it is the key of a range look-up.
@@ -335,7 +335,7 @@ impl<'a> Builder<'a> {
         &mut self,
         name: &str,
         shape: Shape,
-        (rescale, bound): (Rescale, i64),
+        (rescale, reach): (Rescale, Reach),
         accumulator: &Accumulator<'_>,
     ) -> ColumnId {
         let each = |f: fn(&Rescale, i64) -> i64| {
@@ -349,7 +349,7 @@ impl<'a> Builder<'a> {
         key.terms[0].coef = -int(1 << rescale.shift);
         key.constant = int(rescale.half());
         self.range_around(&alloc::format!("{name}: remainder"), rescale.shift, shape, key, (1, accumulator));
-        let table = self.clamp_table(rescale, bound);
+        let table = self.clamp_table(rescale, reach);
         let (vars, real) = self.real_rows(shape);
         let (key, value) = (expr(alloc::vec![self.rows(q, shape)]), expr(alloc::vec![self.rows(y, shape)]));
         self.lookup(alloc::format!("{name}: clamp"), table, vars, key, value, real);

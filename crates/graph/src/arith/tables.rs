@@ -6,18 +6,21 @@ use proofmesh_proof::field::log2_ceil;
 use proofmesh_proof::system::{Table, TableId, TableValues};
 
 use super::Builder;
-use crate::rescale::Rescale;
+use crate::limits;
+use crate::rescale::{Reach, Rescale};
 use crate::value::Interval;
 
-/// What clamp tables the program needs: for each clamp the largest `log2`.
+/// What clamp tables the program needs: for each clamp all its quotients.
 #[derive(Debug, Default)]
 pub struct Tables {
-    clamps: Vec<(Interval, usize)>,
+    clamps: Vec<(Interval, Reach)>,
 }
 
-/// `log2` of a clamp table that is symmetric and holds every `|q| <= bound`.
-fn clamp_log(bound: i64) -> usize {
-    log2_ceil(bound as usize + 1) + 1
+/// First row and `log2` of the rows of a clamp table that holds the quotients; its padding lies evenly on both sides.
+fn span(quotients: Reach) -> (i64, usize) {
+    let rows = quotients.hi - quotients.lo + 1;
+    let log = log2_ceil(rows as usize);
+    (quotients.lo - ((1i64 << log) - rows) / 2, log)
 }
 
 impl Builder<'_> {
@@ -40,25 +43,26 @@ impl Builder<'_> {
     }
 
     /// Announces a rescale, so that later ones with the same clamp can share the largest table.
-    pub fn announce_clamp(&mut self, rescale: Rescale, bound: i64) {
-        let Ok(q) = rescale.quotient_bound(bound) else { return };
-        let log = clamp_log(q);
+    pub fn announce_clamp(&mut self, rescale: Rescale, reach: Reach) {
+        let Ok(q) = rescale.quotients(reach) else { return };
         match self.tables.clamps.iter_mut().find(|(c, _)| *c == rescale.clamp) {
-            Some((_, largest)) => *largest = log.max(*largest),
-            None => self.tables.clamps.push((rescale.clamp, log)),
+            Some((_, all)) => *all = Reach { lo: all.lo.min(q.lo), hi: all.hi.max(q.hi) },
+            None => self.tables.clamps.push((rescale.clamp, q)),
         }
     }
 
-    /// The table of `(q, clamp(q))` for every quotient that an accumulator up to `bound` can give.
+    /// The table of `(q, clamp(q))` for every quotient that an accumulator within `reach` can give.
     ///
-    /// A larger shared table is used only while `|2^shift q| <= 2^30` holds for all its rows.
-    pub fn clamp_table(&mut self, rescale: Rescale, bound: i64) -> TableId {
-        let own = clamp_log(rescale.quotient_bound(bound).expect("the program was checked"));
-        let shared =
-            self.tables.clamps.iter().find(|(c, _)| *c == rescale.clamp).map_or(own, |(_, log)| *log);
-        let log = if shared - 1 + rescale.shift as usize <= 30 { shared } else { own };
+    /// A larger shared table is used only while `|2^shift q| <= 2^30` holds for all its rows. An own table holds at most twice the quotients
+    /// and one more, so that, with `|acc| < 2^29`, there `|2^shift q| <= 2^30 + 2^(shift + 2)`: less than `p - 2^29 - 2^shift`.
+    pub fn clamp_table(&mut self, rescale: Rescale, reach: Reach) -> TableId {
+        let own = rescale.quotients(reach).expect("the program was checked");
+        let shared = self.tables.clamps.iter().find(|(c, _)| *c == rescale.clamp).map_or(own, |(_, q)| *q);
+        let farthest = |(first, log): (i64, usize)| first.abs().max((first + (1i64 << log) - 1).abs());
+        let fits = farthest(span(shared)) << rescale.shift <= limits::MAX_QUOTIENT_SIDE;
+        let (first, log) = span(if fits { shared } else { own });
         let values = TableValues::Clamp { lo: rescale.clamp.lo, hi: rescale.clamp.hi };
-        self.table(log, -(1i64 << (log - 1)), values)
+        self.table(log, first, values)
     }
 
     /// A table given row by row.

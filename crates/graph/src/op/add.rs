@@ -6,7 +6,7 @@ use proofmesh_proof::field::int;
 use proofmesh_proof::system::{ColumnId, Term};
 use serde::{Deserialize, Serialize};
 
-use super::{Operator, Rescale, Site, padded};
+use super::{Operator, Reach, Rescale, Site, padded};
 use crate::arith::{Accumulator, Builder, ValueColumn};
 use crate::tensor::{Shape, Tensor};
 use crate::value::{ValueType, WeightMode};
@@ -21,13 +21,10 @@ pub struct Add {
 }
 
 impl Add {
-    /// Largest `|acc|`.
-    pub fn accumulator_bound(&self, operands: &[ValueType]) -> i64 {
-        operands
-            .iter()
-            .zip(self.factors)
-            .map(|(o, m)| o.interval.magnitude().saturating_mul(i64::from(m).abs()))
-            .fold(0, i64::saturating_add)
+    /// Where the sum can lie.
+    pub fn reach(&self, operands: &[ValueType]) -> Reach {
+        let each = operands.iter().zip(self.factors).map(|(o, m)| Reach::scaled(o.interval, m));
+        each.fold(Reach::symmetric(0), |sum, term| sum.plus(term))
     }
 
     /// Every sum before the rescale.
@@ -59,7 +56,7 @@ impl Operator for Add {
                 "the operands' shapes differ: broadcasting is not supported, reshape one of them".into()
             );
         }
-        self.rescale.quotient_bound(self.accumulator_bound(operands))?;
+        self.rescale.quotients(self.reach(operands))?;
         Ok(ValueType { shape: a.shape, interval: self.rescale.clamp })
     }
 
@@ -68,8 +65,8 @@ impl Operator for Add {
         Tensor { shape: operands[0].shape, data }
     }
 
-    fn rescale_bound(&self, operands: &[ValueType], _: WeightMode) -> Option<(Rescale, i64)> {
-        Some((self.rescale, self.accumulator_bound(operands)))
+    fn rescale_reach(&self, operands: &[ValueType], _: WeightMode) -> Option<(Rescale, Reach)> {
+        Some((self.rescale, self.reach(operands)))
     }
 
     fn work(&self, _: &[ValueType], result: Shape, batch: usize) -> u64 {
@@ -77,9 +74,9 @@ impl Operator for Add {
     }
 
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {
-        let bound = self.accumulator_bound(&site.operand_types());
+        let reach = self.reach(&site.operand_types());
         let accumulator = self.accumulator(builder, site);
-        builder.rescale(site.name, site.ty.shape, (self.rescale, bound), &accumulator)
+        builder.rescale(site.name, site.ty.shape, (self.rescale, reach), &accumulator)
     }
 
     fn multiply_adds(&self, operands: &[ValueType]) -> u64 {

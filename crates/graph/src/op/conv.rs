@@ -11,11 +11,11 @@ use p3_field::PrimeCharacteristicRing;
 use proofmesh_proof::field::{F, int, log2_ceil};
 use proofmesh_proof::system::{Axis, ColumnId, Term};
 
-use super::{Operator, PrivateWeights, Rescale, Site, Window, WindowAxis, convolve, padded, unary};
+use super::{Operator, PrivateWeights, Reach, Rescale, Site, Window, WindowAxis, convolve, padded, unary};
 use crate::arith::{Accumulator, Builder, Logs, RowSum, column, entry, expr, public, real_var, wire};
 use crate::limits;
 use crate::tensor::{Shape, Tensor};
-use crate::value::{ValueType, WeightMode};
+use crate::value::{Interval, ValueType, WeightMode};
 use crate::window::plane_reads;
 
 /// A convolution's attributes and weights.
@@ -46,27 +46,26 @@ impl Conv {
         self.out_channels / self.groups
     }
 
-    /// Largest `|acc|` that the operand's interval allows. Public weights: by each row's L1 norm; private: by shape alone.
-    pub fn accumulator_bound(&self, operand: ValueType, mode: WeightMode) -> i64 {
-        let x = operand.interval.magnitude();
-        let terms = self.group_inputs(operand.shape.c) * self.window.kernel[0] * self.window.kernel[1];
+    /// Where the accumulator can lie, for the operand's interval and zeros in the padding. Public weights: by each row's positive and negative
+    /// weights; private: by shape alone.
+    pub fn reach(&self, operand: ValueType, mode: WeightMode) -> Reach {
+        let terms = self.group_inputs(operand.shape.c) * self.window.len();
+        let x = operand.interval;
+        let x = Interval { lo: x.lo.min(0), hi: x.hi.max(0) };
         match mode {
-            WeightMode::Public => self
-                .weights
-                .chunks(terms.max(1))
-                .zip(&self.bias)
-                .map(|(row, b)| {
-                    let norm: i64 = row.iter().map(|w| i64::from(*w).abs()).sum();
-                    norm.saturating_mul(x).saturating_add(i64::from(*b).abs())
-                })
-                .max()
-                .unwrap_or(0),
+            WeightMode::Public => {
+                let row = |(row, b): (&[i32], &i32)| {
+                    let bias = Reach { lo: i64::from(*b), hi: i64::from(*b) };
+                    row.iter().fold(bias, |sum, w| sum.plus(Reach::scaled(x, *w)))
+                };
+                let rows = self.weights.chunks(terms.max(1)).zip(&self.bias).map(row);
+                let all = rows.reduce(|a, b| Reach { lo: a.lo.min(b.lo), hi: a.hi.max(b.hi) });
+                all.unwrap_or(Reach::symmetric(0))
+            }
             WeightMode::Private => {
                 let w = 1i64 << (limits::PRIVATE_WEIGHT_BITS - 1);
-                (terms as i64)
-                    .saturating_mul(w)
-                    .saturating_mul(x)
-                    .saturating_add(1 << (limits::PRIVATE_BIAS_BITS - 1))
+                let sum = (terms as i64).saturating_mul(w).saturating_mul(x.magnitude());
+                Reach::symmetric(sum.saturating_add(1 << (limits::PRIVATE_BIAS_BITS - 1)))
             }
         }
     }
@@ -132,7 +131,7 @@ impl Operator for Conv {
                 return Err("a private weight needs more than 12 bits or a private bias more than 24: import with fewer weight bits".into());
             }
         }
-        self.rescale.quotient_bound(self.accumulator_bound(a, mode))?;
+        self.rescale.quotients(self.reach(a, mode))?;
         Ok(ValueType { shape, interval: self.rescale.clamp })
     }
 
@@ -143,8 +142,8 @@ impl Operator for Conv {
         Tensor { shape: Shape::new(self.out_channels, h.output, w.output), data }
     }
 
-    fn rescale_bound(&self, operands: &[ValueType], mode: WeightMode) -> Option<(Rescale, i64)> {
-        Some((self.rescale, self.accumulator_bound(operands[0], mode)))
+    fn rescale_reach(&self, operands: &[ValueType], mode: WeightMode) -> Option<(Rescale, Reach)> {
+        Some((self.rescale, self.reach(operands[0], mode)))
     }
 
     fn work(&self, operands: &[ValueType], result: Shape, batch: usize) -> u64 {
@@ -159,9 +158,9 @@ impl Operator for Conv {
     }
 
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {
-        let bound = self.accumulator_bound(site.operands[0].ty, site.mode);
+        let reach = self.reach(site.operands[0].ty, site.mode);
         let accumulator = self.accumulator(builder, site);
-        builder.rescale(site.name, site.ty.shape, (self.rescale, bound), &accumulator)
+        builder.rescale(site.name, site.ty.shape, (self.rescale, reach), &accumulator)
     }
 
     fn multiply_adds(&self, operands: &[ValueType]) -> u64 {

@@ -17,7 +17,7 @@ pub use gather::Gather;
 pub use lut::Lut;
 pub use requantise::{Requantise, Sum};
 
-pub use crate::rescale::Rescale;
+pub use crate::rescale::{Reach, Rescale};
 pub use crate::window::{Window, WindowAxis};
 
 use alloc::string::String;
@@ -104,8 +104,8 @@ pub trait Operator {
     /// more than a small factor.
     fn work(&self, operands: &[ValueType], result: Shape, batch: usize) -> u64;
 
-    /// The accumulator's bound and rescale, where the operator has one: look-up tables are shared by it.
-    fn rescale_bound(&self, _operands: &[ValueType], _mode: WeightMode) -> Option<(Rescale, i64)> {
+    /// The rescale and the accumulator's reach, where the operator has one: look-up tables are shared by it.
+    fn rescale_reach(&self, _operands: &[ValueType], _mode: WeightMode) -> Option<(Rescale, Reach)> {
         None
     }
 

@@ -13,7 +13,7 @@ use proofmesh_proof::field::{F, int};
 use proofmesh_proof::system::{Axis, ColumnId, Expr, Term};
 use serde::{Deserialize, Serialize};
 
-use super::{Add, Conv, Operator, Rescale, Site, padded};
+use super::{Add, Conv, Operator, Reach, Rescale, Site, padded};
 use crate::arith::{Accumulator, Builder, Logs, expr, public};
 use crate::limits;
 use crate::tensor::{Shape, Tensor};
@@ -50,10 +50,10 @@ impl Sum {
         }
     }
 
-    fn accumulator_bound(&self, operands: &[ValueType], mode: WeightMode) -> i64 {
+    fn reach(&self, operands: &[ValueType], mode: WeightMode) -> Reach {
         match self {
-            Self::Conv(op) => op.accumulator_bound(operands[0], mode),
-            Self::Add(op) => op.accumulator_bound(operands),
+            Self::Conv(op) => op.reach(operands[0], mode),
+            Self::Add(op) => op.reach(operands),
         }
     }
 }
@@ -126,10 +126,11 @@ impl Requantise {
         Step { v: y + beyond, y, edges: [edges[at], edges[at + 1]], r }
     }
 
-    /// The bound on everything that an accumulator's equation holds beside `2^shift v` and the accumulator's own: see [`Operator::check`].
-    fn reach(&self, bound: i64) -> i64 {
+    /// Where `2^shift v` can lie: the accumulator's reach and that of everything else in its equation. See [`Operator::check`].
+    fn reach(&self, operands: &[ValueType], mode: WeightMode) -> Reach {
         let edge = self.thresholds.iter().map(|t| i64::from(*t).abs()).max().unwrap_or(0);
-        bound + edge + self.width() * (self.clamp().magnitude() + 2)
+        let rest = Reach::symmetric(edge + self.width() * (self.clamp().magnitude() + 2));
+        self.sum.reach(operands, mode).plus(rest)
     }
 
     /// Rows of the table of thresholds.
@@ -184,7 +185,7 @@ impl Requantise {
             builder.lookup(claim(what), thresholds, vars, key, value, real.clone());
         }
         let rescale = self.sum.rescale();
-        let table = builder.clamp_table(rescale, self.reach(self.bound(site)));
+        let table = builder.clamp_table(rescale, self.reach(&site.operand_types(), site.mode));
         let (key, value) = (rows(builder, v), rows(builder, y));
         builder.lookup(claim("clamp"), table, vars, key, value, real);
         // r = acc - T(y) - 2^shift (v - y), and what is left of the step after it.
@@ -199,10 +200,6 @@ impl Requantise {
         builder.range_around(&claim("from the start"), rescale.shift, shape, offset, (1, accumulator));
         builder.range_around(&claim("to the end"), rescale.shift, shape, rest, (-1, accumulator));
         y
-    }
-
-    fn bound(&self, site: &Site<'_>) -> i64 {
-        self.sum.accumulator_bound(&site.operand_types(), site.mode)
     }
 }
 
@@ -234,8 +231,7 @@ impl Operator for Requantise {
         if !self.thresholds.chunks(span).all(ascends) {
             return Err("the thresholds of a step function must ascend by at most the step's width".into());
         }
-        let bound = self.sum.accumulator_bound(operands, mode);
-        self.sum.rescale().quotient_bound(self.reach(bound))?;
+        self.sum.rescale().quotients(self.reach(operands, mode))?;
         Ok(ty)
     }
 
@@ -263,8 +259,8 @@ impl Operator for Requantise {
             + self.thresholds.len() as u64
     }
 
-    fn rescale_bound(&self, operands: &[ValueType], mode: WeightMode) -> Option<(Rescale, i64)> {
-        Some((self.sum.rescale(), self.reach(self.sum.accumulator_bound(operands, mode))))
+    fn rescale_reach(&self, operands: &[ValueType], mode: WeightMode) -> Option<(Rescale, Reach)> {
+        Some((self.sum.rescale(), self.reach(operands, mode)))
     }
 
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {

@@ -141,7 +141,7 @@ impl Build {
             thresholds(|acc| rounding[c].apply(acc), reach, [rescale.clamp.lo, rescale.clamp.hi])
         };
         let thresholds: Vec<i32> = (0..rounding.len()).flat_map(row).collect();
-        let bound = conv.accumulator_bound(self.types[x], self.weights);
+        let bound = conv.reach(self.types[x], self.weights).magnitude();
         conv.rescale.shift = step_bits(&thresholds, conv.rescale.clamp, bound)?;
         self.push(name, Op::Requantise(Requantise { sum: Sum::Conv(conv), thresholds }), vec![x], out)
     }
@@ -150,7 +150,7 @@ impl Build {
     fn reach(&self, conv: &Conv, x: ValueId) -> Vec<[i64; 2]> {
         let ty = self.types[x];
         if self.weights == WeightMode::Private {
-            let bound = conv.accumulator_bound(ty, self.weights);
+            let bound = conv.reach(ty, self.weights).magnitude();
             return vec![[-bound, bound]; conv.out_channels];
         }
         let ends = [ty.interval.lo.min(0), ty.interval.hi.max(0)].map(i64::from);
@@ -187,7 +187,7 @@ impl Build {
         };
         let reach = joined(&self.reach(&conv, x));
         let thresholds = thresholds(f, reach, [interval.lo, interval.hi]);
-        let bound = conv.accumulator_bound(self.types[x], self.weights);
+        let bound = conv.reach(self.types[x], self.weights).magnitude();
         conv.rescale.shift = step_bits(&thresholds, interval, bound)?;
         self.push(name, Op::Requantise(Requantise { sum: Sum::Conv(conv), thresholds }), vec![x], out)
     }
@@ -233,7 +233,7 @@ impl Build {
             if torn == 0 {
                 let rescale = Rescale { shift: bounds::MAX_SHIFT, clamp };
                 let mut add = Add { factors, rescale };
-                let bound = add.accumulator_bound(&[self.types[a], self.types[b]]);
+                let bound = add.reach(&[self.types[a], self.types[b]]).magnitude();
                 add.rescale.shift = step_bits(&thresholds, clamp, bound)?;
                 let op = Op::Requantise(Requantise { sum: Sum::Add(add), thresholds });
                 return self.push(name, op, vec![a, b], out);

@@ -117,7 +117,7 @@ fn report(build: &Build, program: &Program, notes: Vec<String>) -> Result<Report
     for node in &program.nodes {
         let operands: Vec<_> = node.inputs.iter().map(|i| types[*i]).collect();
         report.multiply_adds += node.op.row().multiply_adds(&operands);
-        let rescale = node.op.row().rescale_bound(&operands, program.weights);
+        let rescale = node.op.row().rescale_reach(&operands, program.weights);
         report.shifts.extend(rescale.map(|(rescale, _)| rescale.shift));
     }
     Ok(report)

@@ -294,7 +294,7 @@ impl Layer<'_> {
             }
             let (out_channels, groups, window) = (conv.out_channels, conv.groups, conv.window);
             let op = Conv { out_channels, groups, window, weights, bias, rescale };
-            let bound = op.accumulator_bound(operand, self.source.weights);
+            let bound = op.reach(operand, self.source.weights).magnitude();
             Ok((op, bound))
         })?;
         Ok((Op::Conv(op), grid))
@@ -311,7 +311,7 @@ impl Layer<'_> {
             bias: Vec::new(),
             rescale: Rescale { shift: 0, clamp: OUTPUT },
         };
-        let bound = hollow.accumulator_bound(operand, WeightMode::Private);
+        let bound = hollow.reach(operand, WeightMode::Private).magnitude();
         let fits = |shift: &u32| {
             let rescale = Rescale { shift: *shift, clamp: OUTPUT };
             rescale.quotient_bound(bound).is_ok_and(|q| 2 * q < 1 << self.rows_log2())
@@ -336,7 +336,7 @@ impl Layer<'_> {
             let factor = f64::from(1u32 << rescale.shift) / scales[0];
             let both = integers([0, 1].into_iter().map(|i| step(i) * factor))?;
             let op = Add { factors: [both[0], both[1]], rescale };
-            let bound = op.accumulator_bound(&types);
+            let bound = op.reach(&types).magnitude();
             Ok((op, bound))
         })?;
         Ok((Op::Add(op), grid))

@@ -71,8 +71,8 @@ impl<P: PackedField<Scalar = F>> Lanes for Lane<P> {
 /// Splits two registers by one bit of the lane, `block` its value: the lanes of both in which it is 0, and those in which it is 1.
 ///
 /// The second register's lanes take the places of bit 1 in both results. With one lane the registers are the results.
-pub fn split(a: PackedK, b: PackedK, block: usize) -> (PackedK, PackedK) {
-    let (x, y): (&[PackedF], &[PackedF]) = (a.as_basis_coefficients_slice(), b.as_basis_coefficients_slice());
-    let pairs: [(PackedF, PackedF); 5] = std::array::from_fn(|i| x[i].interleave(y[i], block));
-    (PackedK::from_basis_coefficients_fn(|i| pairs[i].0), PackedK::from_basis_coefficients_fn(|i| pairs[i].1))
+pub fn split<P: PackedFieldPow2<Scalar = F>>(a: Lane<P>, b: Lane<P>, block: usize) -> (Lane<P>, Lane<P>) {
+    let (x, y): (&[P], &[P]) = (a.as_basis_coefficients_slice(), b.as_basis_coefficients_slice());
+    let pairs: [(P, P); 5] = std::array::from_fn(|i| x[i].interleave(y[i], block));
+    (Lane::from_basis_coefficients_fn(|i| pairs[i].0), Lane::from_basis_coefficients_fn(|i| pairs[i].1))
 }

@@ -80,6 +80,14 @@ impl Axis {
         }
     }
 
+    /// The challenges that it depends on.
+    pub fn tau(&self) -> Range<usize> {
+        match self {
+            Self::Var(_) => 0..0,
+            Self::Tau(r) | Self::Wire { tau: r, .. } => r.clone(),
+        }
+    }
+
     /// The variables that it depends on.
     pub fn var(&self) -> Range<usize> {
         match self {

@@ -12,7 +12,7 @@ use crate::arith::{
 };
 use crate::hash::{self, Packing, Salt};
 use crate::limits;
-use crate::op::{Conv, Op, PrivateWeights, Site, padded};
+use crate::op::{Conv, PrivateWeights, Site, padded};
 use crate::program::{Interval, Output, Program, ValueType, WeightMode};
 use crate::statement::{Statement, input_packing};
 use crate::tensor::Tensor;
@@ -40,11 +40,7 @@ fn bias_limbs(bias: i32) -> [u32; 2] {
 }
 
 fn convs(program: &Program) -> impl Iterator<Item = (usize, &Conv)> {
-    program
-        .nodes
-        .iter()
-        .enumerate()
-        .filter_map(|(i, n)| if let Op::Conv(op) = &n.op { Some((i, op)) } else { None })
+    program.nodes.iter().enumerate().filter_map(|(i, n)| n.op.conv().map(|op| (i, op)))
 }
 
 /// How weights and bias limbs are absorbed.
@@ -143,16 +139,15 @@ fn input(
                 values[(i << logs.element()) + logs.cell_of(spec.shape, *element)] = int(i64::from(*v));
             }
         }
-        let [batch, c, h, w] = logs.ranges(0);
-        b.reserve(w.end);
+        let [batch, c, plane] = logs.ranges();
+        b.reserve(plane.end);
         let channels = wire(
             c.clone(),
             0..0,
             c.len(),
             spec.public_channels.clone().map(|i| entry(i, 0, i, F::ONE)).collect(),
         );
-        let rest = [Axis::Tau(h), Axis::Tau(w)];
-        let read = [alloc::vec![Axis::Tau(batch.clone()), channels], rest.to_vec()].concat();
+        let read = alloc::vec![Axis::Tau(batch.clone()), channels, Axis::Tau(plane)];
         let known = public(-F::ONE, values, alloc::vec![Axis::Tau(batch.start..logs.total())]);
         b.linear("input: public elements", expr(alloc::vec![column(F::ONE, column_id, read), known]));
     }
@@ -196,10 +191,8 @@ fn private_weights(
         let name = &program.nodes[i].name;
         let channels = types[program.nodes[i].inputs[0]].shape.c;
         let logs = shown.weight_logs(channels);
-        let [kh, kw] = shown.window.kernel;
-        let sizes = [shown.out_channels, shown.group_inputs(channels), kh, kw];
-        let own =
-            secrets.and_then(|s| if let Op::Conv(op) = &s.program.nodes[i].op { Some(op) } else { None });
+        let sizes = [shown.out_channels, shown.group_inputs(channels), shown.window.len()];
+        let own = secrets.and_then(|s| s.program.nodes[i].op.conv());
         let log = logs.iter().sum();
         let weights = b.column(alloc::format!("{name}.weights"), log, |_| {
             own.map(|o| o.padded_weights(channels)).unwrap_or_default()

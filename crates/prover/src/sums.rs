@@ -1,8 +1,9 @@
 //! The prover of the main sumcheck ([`proofmesh_proof::claims`]).
 
 use p3_field::{Algebra, PackedValue, PrimeCharacteristicRing};
-use proofmesh_proof::claims::MainProof;
+use proofmesh_proof::claims::{self, MainProof};
 use proofmesh_proof::field::{F, K, eq_table};
+use proofmesh_proof::logup;
 use proofmesh_proof::plan::Plan;
 use proofmesh_proof::sumcheck::power_of_half;
 use proofmesh_proof::system::{SumClaim, System};
@@ -224,21 +225,24 @@ impl<'a> Running<'a> {
 }
 
 /// Proves all sums.
-pub fn prove(
-    system: &System,
+pub fn prove<'a>(
+    system: &'a System,
     plan: &Plan,
     columns: &[Vec<F>],
     pads: &[K],
+    leaf: &[K],
     transcript: &mut Transcript,
 ) -> MainProof {
     let tau = transcript.draw_point(system.tau_len);
     let lambda = transcript.draw();
     let n = plan.main_vars();
-    let weights: Vec<K> = lambda.powers().take(system.sums.len()).collect();
-    let claims = system.sums.par_iter().zip(weights);
-    let mut running: Vec<Running<'_>> = claims
-        .map(|(claim, weight)| Running::new(claim, columns, &tau, weight * power_of_half(n - claim.vars)))
-        .collect();
+    let blocks = logup::block_weights(system, plan, leaf);
+    let weights = claims::weights(system, lambda, &blocks);
+    let start = |(claim, weight): (&'a SumClaim, K)| {
+        let weight = weight * power_of_half(n - claim.vars);
+        Running::new(claim, columns, claims::point(system, claim, &tau, leaf), weight)
+    };
+    let mut running: Vec<Running<'_>> = system.sums.par_iter().zip(weights).map(start).collect();
     for ((claim, factor), pad) in plan.main_values.iter().zip(&plan.main.values) {
         running[*claim].rho[*factor] = Some(pads[*pad]);
     }

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
             run(Command::new("cargo").args(["test", "--workspace", "vectors"]).env("BLESS", "1"), &root)
         }
         "bench" => {
-            let args = ["run", "--release", "--package", "proofmesh-prover", "--example", "bench", "--"];
+            let args = ["run", "--release", "--", "bench"];
             run(Command::new("cargo").args(args).args(std::env::args().skip(2)), &root)
         }
         "wasm" => {

@@ -19,6 +19,7 @@ pub mod operator;
 pub mod out;
 pub mod own;
 pub mod owner;
+mod plot;
 pub mod time;
 pub mod up;
 pub mod weather;

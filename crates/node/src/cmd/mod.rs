@@ -2,6 +2,7 @@
 //! trouble.
 
 mod audit;
+pub mod bench;
 mod claim;
 mod cover;
 mod demo;
@@ -88,6 +89,8 @@ enum Command {
     Verify(verify::Args),
     /// Statement, sizes and soundness of a model's proofs
     Inspect(inspect::Args),
+    /// Time, memory and size of proofs on this machine
+    Bench(bench::Args),
 }
 
 /// Runs the command line.
@@ -122,6 +125,7 @@ async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Prove(args) => prove::run(args, context),
         Command::Verify(args) => verify::run(args, context),
         Command::Inspect(args) => inspect::run(args, context),
+        Command::Bench(args) => bench::run(args, context),
     }
 }
 

@@ -1,0 +1,301 @@
+//! `proofmesh bench`: what proofs of models cost on this machine.
+
+use crate::fault::{Fault, Result};
+use crate::out::{Context, bar, median};
+use crate::plot;
+use proofmesh_graph::program::WeightMode;
+use proofmesh_graph::statement;
+use proofmesh_graph::tensor::Tensor;
+use proofmesh_model::data::Array;
+use proofmesh_model::{Imported, bundle, import, zoo};
+use proofmesh_prover::{Job, forecast, os_rng, prove, salt};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+/// What is measured when nothing is named: MLPerf Tiny and LeNet-5.
+const DEFAULT: [&str; 5] = ["autoencoder", "lenet5", "ds-cnn", "resnet8", "mobilenet"];
+
+/// Arguments.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "\
+Examples:
+  proofmesh bench                                   MLPerf Tiny and LeNet-5, weights public
+  proofmesh bench examples/digits --weights both --batch 1,16
+  proofmesh bench resnet8 vgg16 --runs 11 --plot bench.svg --json
+
+Every row runs in a process of its own, so that its peak memory is its own. Each run proves another row of the model's
+test set and verifies the proof; figures are medians, one uncounted run first. Models by name are generated with seeded
+weights (`proofmesh model make --list`). For the fastest code build with RUSTFLAGS='-C target-cpu=native'.")]
+pub struct Args {
+    /// Models: names of the zoo, or folders with a bundle.json
+    #[arg(value_name = "MODEL")]
+    models: Vec<String>,
+    /// Runs that count
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    runs: u32,
+    /// public, private or both
+    #[arg(long, default_value = "public", value_parser = ["public", "private", "both"])]
+    weights: String,
+    /// Inputs in one proof
+    #[arg(long, value_delimiter = ',', default_value = "1", value_name = "N,N")]
+    batch: Vec<usize>,
+    /// Writes a chart of times and memory
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// One row, in this process
+    #[arg(long, hide = true)]
+    alone: bool,
+}
+
+/// One model in one mode.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Row {
+    /// Its name.
+    pub model: String,
+    /// `public` or `private`.
+    pub weights: String,
+    /// Inputs in one proof.
+    pub batch: usize,
+    /// For one input.
+    pub multiply_adds: u64,
+    /// `log2` of the committed cells and of the look-up tree's leaves.
+    pub cells_log2: usize,
+    /// The same of the leaves.
+    pub leaves_log2: usize,
+    /// Median, milliseconds.
+    pub prove_ms: f64,
+    /// Every run, in order.
+    pub prove_ms_runs: Vec<f64>,
+    /// Median of what all threads computed, milliseconds; 0 where the system does not tell.
+    pub cpu_ms: f64,
+    /// Median, milliseconds.
+    pub verify_ms: f64,
+    /// Median.
+    pub proof_bytes: f64,
+    /// Of the whole process; 0 where the system does not tell.
+    pub peak_megabytes: f64,
+    /// Proven soundness.
+    pub soundness_bits: f64,
+    /// The integer program alone, one input, microseconds.
+    pub plain_us: f64,
+    /// What `forecast` says of the time.
+    pub forecast_ms: f64,
+    /// What it says of the memory.
+    pub forecast_megabytes: f64,
+}
+
+#[derive(Serialize)]
+struct Doc {
+    version: &'static str,
+    processor: String,
+    threads: usize,
+    vectors: &'static str,
+    rows: Vec<Row>,
+}
+
+/// Runs.
+pub fn run(args: Args, context: &Context) -> Result<()> {
+    if let Some(batch) = args.batch.iter().find(|b| **b == 0 || **b > proofmesh_graph::limits::MAX_BATCH) {
+        return Err(Fault::misuse("bench.batch", "at least one input", batch));
+    }
+    if args.alone {
+        let row = alone(&args)?;
+        return context.print(&row, || row.text());
+    }
+    let models: Vec<String> = match args.models.as_slice() {
+        [] => DEFAULT.map(String::from).to_vec(),
+        named => named.to_vec(),
+    };
+    let modes: &[&str] = match args.weights.as_str() {
+        "both" => &["public", "private"],
+        "private" => &["private"],
+        _ => &["public"],
+    };
+    let cases = models.iter().flat_map(|m| modes.iter().map(move |w| (m, *w)));
+    let cases: Vec<_> = cases.flat_map(|(m, w)| args.batch.iter().map(move |b| (m, w, *b))).collect();
+    let progress = bar(cases.len() as u64);
+    let mut rows = Vec::new();
+    for (model, weights, batch) in cases {
+        progress.set_message(format!("{model}, {weights} weights, batch {batch}"));
+        match in_own_process(model, weights, batch, args.runs) {
+            Ok(row) => rows.push(row),
+            Err(fault) => context
+                .tell(&format!("{model}, {weights} weights, batch {batch}: {}: {}", fault.name, fault.got)),
+        }
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    if rows.is_empty() {
+        return Err(Fault::trouble("bench.rows", "a model that proves", "none: see above"));
+    }
+    if let Some(path) = &args.plot {
+        super::write_file(path, plot::bars(&rows)?.as_bytes())?;
+        context.tell(&format!("chart: {}", path.display()));
+    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let doc =
+        Doc { version: env!("CARGO_PKG_VERSION"), processor: processor(), threads, vectors: vectors(), rows };
+    context.print(&doc, || doc.text())
+}
+
+impl Doc {
+    fn text(&self) -> String {
+        let head = format!("{}, {} threads, {}\n\n{HEAD}", self.processor, self.threads, self.vectors);
+        self.rows.iter().fold(head, |text, row| format!("{text}\n{}", row.text()))
+    }
+}
+
+const HEAD: &str = "\
+| model | weights | batch | multiply-adds | cells, leaves | prove ms | CPU ms | verify ms | proof bytes | peak MB | bits | plain us | forecast ms, MB |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|";
+
+impl Row {
+    fn text(&self) -> String {
+        format!(
+            "| {} | {} | {} | {} | 2^{}, 2^{} | {:.1} | {:.1} | {:.1} | {} | {:.0} | {:.1} | {:.0} | {:.0}, {:.0} |",
+            self.model,
+            self.weights,
+            self.batch,
+            self.multiply_adds,
+            self.cells_log2,
+            self.leaves_log2,
+            self.prove_ms,
+            self.cpu_ms,
+            self.verify_ms,
+            self.proof_bytes,
+            self.peak_megabytes,
+            self.soundness_bits,
+            self.plain_us,
+            self.forecast_ms,
+            self.forecast_megabytes,
+        )
+    }
+}
+
+/// One row, measured by this program started again.
+fn in_own_process(model: &str, weights: &str, batch: usize, runs: u32) -> Result<Row> {
+    let trouble = |error: &dyn std::fmt::Display| Fault::trouble("bench.process", "a row", error);
+    let own = std::env::current_exe().map_err(|e| trouble(&e))?;
+    let (batch, runs) = (batch.to_string(), runs.to_string());
+    let args =
+        ["--json", "bench", "--alone", model, "--weights", weights, "--batch", &batch, "--runs", &runs];
+    let output = Command::new(own).args(args).output().map_err(|e| trouble(&e))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(trouble(&said.lines().last().unwrap_or("the process died: too little memory?")));
+    }
+    serde_json::from_slice(&output.stdout).map_err(|e| trouble(&e))
+}
+
+/// A model with rows to prove.
+fn load(name: &str, weights: WeightMode) -> Result<(String, Imported, Array)> {
+    let path = Path::new(name);
+    if path.is_dir() {
+        let bundle = bundle::load(path)?;
+        let model = bundle.models.first().ok_or_else(|| Fault::misuse("bench.bundle", "a model", name))?;
+        let options = proofmesh_model::ImportOptions { weights, ..model.options() };
+        let imported = import(&model.onnx()?, &options, &model.calibration()?)?;
+        let rows = model.tests()?.into_iter().next();
+        let rows = rows.ok_or_else(|| Fault::misuse("bench.bundle", "a test set", name))?;
+        return Ok((bundle.name.clone(), imported, rows.x));
+    }
+    let made = zoo::find(name)?.make(1, zoo::Size::Full);
+    let options = proofmesh_model::ImportOptions { weights, ..made.options() };
+    let imported = import(&made.onnx, &options, &made.calibration)?;
+    Ok((name.to_owned(), imported, made.test))
+}
+
+/// Measures one model in this process.
+fn alone(args: &Args) -> Result<Row> {
+    let private = args.weights == "private";
+    let mode = if private { WeightMode::Private } else { WeightMode::Public };
+    let name = args.models.first().map_or(DEFAULT[0], String::as_str);
+    let (model, imported, rows) = load(name, mode)?;
+    let (batch, program) = (args.batch[0], imported.program());
+    let mut rng = os_rng()?;
+    let weight_salt = Some(salt(&mut rng));
+    let mut columns: [Vec<f64>; 5] = Default::default();
+    let mut soundness_bits = 0.0;
+    for run in 0..=args.runs as usize {
+        let row = |b: usize| imported.file.quantise(rows.row((run * batch + b) % rows.rows()));
+        let inputs = (0..batch).map(row).collect::<std::result::Result<Vec<Tensor>, _>>()?;
+        let salts: Vec<_> = inputs.iter().map(|_| salt(&mut rng)).collect();
+        let start = Instant::now();
+        program.run(&inputs[0]).map_err(|e| Fault::trouble("bench.run", "a result", e))?;
+        let plain = start.elapsed().as_secs_f64() * 1e6;
+        let job = Job { program, inputs: &inputs, salts: &salts, weight_salt, context: b"bench" };
+        let (start, worked) = (Instant::now(), cpu_milliseconds());
+        let proved = prove(&job, &mut rng)?;
+        let (proving, working) = (start.elapsed().as_secs_f64() * 1e3, cpu_milliseconds() - worked);
+        let start = Instant::now();
+        statement::verify(&proved.statement, &proved.file)?;
+        let verifying = start.elapsed().as_secs_f64() * 1e3;
+        if run == 0 {
+            // The first run warms caches and is not counted.
+            soundness_bits = statement::soundness(&proved.statement)?.1;
+            continue;
+        }
+        let figures = [proving, working, verifying, proved.file.len() as f64, plain];
+        columns.iter_mut().zip(figures).for_each(|(column, figure)| column.push(figure));
+    }
+    let expected = forecast(program, batch)?;
+    let prove_ms_runs = columns[0].clone();
+    let [prove_ms, cpu_ms, verify_ms, proof_bytes, plain_us] = columns.map(median);
+    Ok(Row {
+        model,
+        weights: args.weights.clone(),
+        batch,
+        multiply_adds: imported.report().multiply_adds,
+        cells_log2: expected.cells_log2,
+        leaves_log2: expected.leaves_log2,
+        prove_ms,
+        prove_ms_runs,
+        cpu_ms,
+        verify_ms,
+        proof_bytes,
+        peak_megabytes: peak_megabytes(),
+        soundness_bits,
+        plain_us,
+        forecast_ms: expected.prove_ms,
+        forecast_megabytes: expected.peak_bytes as f64 / f64::from(1 << 20),
+    })
+}
+
+/// What all threads of this process have computed: on a shared machine steadier than the clock.
+fn cpu_milliseconds() -> f64 {
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let nanoseconds = threads.filter_map(|thread| {
+        let times = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        times.split_whitespace().next()?.parse::<f64>().ok()
+    });
+    nanoseconds.sum::<f64>() / 1e6
+}
+
+/// Peak resident memory of this process.
+fn peak_megabytes() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    kilobytes.unwrap_or(0.0) / 1024.0
+}
+
+fn processor() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info.lines().find_map(|l| l.strip_prefix("model name")?.split_once(": ").map(|(_, n)| n));
+    name.unwrap_or(std::env::consts::ARCH).to_owned()
+}
+
+/// The vector instructions that this build uses.
+fn vectors() -> &'static str {
+    if cfg!(target_feature = "avx512f") {
+        "AVX-512"
+    } else if cfg!(target_feature = "avx2") {
+        "AVX2"
+    } else if cfg!(target_feature = "neon") {
+        "NEON"
+    } else {
+        "portable build"
+    }
+}

@@ -1,0 +1,90 @@
+//! Charts for people who would rather look than read.
+
+use crate::cmd::bench::Row;
+use crate::fault::{Fault, Result};
+use plotters::prelude::*;
+
+const WIDTH: u32 = 900;
+const ROW: u32 = 26;
+const MARGIN: u32 = 70;
+const INK: RGBColor = RGBColor(40, 44, 52);
+
+/// A bar chart of proving times on a logarithmic scale, one row a bar, with time, memory and size beside it: an SVG document.
+///
+/// # Errors
+/// `plot.draw`.
+pub fn bars(rows: &[Row]) -> Result<String> {
+    let trouble = |error: &dyn std::fmt::Display| Fault::trouble("plot.draw", "a chart", error);
+    let mut svg = String::new();
+    let height = MARGIN + ROW * rows.len() as u32 + 50;
+    {
+        let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
+        area.fill(&WHITE).map_err(|e| trouble(&e))?;
+        let style = |size: i32| ("sans-serif", size).into_font().color(&INK);
+        let text = |label: &str, size: i32, at: (i32, i32)| area.draw_text(label, &style(size), at);
+        text("Time to prove, milliseconds (logarithmic)", 18, (16, 14)).map_err(|e| trouble(&e))?;
+        let most = rows.iter().map(|r| r.prove_ms).fold(10.0, f64::max).log10().ceil();
+        let (left, right) = (230, WIDTH as i32 - 220);
+        let place = |ms: f64| left + (f64::from(right - left) * ms.max(1.0).log10() / most) as i32;
+        let bottom = (MARGIN + ROW * rows.len() as u32) as i32;
+        for power in 0..=most as i32 {
+            let x = place(10f64.powi(power));
+            let line = PathElement::new(vec![(x, MARGIN as i32 - 8), (x, bottom)], RGBColor(220, 224, 230));
+            area.draw(&line).map_err(|e| trouble(&e))?;
+            text(&format!("{}", 10f64.powi(power)), 12, (x - 8, bottom + 8)).map_err(|e| trouble(&e))?;
+        }
+        for (i, row) in rows.iter().enumerate() {
+            let top = (MARGIN + ROW * i as u32) as i32;
+            let colour =
+                if row.weights == "private" { RGBColor(120, 80, 200) } else { RGBColor(30, 140, 120) };
+            let bar = Rectangle::new([(left, top + 4), (place(row.prove_ms), top + 20)], colour.filled());
+            area.draw(&bar).map_err(|e| trouble(&e))?;
+            let label = format!("{} {} x{}", row.model, row.weights, row.batch);
+            text(&label, 13, (16, top + 5)).map_err(|e| trouble(&e))?;
+            let figures = format!(
+                "{:.0} ms, {:.0} MB, {:.0} kB",
+                row.prove_ms,
+                row.peak_megabytes,
+                row.proof_bytes / 1e3
+            );
+            text(&figures, 13, (place(row.prove_ms) + 8, top + 5)).map_err(|e| trouble(&e))?;
+        }
+        area.present().map_err(|e| trouble(&e))?;
+    }
+    Ok(svg)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chart_names_its_rows_and_longer_bars_take_longer() {
+        let row = |model: &str, prove_ms: f64| Row {
+            model: model.into(),
+            weights: "public".into(),
+            batch: 1,
+            multiply_adds: 1,
+            cells_log2: 14,
+            leaves_log2: 12,
+            prove_ms,
+            prove_ms_runs: vec![prove_ms],
+            cpu_ms: 0.0,
+            verify_ms: 1.0,
+            proof_bytes: 1.0,
+            peak_megabytes: 1.0,
+            soundness_bits: 101.0,
+            plain_us: 1.0,
+            forecast_ms: 1.0,
+            forecast_megabytes: 1.0,
+        };
+        let svg = bars(&[row("short", 20.0), row("a<b", 2000.0)]).expect("a chart");
+        assert!(svg.starts_with("<svg") && svg.contains("short") && !svg.contains("a<b"));
+        let widths: Vec<f64> = svg
+            .split("<rect ")
+            .filter(|part| part.contains("#1E8C78"))
+            .filter_map(|part| part.split("width=\"").nth(1)?.split('"').next()?.parse().ok())
+            .collect();
+        assert!(widths.len() == 2 && widths[0] < widths[1], "{widths:?}");
+    }
+}

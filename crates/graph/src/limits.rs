@@ -2,6 +2,8 @@
 
 /// Most nodes in a program.
 pub const MAX_NODES: usize = 4096;
+/// Most operands of a node.
+pub const MAX_OPERANDS: usize = 256;
 /// Most elements of one tensor or of one weight tensor.
 pub const MAX_ELEMENTS: usize = 1 << 24;
 /// Most (output, window position) pairs along one axis of a window, and most elements of a window.

@@ -132,6 +132,9 @@ impl Program {
         let mut types = alloc::vec![ValueType { shape: spec.shape, interval: spec.interval }];
         for node in &self.nodes {
             let fail = |reason: String| ProgramError::Node { node: node.name.clone(), reason };
+            if node.inputs.len() > limits::MAX_OPERANDS {
+                return Err(fail(alloc::format!("more than {} operands", limits::MAX_OPERANDS)));
+            }
             let mut operands = Vec::with_capacity(node.inputs.len());
             for &id in &node.inputs {
                 operands.push(

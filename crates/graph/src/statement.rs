@@ -254,8 +254,8 @@ pub fn decode_proof(file: &[u8]) -> Result<(Claimed, Proof), Reject> {
 /// another statement; otherwise the check of the proof system.
 pub fn verify(statement: &Statement, file: &[u8]) -> Result<(), Reject> {
     let (claimed, proof) = decode_proof(file)?;
-    let arithmetized = statement.system()?;
     compare(&statement.claimed(), &claimed)?;
+    let arithmetized = statement.system()?;
     engine::verify(&arithmetized.system, &statement.binding(), &proof)
 }
 

@@ -85,11 +85,12 @@ impl Window {
         self.kernel[0] * self.kernel[1]
     }
 
-    /// About the work of one wire onto the plane of an input: an entry takes the room of four cells.
+    /// About the work of the wires onto the plane of an input: an entry takes the room of four cells, and there are up to three copies of it,
+    /// one a piece or use.
     pub fn work(&self, h: usize, w: usize) -> u64 {
         let entries =
             |axes: [WindowAxis; 2]| axes.iter().map(|a| a.output as u64 * a.kernel as u64).product::<u64>();
-        4 * self.axes(h, w).map_or(0, entries)
+        12 * self.axes(h, w).map_or(0, entries)
     }
 
     /// The two axes over an input of the given height and width.

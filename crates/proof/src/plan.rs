@@ -232,45 +232,45 @@ fn check(system: &System) -> Result<(), Reject> {
             sum.products.iter().all(|(_, fs)| !fs.is_empty() && fs.iter().all(|f| *f < sum.factors.len()));
         let challenges = match sum.point {
             SumPoint::Tau => Some(system.tau_len),
-            SumPoint::Row(l) => system.lookups.get(l).map(|l| l.vars).filter(|_| in_row(sum)),
+            SumPoint::Row(l) => system.lookups.get(l).map(|l| l.vars).filter(|_| bare(sum)),
         };
-        let Some(len) = challenges else { return bad(&sum.name) };
+        let Some(len) = challenges.filter(|_| multilinear(sum)) else { return bad(&sum.name) };
         let factors = sum.factors.iter().all(|f| fits(f, len, sum.vars));
         if sum.vars == 0 || sum.vars > MAX_LOG || !eq_fits || !products || !factors || !term_fits(&sum.rhs, 0)
         {
             return bad(&sum.name);
         }
     }
-    match system.linears.iter().find(|l| !term_fits(&l.expr, 0)) {
+    match system.linears.iter().find(|l| !term_fits(&l.expr, 0) || !l.expr.terms.iter().all(once)) {
         Some(linear) => bad(&linear.name),
         None => Ok(()),
     }
 }
 
-/// Whether a sum may be part of a look-up's key: it must be multilinear in the row, so no coordinate of the row may enter a product twice.
-fn in_row(sum: &SumClaim) -> bool {
-    let coordinates = |factor: &Expr| {
-        let mut ranges: Vec<Range<usize>> =
-            factor.terms.iter().flat_map(|t| &t.axes).map(Axis::tau).collect();
-        ranges.retain(|r| !r.is_empty());
-        ranges.sort_by_key(|r| (r.start, r.end));
-        ranges.dedup();
-        ranges
-    };
-    let once = |term: &Term| {
-        let ranges: Vec<_> = term.axes.iter().map(Axis::tau).filter(|r| !r.is_empty()).collect();
-        disjoint(&ranges)
+/// Whether a sum has nothing but products, as one that is part of a look-up's key must.
+fn bare(sum: &SumClaim) -> bool {
+    sum.eq.is_none() && sum.rhs.constant == F::ZERO && sum.rhs.terms.is_empty()
+}
+
+/// Whether a term reads every challenge at most once.
+fn once(term: &Term) -> bool {
+    let ranges: Vec<_> = term.axes.iter().map(Axis::tau).filter(|r| !r.is_empty()).collect();
+    disjoint(&ranges)
+}
+
+/// Whether a sum is multilinear in its challenges: no coordinate may enter a product twice. Then it vanishes everywhere on the cube if and
+/// only if it is the zero polynomial, and a part of a look-up's key is its own multilinear extension.
+fn multilinear(sum: &SumClaim) -> bool {
+    let coordinates = |factor: &Expr| -> Vec<Range<usize>> {
+        factor.terms.iter().flat_map(|t| &t.axes).map(Axis::tau).filter(|r| !r.is_empty()).collect()
     };
     let product = |factors: &Vec<usize>| {
-        let all: Vec<Vec<Range<usize>>> = factors.iter().map(|f| coordinates(&sum.factors[*f])).collect();
+        let mut all: Vec<Vec<Range<usize>>> = factors.iter().map(|f| coordinates(&sum.factors[*f])).collect();
+        all.extend(sum.eq.as_ref().map(|(tau, _)| alloc::vec![tau.clone()]));
         (0..all.len()).all(|i| all[..i].iter().flatten().all(|a| all[i].iter().all(|b| apart(a, b))))
     };
-    let known = sum.products.iter().all(|(_, fs)| fs.iter().all(|f| *f < sum.factors.len()));
-    known
-        && sum.eq.is_none()
-        && sum.rhs.constant == F::ZERO
-        && sum.rhs.terms.is_empty()
-        && sum.factors.iter().flat_map(|f| &f.terms).all(once)
+    sum.products.iter().all(|(_, fs)| fs.iter().all(|f| *f < sum.factors.len()))
+        && sum.factors.iter().chain([&sum.rhs]).flat_map(|f| &f.terms).all(once)
         && sum.products.iter().all(|(_, factors)| product(factors))
 }
 

@@ -276,7 +276,17 @@ pub enum AxisWeights {
     Eq(Vec<K>),
     /// Given one by one.
     Dense(Vec<K>),
+    /// Zero but for a few, in an axis of `2^log`; an index may occur more than once.
+    Sparse {
+        /// `log2` of the axis.
+        log: usize,
+        /// Index and weight.
+        weights: Vec<(u32, K)>,
+    },
 }
+
+/// A wire with fewer entries than this share of its axis is kept sparse: a statement's many wires onto large axes must not cost the axes.
+const SPARSE_SHARE: usize = 4;
 
 impl AxisWeights {
     /// `log2` of the axis.
@@ -284,6 +294,7 @@ impl AxisWeights {
         match self {
             Self::Eq(p) => p.len(),
             Self::Dense(w) => w.len().trailing_zeros() as usize,
+            Self::Sparse { log, .. } => *log,
         }
     }
 
@@ -292,6 +303,11 @@ impl AxisWeights {
         match self {
             Self::Eq(p) => eq_table(p, K::ONE),
             Self::Dense(w) => w.clone(),
+            Self::Sparse { log, weights } => {
+                let mut table = alloc::vec![K::ZERO; 1 << log];
+                weights.iter().for_each(|(i, w)| table[*i as usize] += *w);
+                table
+            }
         }
     }
 
@@ -301,6 +317,13 @@ impl AxisWeights {
             Self::Eq(p) => crate::field::eq(p, point),
             Self::Dense(w) if w.len() == 1 => w[0],
             Self::Dense(w) => eq_table(point, K::ONE).iter().zip(w).map(|(a, b)| *a * *b).sum(),
+            Self::Sparse { log, weights } if weights.len() * log < 1 << log => {
+                weights.iter().map(|(i, w)| eq_vertex(point, *i as usize) * *w).sum()
+            }
+            Self::Sparse { weights, .. } => {
+                let eq = eq_table(point, K::ONE);
+                weights.iter().map(|(i, w)| eq[*i as usize] * *w).sum()
+            }
         }
     }
 }
@@ -348,16 +371,21 @@ pub fn axis_weights(axis: &Axis, tau: &[K], x: &[K]) -> AxisWeights {
         Axis::Var(r) => AxisWeights::Eq(x[r.clone()].to_vec()),
         Axis::Wire { tau: tr, var, log, entries } => {
             let (et, ev) = (eq_table(&tau[tr.clone()], K::ONE), eq_table(&x[var.clone()], K::ONE));
-            let mut weights = alloc::vec![K::ZERO; 1 << log];
-            for e in entries.iter() {
+            let weight = |e: &Entry| {
                 let w = match (tr.is_empty(), var.is_empty()) {
                     (true, true) => K::ONE,
                     (true, false) => ev[e.v as usize],
                     (false, true) => et[e.t as usize],
                     (false, false) => et[e.t as usize] * ev[e.v as usize],
                 };
-                weights[e.i as usize] += w * e.coef;
+                w * e.coef
+            };
+            if entries.len() < (1 << log) / SPARSE_SHARE {
+                let weights = entries.iter().map(|e| (e.i, weight(e))).collect();
+                return AxisWeights::Sparse { log: *log, weights };
             }
+            let mut weights = alloc::vec![K::ZERO; 1 << log];
+            entries.iter().for_each(|e| weights[e.i as usize] += weight(e));
             AxisWeights::Dense(weights)
         }
     }

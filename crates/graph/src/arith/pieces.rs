@@ -256,7 +256,8 @@ impl Lowering {
         Expr { constant: expr.constant, terms }
     }
 
-    /// The plane whose rows a look-up runs over: that of a column read along its last variables.
+    /// The plane whose rows a look-up runs over: that of a column read along its last variables. Only where the look-up's indicator shows that
+    /// no row outside the plane's slices counts, since those are left out.
     fn plane(&self, lookup: &Lookup) -> Option<Plane> {
         let terms = lookup.key.terms.iter().chain(&lookup.value.terms);
         let mut planes = terms.filter_map(|t| match (&t.source, t.axes.last()) {
@@ -265,7 +266,13 @@ impl Lowering {
             }
             _ => None,
         });
-        planes.next()
+        let plane = planes.next()?;
+        let end = plane.slices().iter().map(|s| s.start + (1 << s.log)).max()?;
+        let inside = |axis: &Axis| {
+            matches!(axis, Axis::Wire { var, entries, .. } if var.end == lookup.vars && var.len() >= plane.log
+                && entries.iter().all(|e| (e.v as usize & ((1 << plane.log) - 1)) < end))
+        };
+        lookup.real.iter().any(inside).then_some(plane)
     }
 
     fn sum(&self, sum: &SumClaim) -> SumClaim {

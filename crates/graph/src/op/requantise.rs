@@ -161,9 +161,11 @@ impl Requantise {
     fn columns(&self, builder: &mut Builder<'_>, site: &Site<'_>, accumulator: &Accumulator<'_>) -> ColumnId {
         let (shape, name) = (site.ty.shape, site.name);
         let plane = shape.h * shape.w;
-        let edges: Vec<Vec<i64>> = (0..shape.c).map(|c| self.edges(c)).collect();
+        let lists = if accumulator.values.is_empty() { 0 } else { self.thresholds.len() / self.span() };
+        let edges: Vec<Vec<i64>> = (0..lists).map(|c| self.edges(c)).collect();
         let of = |values: &Vec<i64>| -> Vec<Step> {
-            values.iter().enumerate().map(|(i, acc)| self.step(&edges[i / plane], *acc)).collect()
+            let list = |i: usize| &edges[if lists == 1 { 0 } else { i / plane }];
+            values.iter().enumerate().map(|(i, acc)| self.step(list(i), *acc)).collect()
         };
         let steps: Vec<Vec<Step>> = accumulator.values.iter().map(of).collect();
         let each = |f: fn(&Step) -> i64| {
@@ -205,8 +207,8 @@ impl Requantise {
 
 impl Operator for Requantise {
     /// Beside the layer's own check: the thresholds ascend by at most `2^shift`, and no side of an equation wraps. With `|acc| <= bound`,
-    /// `|T|`, `2^shift |y|` and bound together below 2^29, and `|2^shift v| <= 2^30` for every row of the clamp table, the two sides of the
-    /// accumulator's equation differ by less than `2^30 + 2^29 + 2^16 < p`.
+    /// `|T|`, `2^shift |y|` and bound together below 2^29, and `|2^shift v| <= 2^30 + 2^(shift + 2)` for every row of the clamp table, the two sides
+    /// of the accumulator's equation differ by less than `2^30 + 2^29 + 2^19 < p`.
     fn check(&self, operands: &[ValueType], mode: WeightMode) -> Result<ValueType, String> {
         let ty = self.sum.row().check(operands, mode)?;
         let span = self.span();

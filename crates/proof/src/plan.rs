@@ -252,6 +252,9 @@ fn axes_fit(axes: &[Axis], tau_len: usize, vars: usize) -> bool {
         let inside = match axis {
             Axis::Tau(r) => r.end <= tau_len,
             Axis::Var(_) => true,
+            Axis::At { log, index } => *log <= MAX_LOG && index >> log == 0,
+            Axis::Powers { tau, first, log } => *tau < tau_len && *log <= MAX_LOG && *first <= 1 << MAX_LOG,
+            Axis::Lattice { tau, first, log } => *tau < tau_len && *log <= MAX_LOG && *first <= 1 << MAX_LOG,
             Axis::Wire { tau, var, log, entries } => {
                 tau.end <= tau_len
                     && *log <= MAX_LOG

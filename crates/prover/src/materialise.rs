@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use p3_field::ExtensionField;
 use proofmesh_proof::field::{F, K, eq_table};
-use proofmesh_proof::system::{Axis, Expr, Source, Term};
+use proofmesh_proof::system::{Axis, Expr, Source, Term, axis_weights};
 
 /// What an axis does to the tensor it belongs to.
 enum Action<E> {
@@ -20,12 +20,18 @@ enum Action<E> {
 pub trait Weights: ExtensionField<F> {
     /// `eq(tau[range], .)` as a table.
     fn eq_weights(tau: &[K]) -> Vec<Self>;
+    /// Weights that depend on challenges.
+    fn from_weights(weights: Vec<K>) -> Vec<Self>;
 }
 
 impl Weights for K {
     fn eq_weights(tau: &[K]) -> Vec<Self> {
         use p3_field::PrimeCharacteristicRing;
         eq_table(tau, K::ONE)
+    }
+
+    fn from_weights(weights: Vec<K>) -> Vec<Self> {
+        weights
     }
 }
 
@@ -34,6 +40,10 @@ impl Weights for F {
         use p3_field::PrimeCharacteristicRing;
         assert!(tau.is_empty(), "expressions over the base field use no challenges");
         vec![F::ONE]
+    }
+
+    fn from_weights(_: Vec<K>) -> Vec<Self> {
+        unreachable!("expressions over the base field use no challenges: the plan was checked")
     }
 }
 
@@ -47,14 +57,26 @@ fn action<E: Weights>(axis: &Axis, tau: &[K]) -> Action<E> {
                 entries.iter().map(|e| (e.v as usize, e.i as usize, weights[e.t as usize] * e.coef));
             Action::Map { rows: 1 << var.len(), entries: entries.collect() }
         }
+        Axis::At { index, .. } => Action::Map { rows: 1, entries: vec![(0, *index, E::ONE)] },
+        Axis::Powers { .. } | Axis::Lattice { .. } => {
+            Action::Contract(E::from_weights(axis_weights(axis, tau, &[]).table()))
+        }
     }
 }
 
 /// Applies the axes of one term, last to first; what remains is indexed by its variables in ascending order.
 fn apply<E: Weights>(term: &Term, cells: &[F], tau: &[K]) -> Vec<E> {
+    // A sub-block is read alone.
+    let (cells, axes) = match term.axes.split_first() {
+        Some((Axis::At { log, index }, rest)) => {
+            let size = cells.len() >> log;
+            (&cells[index * size..][..size], rest)
+        }
+        _ => (cells, &term.axes[..]),
+    };
     let mut current: Vec<E> = cells.iter().map(|v| E::from(*v)).collect();
     let mut inner = 1;
-    for axis in term.axes.iter().rev() {
+    for axis in axes.iter().rev() {
         let size = 1 << axis.log();
         match action::<E>(axis, tau) {
             Action::Keep => inner *= size,

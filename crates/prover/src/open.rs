@@ -4,6 +4,7 @@ use p3_field::PrimeCharacteristicRing;
 use proofmesh_proof::field::{F, K, LIMBS, limb_weights};
 use proofmesh_proof::opening::{Folded, OpeningProof, mask_point, mask_weights};
 use proofmesh_proof::plan::Plan;
+use proofmesh_proof::system::AxisWeights;
 use proofmesh_proof::transcript::Transcript;
 use rayon::prelude::*;
 
@@ -41,8 +42,15 @@ fn dense(folded: &Folded, plan: &Plan) -> Vec<K> {
     blocks.into_par_iter().for_each(|(column, block)| {
         for i in &by_column[column] {
             let term = &folded.terms[*i];
+            let (block, axes) = match term.axes.split_first() {
+                Some((AxisWeights::At { log, index }, rest)) => {
+                    let size = block.len() >> log;
+                    (&mut block[index * size..][..size], rest)
+                }
+                _ => (&mut *block, &term.axes[..]),
+            };
             let mut weights = vec![term.coef];
-            for axis in &term.axes {
+            for axis in axes {
                 let table = axis.table();
                 let mut next = Vec::with_capacity(weights.len() * table.len());
                 for w in &weights {

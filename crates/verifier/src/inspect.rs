@@ -50,7 +50,7 @@ pub struct TermDoc {
 ///
 /// Errors: `proof.size`, `proof.encoding`; with a statement those of [`Statement::system`].
 pub fn inspect(proof: &[u8], statement: Option<&Statement>) -> Result<InspectDoc, Reject> {
-    let (Claimed { version, model, inputs, outputs, context }, _) = decode_proof(proof)?;
+    let Claimed { version, model, inputs, outputs, context } = decode_proof(proof)?.claimed;
     Ok(InspectDoc {
         bytes: proof.len(),
         version,

@@ -254,6 +254,12 @@ impl<'a> Builder<'a> {
         self.out.system.tau_len = self.out.system.tau_len.max(len);
     }
 
+    /// A coordinate of tau that nothing has read so far.
+    pub fn fresh(&mut self) -> usize {
+        self.out.system.tau_len += 1;
+        self.out.system.tau_len - 1
+    }
+
     /// The columns of a rescale: quotient, remainder and result, with the look-ups that bound them. Gives the result's column and the
     /// terms `2^shift q + r - 2^(shift-1)` at tau, which the accumulator must equal.
     pub fn rescale(

@@ -13,6 +13,7 @@ use proofmesh_proof::system::{Axis, ColumnId, SumClaim, Term};
 
 use super::{Operator, PrivateWeights, Rescale, Site, Window, WindowAxis, convolve, padded, unary};
 use crate::arith::{Builder, Logs, column, entry, expr, public, real_tau, window_entries, wire};
+use crate::lattice;
 use crate::limits;
 use crate::tensor::{Shape, Tensor};
 use crate::value::{ValueType, WeightMode};
@@ -136,9 +137,9 @@ impl Operator for Conv {
             self.group_inputs(operands[0].shape.c),
             self.window.kernel[0] * self.window.kernel[1],
         );
-        // Three columns and two look-ups a result; a private weight is a cell, a look-up, a digit and a share of a permutation.
+        // Three columns and two look-ups a result; a private weight is a cell, a look-up and a coefficient of a public element.
         let windows = self.window.work(operands[0].shape.h, operands[0].shape.w);
-        5 * padded(result, batch) + 16 * padded(weights, 1) + windows
+        5 * padded(result, batch) + 4 * padded(weights, 1) + windows
     }
 
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {
@@ -157,7 +158,7 @@ impl Operator for Conv {
             eq: None,
             products: alloc::vec![(F::ONE, alloc::vec![0, 1])],
             factors: alloc::vec![
-                expr(alloc::vec![axes.weights(self, site.private)]),
+                expr(axes.weights(self, site.private)),
                 expr(alloc::vec![axes.operand(a.column)]),
             ],
             rhs,
@@ -212,9 +213,17 @@ impl Axes {
         self.var[3].end
     }
 
-    /// `W(tau_o, .)`, restricted to real output channels and, because a private column's padding is free, to real indices everywhere.
-    fn weights(&self, conv: &Conv, private: Option<PrivateWeights>) -> Term {
+    /// `W(tau_o, .)`, restricted to real indices.
+    fn weights(&self, conv: &Conv, private: Option<&PrivateWeights>) -> Vec<Term> {
         let [group, inner, dy, dx] = self.var.clone();
+        if let Some(private) = private {
+            let kernel = |p: usize| (0, (p / self.window[1].kernel) << dx.len() | (p % self.window[1].kernel));
+            return private.weights.terms(F::ONE, |axis, span| match axis {
+                0 => span.axis(self.tau[1].clone(), group.clone(), |o| (o, o / conv.group_outputs())),
+                1 => span.var(inner.clone()),
+                _ => span.axis(0..0, dy.start..dx.end, kernel),
+            });
+        }
         let sizes = [conv.group_inputs(self.input.c), self.window[0].kernel, self.window[1].kernel];
         let outer = (0..conv.out_channels).map(|o| entry(o, o / conv.group_outputs(), o, F::ONE)).collect();
         let mut axes = alloc::vec![wire(self.tau[1].clone(), group, self.tau[1].len(), outer)];
@@ -226,10 +235,7 @@ impl Axes {
                 wire(0..0, var, log, (0..size).map(|v| entry(0, v, v, F::ONE)).collect())
             });
         }
-        match private {
-            Some(columns) => column(F::ONE, columns.weights, axes),
-            None => public(F::ONE, conv.padded_weights(self.input.c), axes),
-        }
+        alloc::vec![public(F::ONE, conv.padded_weights(self.input.c), axes)]
     }
 
     /// `a` contracted with the challenges: what each weight multiplies.
@@ -258,34 +264,35 @@ impl Axes {
     }
 
     /// `-bias` on the real outputs.
-    fn bias(&self, conv: &Conv, private: Option<PrivateWeights>) -> Vec<Term> {
+    fn bias(&self, conv: &Conv, private: Option<&PrivateWeights>) -> Vec<Term> {
         let [b, o, y, x] = self.tau.clone();
         let channels =
             wire(o.clone(), 0..0, o.len(), (0..conv.out_channels).map(|c| entry(c, 0, c, F::ONE)).collect());
         let real = [real_tau(b, self.batch), real_tau(y, self.output.h), real_tau(x, self.output.w)];
         let [real_b, real_y, real_x] = real;
-        let axes = |last: Option<Axis>| {
-            let mut axes = alloc::vec![real_b.clone(), channels.clone()];
-            axes.extend(last);
-            axes.extend([real_y.clone(), real_x.clone()]);
-            axes
-        };
+        let axes = alloc::vec![real_b, channels, real_y, real_x];
         match private {
-            Some(columns) => {
-                let limbs =
+            Some(private) => {
+                let digits =
                     wire(0..0, 0..0, 1, alloc::vec![entry(0, 0, 0, F::ONE), entry(0, 0, 1, int(1 << 12))]);
-                let offset = alloc::vec![int(1 << (limits::PRIVATE_BIAS_BITS - 1)); 1 << o.len()];
-                alloc::vec![
-                    column(-F::ONE, columns.bias, axes(Some(limbs))),
-                    public(F::ONE, offset, axes(None))
-                ]
+                let mut terms = private.bias.terms(-F::ONE, |axis, span| match axis {
+                    0 => span.axis(o.clone(), 0..0, |c| (c, 0)),
+                    _ => digits.clone(),
+                });
+                let [real_b, _, real_y, real_x] = &axes[..] else { unreachable!("four axes") };
+                for term in &mut terms {
+                    term.axes.insert(1, real_b.clone());
+                    term.axes.extend([real_y.clone(), real_x.clone()]);
+                }
+                terms.push(public(-F::ONE, alloc::vec![int(lattice::HALF); 1 << o.len()], axes));
+                terms
             }
             None => {
                 let mut values = alloc::vec![F::ZERO; 1 << o.len()];
                 for (v, b) in values.iter_mut().zip(&conv.bias) {
                     *v = int(i64::from(*b));
                 }
-                alloc::vec![public(-F::ONE, values, axes(None))]
+                alloc::vec![public(-F::ONE, values, axes)]
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::arith::{
 use crate::hash::{self, Salt};
 use crate::lattice::{self, SALT_BLOCKS};
 use crate::limits;
-use crate::op::{Conv, Op, PrivateWeights, Site, padded};
+use crate::op::{Conv, PrivateWeights, Site, padded};
 use crate::program::{InputSpec, Interval, Output, Program, ValueType, WeightMode};
 use crate::statement::{Images, Statement, input_packing};
 use crate::tensor::Tensor;
@@ -44,11 +44,7 @@ fn bias_digits(bias: i32) -> [i32; 2] {
 }
 
 fn convs(program: &Program) -> impl Iterator<Item = (usize, &Conv)> {
-    program
-        .nodes
-        .iter()
-        .enumerate()
-        .filter_map(|(i, n)| if let Op::Conv(op) = &n.op { Some((i, op)) } else { None })
+    program.nodes.iter().enumerate().filter_map(|(i, n)| n.op.conv().map(|op| (i, op)))
 }
 
 /// Where private weights lie in their vector: of each convolution the weights `[out][in / groups][kernel]`, then the bias' digits

@@ -6,7 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use proofmesh_graph::limits;
-use proofmesh_graph::op::{Add, AveragePool, Conv, ExtremePool, Gather, Lut, Op, Rescale, Window};
+use proofmesh_graph::op::{
+    Add, AveragePool, Conv, ExtremePool, Gather, Lut, Op, Requantise, Rescale, Sum, Window,
+};
 use proofmesh_graph::program::{InputSpec, Interval, Node, Output, Program, WeightMode};
 use proofmesh_graph::statement::{Claimed, InputStatement, Statement, VERSION, decode_proof};
 use proofmesh_graph::tensor::Shape;
@@ -81,6 +83,8 @@ fn every_operator(weights: WeightMode) -> Program {
         bias: vec![300, -400],
         rescale: Rescale { shift: 9, clamp },
     };
+    let stepped = Conv { rescale: Rescale { shift: 9, clamp: Interval { lo: -2, hi: 2 } }, ..conv.clone() };
+    let thresholds = (0..8).map(|i| 100 * (i % 4) - 150 + i).collect();
     let nodes = vec![
         node("conv", Op::Conv(conv), &[0]),
         node("add", Op::Add(Add { factors: [3, -2], rescale: Rescale { shift: 1, clamp } }), &[1, 1]),
@@ -89,6 +93,7 @@ fn every_operator(weights: WeightMode) -> Program {
         node("pick", Op::Gather(Gather { shape: Shape::new(1, 1, 3), index: vec![2, 0, 1] }), &[4]),
         node("table", Op::Lut(Lut { first: -90, table: (-90..=100).map(|x| x / 2).collect() }), &[5]),
         node("one", Op::Gather(Gather { shape: Shape::new(1, 1, 1), index: vec![1] }), &[6]),
+        node("steps", Op::Requantise(Requantise { sum: Sum::Conv(stepped), thresholds }), &[0]),
     ];
     let interval = Interval { lo: -128, hi: 127 };
     Program {

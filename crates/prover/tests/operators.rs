@@ -4,7 +4,9 @@
 mod reference;
 mod toys;
 
-use proofmesh_graph::op::{Add, AveragePool, Conv, ExtremePool, Gather, Lut, Op, Rescale, Window};
+use proofmesh_graph::op::{
+    Add, AveragePool, Conv, ExtremePool, Gather, Lut, Op, Requantise, Rescale, Sum, Window,
+};
 use proofmesh_graph::program::{InputSpec, Interval, Node, Output, Program, ValueType, WeightMode};
 use proofmesh_graph::statement;
 use proofmesh_graph::tensor::{Shape, Tensor};
@@ -16,7 +18,7 @@ use rand::{RngExt, SeedableRng};
 use toys::{Toy, node, program, rescale, window};
 
 /// The kinds of node that are drawn.
-const KINDS: usize = 7;
+const KINDS: usize = 9;
 
 fn runner(cases: u32) -> TestRunner {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
@@ -84,13 +86,52 @@ fn random_node(rng: &mut StdRng, kind: usize, types: &[ValueType], mode: WeightM
             let index = (0..shape.len()).map(|_| rng.random_range(0..total) as u32).collect();
             node(&name, Op::Gather(Gather { shape, index }), &inputs)
         }
-        _ => {
+        6 => {
             let first = ty.interval.lo - rng.random_range(0..3);
             let rows = ty.interval.hi - first + 1 + rng.random_range(0..3);
             let table = (0..rows).map(|_| rng.random_range(-120..=120)).collect();
             node(&name, Op::Lut(Lut { first, table }), &[id])
         }
+        _ => {
+            // A layer or a sum with a step function in place of the shift, or beyond its ends.
+            let mut inner = random_node(rng, if kind == 7 { 0 } else { 2 }, types, mode);
+            let (sum, channels) = match &mut inner.op {
+                Op::Conv(op) => (Sum::Conv(stepped(rng, op.clone(), |op| &mut op.rescale)), op.out_channels),
+                Op::Add(op) => {
+                    (Sum::Add(stepped(rng, op.clone(), |op| &mut op.rescale)), types[inner.inputs[0]].shape.c)
+                }
+                _ => unreachable!("kinds 0 and 2"),
+            };
+            let rescale = match &sum {
+                Sum::Conv(op) => op.rescale,
+                Sum::Add(op) => op.rescale,
+            };
+            let lists = if rng.random() { 1 } else { channels };
+            let thresholds = (0..lists).flat_map(|_| random_thresholds(rng, rescale)).collect();
+            node(&name, Op::Requantise(Requantise { sum, thresholds }), &inner.inputs)
+        }
     }
+}
+
+/// A layer whose clamp has two values at least.
+fn stepped<T>(rng: &mut StdRng, mut op: T, rescale: impl Fn(&mut T) -> &mut Rescale) -> T {
+    let clamp = &mut rescale(&mut op).clamp;
+    clamp.hi = clamp.hi.max(clamp.lo + 1 + rng.random_range(0..3));
+    op
+}
+
+/// Ascending thresholds around zero, now and then of equal height.
+fn random_thresholds(rng: &mut StdRng, rescale: Rescale) -> Vec<i32> {
+    let (width, span) = (1 << rescale.shift, (rescale.clamp.hi - rescale.clamp.lo) as usize);
+    let steps: Vec<i32> = (0..span).map(|_| rng.random_range(0..=width)).collect();
+    let start = -rng.random_range(0..=steps.iter().sum::<i32>().max(1));
+    steps
+        .iter()
+        .scan(start, |at, step| {
+            *at += step;
+            Some(*at)
+        })
+        .collect()
 }
 
 /// A program whose nodes are of the given kinds, with every output that its last value allows.

@@ -7,6 +7,7 @@ mod convolve;
 mod extreme_pool;
 mod gather;
 mod lut;
+mod requantise;
 
 pub use add::Add;
 pub use average_pool::AveragePool;
@@ -14,6 +15,7 @@ pub use conv::Conv;
 pub use extreme_pool::ExtremePool;
 pub use gather::Gather;
 pub use lut::Lut;
+pub use requantise::{Requantise, Sum};
 
 pub use crate::rescale::Rescale;
 pub use crate::window::{Window, WindowAxis};
@@ -42,6 +44,8 @@ pub enum Op {
     Gather(Gather),
     /// A unary function given as a table.
     Lut(Lut),
+    /// A convolution or sum with an integer runtime's own rounding.
+    Requantise(Requantise),
 }
 
 impl Op {
@@ -54,22 +58,31 @@ impl Op {
             Self::ExtremePool(op) => op,
             Self::Gather(op) => op,
             Self::Lut(op) => op,
+            Self::Requantise(op) => op,
+        }
+    }
+
+    /// The convolution in it, whose weights could be private.
+    pub fn conv(&self) -> Option<&Conv> {
+        match self {
+            Self::Conv(op) | Self::Requantise(Requantise { sum: Sum::Conv(op), .. }) => Some(op),
+            _ => None,
         }
     }
 
     /// Whether it has weights that could be private.
     pub fn has_weights(&self) -> bool {
-        matches!(self, Self::Conv(_))
+        self.conv().is_some()
     }
 
     /// Whether private weights have been removed.
     pub fn lacks_weights(&self) -> bool {
-        matches!(self, Self::Conv(op) if op.weights.is_empty())
+        self.conv().is_some_and(|op| op.weights.is_empty())
     }
 
     /// Removes what a verifier may not see in private mode.
     pub fn hide_weights(&mut self) {
-        if let Self::Conv(op) = self {
+        if let Self::Conv(op) | Self::Requantise(Requantise { sum: Sum::Conv(op), .. }) = self {
             op.weights.clear();
             op.bias.clear();
         }

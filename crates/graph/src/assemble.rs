@@ -9,8 +9,8 @@ use proofmesh_proof::reject::Reject;
 use proofmesh_proof::system::Axis;
 
 use crate::arith::{
-    Absorbed, Arithmetized, Builder, Layout, Logs, Stretch, ValueColumn, column, entry, expr, public, real_var,
-    wire,
+    Absorbed, Arithmetized, Builder, Layout, Logs, Stretch, ValueColumn, column, entry, expr, public,
+    real_var, wire,
 };
 use crate::hash::{self, Salt};
 use crate::lattice::{self, SALT_BLOCKS};
@@ -283,8 +283,7 @@ fn private_weights(
     secrets: Option<&Secrets<'_>>,
 ) -> Private {
     let layout = weight_layout(program, types);
-    let cells: Vec<Vec<F>> =
-        secrets.iter().map(|s| weight_cells(s.program, types, &s.weight_salt)).collect();
+    let cells: Vec<Vec<F>> = secrets.iter().map(|s| weight_cells(s.program, types, &s.weight_salt)).collect();
     let stretches = b.small_cells("weight commitment", 1, 0, layout.blocks() + SALT_BLOCKS, &cells);
     let mut tensors = layout.tensors(&stretches).into_iter();
     let mut nodes = alloc::vec![None; program.nodes.len()];

@@ -116,8 +116,7 @@ pub fn product(cells: &[F]) -> Product {
 pub fn salt_cells(salt: &Salt, cells: &[F]) -> Vec<F> {
     let words = salt.iter().chain(cells);
     let bytes: Vec<u8> = words.flat_map(|w| w.as_canonical_u32().to_le_bytes()).collect();
-    let mut stream =
-        blake3::Hasher::new_derive_key("proofmesh lattice salt 1").update(&bytes).finalize_xof();
+    let mut stream = blake3::Hasher::new_derive_key("proofmesh lattice salt 1").update(&bytes).finalize_xof();
     let mut bytes = alloc::vec![0; 2 * SALT_BLOCKS * RING];
     stream.fill(&mut bytes);
     let words = bytes.as_chunks::<2>().0.iter().map(|b| i64::from(u16::from_le_bytes(*b)));

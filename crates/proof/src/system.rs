@@ -346,7 +346,8 @@ impl AxisWeights {
             Self::At { index, .. } => eq_vertex(point, *index),
             Self::Powers { scale, base, .. } => {
                 // base^i is the product of base^(2^b) over the bits b of i, so the extension is a product over the variables.
-                let step = |(value, power): (K, K), x: &K| (value * (K::ONE - *x + *x * power), power.square());
+                let step =
+                    |(value, power): (K, K), x: &K| (value * (K::ONE - *x + *x * power), power.square());
                 point.iter().rev().fold((*scale, *base), step).0
             }
         }

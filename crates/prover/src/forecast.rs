@@ -56,7 +56,8 @@ pub fn forecast(program: &Program, batch: usize) -> Result<Forecast, ProveError>
     Ok(Forecast {
         cells_log2: plan.log,
         leaves_log2: plan.leaves.depth,
-        proof_bytes: PCS_BYTES + PCS_BYTES_A_VARIABLE * plan.log.saturating_sub(14)
+        proof_bytes: PCS_BYTES
+            + PCS_BYTES_A_VARIABLE * plan.log.saturating_sub(14)
             + 20 * elements
             + Image::BYTES * images.encode().len(),
         prove_ms: BASE_MS + MS_A_CELL * cells + MS_A_LEAF * leaves,

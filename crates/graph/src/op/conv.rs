@@ -223,7 +223,8 @@ impl Axes {
     fn weights(&self, conv: &Conv, private: Option<&PrivateWeights>) -> Vec<Term> {
         let [group, inner, dy, dx] = self.var.clone();
         if let Some(private) = private {
-            let kernel = |p: usize| (0, (p / self.window[1].kernel) << dx.len() | (p % self.window[1].kernel));
+            let kernel =
+                |p: usize| (0, (p / self.window[1].kernel) << dx.len() | (p % self.window[1].kernel));
             return private.weights.terms(F::ONE, |axis, span| match axis {
                 0 => span.axis(self.tau[1].clone(), group.clone(), |o| (o, o / conv.group_outputs())),
                 1 => span.var(inner.clone()),

@@ -52,7 +52,7 @@ fn convs(program: &Program) -> impl Iterator<Item = (usize, &Conv)> {
 fn weight_layout(program: &Program, types: &[ValueType]) -> Layout {
     let shapes = convs(program).flat_map(|(i, conv)| {
         let channels = types[program.nodes[i].inputs[0]].shape.c;
-        let kernel = conv.window.kernel.iter().product();
+        let kernel = conv.window.len();
         [
             alloc::vec![conv.out_channels, conv.group_inputs(channels), kernel],
             alloc::vec![conv.out_channels, 2],
@@ -231,16 +231,15 @@ fn input(
                 values[(i << logs.element()) + logs.cell_of(spec.shape, *element)] = int(i64::from(*v));
             }
         }
-        let [batch, c, h, w] = logs.ranges(0);
-        b.reserve(w.end);
+        let [batch, c, plane] = logs.ranges();
+        b.reserve(plane.end);
         let channels = wire(
             c.clone(),
             0..0,
             c.len(),
             spec.public_channels.clone().map(|i| entry(i, 0, i, F::ONE)).collect(),
         );
-        let rest = [Axis::Tau(h), Axis::Tau(w)];
-        let read = [alloc::vec![Axis::Tau(batch.clone()), channels], rest.to_vec()].concat();
+        let read = alloc::vec![Axis::Tau(batch.clone()), channels, Axis::Tau(plane)];
         let known = public(-F::ONE, values, alloc::vec![Axis::Tau(batch.start..logs.total())]);
         b.linear("input: public elements", expr(alloc::vec![column(F::ONE, column_id, read), known]));
     }

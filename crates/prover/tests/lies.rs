@@ -4,8 +4,6 @@
 
 mod toys;
 
-use std::collections::BTreeSet;
-
 use p3_field::{Field, PrimeCharacteristicRing};
 use proofmesh_graph::op::{Add, AveragePool, ExtremePool, Gather, Lut, Op, Window};
 use proofmesh_graph::program::{Output, WeightMode};
@@ -14,20 +12,10 @@ use proofmesh_proof::field::{F, int};
 use proofmesh_prover::{ProveError, prove_system};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use toys::{Toy, Witness, conv, node, program, rescale, window};
+use toys::{Toy, Witness, conv, node, program, refused, refused_by, rescale, window};
 
 const PRIVATE: WeightMode = WeightMode::Private;
 const PUBLIC: WeightMode = WeightMode::Public;
-
-/// Asserts that exactly the named claims refuse the cells, and that the prover names the first of them.
-fn refused(what: &str, witness: &Witness, claims: &[&str]) {
-    let expected: BTreeSet<String> = claims.iter().map(|c| c.to_string()).collect();
-    assert_eq!(witness.violated(), expected, "{what}");
-    match witness.named() {
-        Some(name) => assert!(expected.contains(&name), "{what}: the prover named `{name}`"),
-        None => assert!(expected.is_empty(), "{what}: the prover named nothing"),
-    }
-}
 
 /// An honest witness of the toy, changed.
 fn changed(toy: &Toy, change: impl FnOnce(&mut Witness)) -> Witness {
@@ -72,17 +60,17 @@ fn rescaled_layers() {
         let at = |(b, i): (usize, usize)| toy.cell(1, b, i);
         let honest = toy.witness();
         let q = |e| honest.small("conv.q", at(e));
-        let r = |e| honest.small("conv.r", at(e));
+        let Op::Conv(first) = &toy.program.nodes[0].op else { panic!("the first layer is a convolution") };
+        let r = |(b, i): (usize, usize)| first.accumulate(&toy.inputs[b])[i] + 256 - 512 * q((b, i));
         let forged = |(b, i): (usize, usize), y: i64| toy.forged("conv", b, i, y);
-        let with = |e, y: i64, dq: F, dr: i64| {
+        let with = |e, y: i64, dq: F| {
             let mut w = forged(e, y);
             w.column("conv.q")[at(e)] += dq;
-            w.add("conv.r", at(e), dr);
             w
         };
 
         let lone = changed(&toy, |w| w.add("conv", at(inside), 1));
-        refused("result alone", &lone, &["conv: clamp", "dense: accumulators"]);
+        refused_by("result alone", &lone, &["conv: clamp"], &["dense: remainder"]);
         refused("consistent result", &forged(inside, q(inside) + 1), &["conv: clamp"]);
         refused("not saturated", &forged(above, q(above)), &["conv: clamp"]);
         refused("saturated one lower", &forged(above, 19), &["conv: clamp"]);
@@ -90,28 +78,25 @@ fn rescaled_layers() {
         refused("not rectified", &forged(below, q(below)), &["conv: clamp"]);
 
         let lone = changed(&toy, |w| w.add("conv.q", at(inside), 1));
-        refused("quotient alone", &lone, &["conv: accumulators", "conv: clamp"]);
+        refused("quotient alone", &lone, &["conv: remainder", "conv: clamp"]);
         let lone = changed(&toy, |w| w.add("conv.q", at(above), 1));
-        refused("quotient alone, saturated", &lone, &["conv: accumulators"]);
-        let step = if r(inside) < 256 { 1 } else { -1 };
-        let lone = changed(&toy, |w| w.add("conv.r", at(inside), step));
-        refused("remainder alone", &lone, &["conv: accumulators"]);
+        refused("quotient alone, saturated", &lone, &["conv: remainder"]);
 
-        let up = with(inside, q(inside) + 1, F::ONE, -512);
+        let up = with(inside, q(inside) + 1, F::ONE);
         refused("remainder below 0, quotient adjusted", &up, &["conv: remainder"]);
-        let down = with(inside, q(inside) - 1, -F::ONE, 512);
+        let down = with(inside, q(inside) - 1, -F::ONE);
         refused("remainder at 2^k, quotient adjusted", &down, &["conv: remainder"]);
         // 2^9 q + r is the same in the field, not in the integers.
-        let inverse = int(512).inverse();
-        let fraction = with(inside, q(inside), -inverse * int(step), step);
+        let step = if r(inside) < 256 { 1 } else { -1 };
+        let fraction = with(inside, q(inside), -int(512).inverse() * int(step));
         refused("quotient off by a fraction", &fraction, &["conv: clamp"]);
         // Off by p itself: 512 q' + r' = 512 q + r + p has one solution with 0 <= r' < 512.
         let p = i64::from(<F as p3_field::PrimeField32>::ORDER_U32);
         let residue = (512 * q(inside) + r(inside) + p).rem_euclid(512);
         let far = (512 * q(inside) + r(inside) + p - residue) / 512;
-        let wrapped = with(inside, 20, int(far - q(inside)), residue - r(inside));
+        let wrapped = with(inside, 20, int(far - q(inside)));
         refused("accumulator off by p", &wrapped, &["conv: clamp"]);
-        let wrapped = with(inside, 0, int(far - q(inside)), residue - r(inside));
+        let wrapped = with(inside, 0, int(far - q(inside)));
         refused("accumulator off by p, rectified", &wrapped, &["conv: clamp"]);
 
         let last = find(&toy, "dense.q", 2, |q| (-100..100).contains(&q));
@@ -128,14 +113,18 @@ fn inputs() {
     let (b, i) = find(&toy, "input", 0, |x| x < 126);
     let at = toy.cell(0, b, i);
     let copied = "input commitment: absorbed values";
-    refused("another value", &changed(&toy, |w| w.add("input", at, 1)), &[copied, "conv: accumulators"]);
+    let remainder = &["conv: remainder"];
+    refused_by("another value", &changed(&toy, |w| w.add("input", at, 1)), &[copied], remainder);
     for (value, claim) in [(128, "input: interval, upper"), (-128, "input: interval")] {
         let lie = changed(&toy, |w| w.column("input")[at] = int(value));
-        refused("out of range", &lie, &[claim, copied, "conv: accumulators"]);
+        refused_by("out of range", &lie, &[claim, copied], remainder);
     }
     // Padding in space is read by nothing.
-    let spare = at | 7;
-    assert!(toy.program.input.shape.w == 5, "the last column is padding");
+    let spare = at | 15;
+    assert!(
+        toy.program.input.shape.h * toy.program.input.shape.w == 15,
+        "the last cell of the plane is padding"
+    );
     refused("padding", &changed(&toy, |w| w.column("input")[spare] = int(99)), &[]);
 }
 
@@ -168,7 +157,7 @@ fn public_elements() {
     refused("statement", &toy.witness_of(statement, &traces), &["input: public elements"]);
     let shown = toy.program.input.public_elements()[4];
     let lie = changed(&toy, |w| w.column("input")[toy.cell(0, 1, shown)] = int(1));
-    refused("column", &lie, &["input: public elements", "conv: accumulators"]);
+    refused_by("column", &lie, &["input: public elements"], &["conv: remainder"]);
 }
 
 #[test]
@@ -236,7 +225,7 @@ fn no_real_cell_of_a_value_is_free() {
         let types = toy.program.check().expect("a well-formed toy");
         let names = std::iter::once("input").chain(toy.program.nodes.iter().map(|n| n.name.as_str()));
         for (id, name) in names.enumerate() {
-            for column in [name.to_string(), format!("{name}.q"), format!("{name}.r")] {
+            for column in [name.to_string(), format!("{name}.q")] {
                 if !honest.system.columns.iter().any(|c| c.name == column) {
                     continue;
                 }
@@ -275,28 +264,25 @@ fn means() {
     let toy = pools();
     let at = toy.cell(1, 1, 0);
     let honest = toy.witness();
-    let (y, r) = (honest.small("mean", at), honest.small("mean.r", at));
-    let with = |dy: i64, dr: i64| {
-        let mut w = toy.forged("mean", 1, 0, y + dy);
-        w.add("mean.r", at, dr);
-        w
+    let y = honest.small("mean", at);
+    let Op::AveragePool(pool) = &toy.program.nodes[0].op else { panic!("the first node is a mean") };
+    assert_eq!(pool.divisor(), 9);
+    let window: i64 = [0, 1, 2, 5, 6, 7, 10, 11, 12].iter().map(|i| i64::from(toy.inputs[1].data[*i])).sum();
+    let r = window + 4 - 9 * y;
+    assert!((0..9).contains(&r));
+    // Of a remainder x the look-ups see x and 8 - x, in a table of 16 rows.
+    let claims = |x: i64| {
+        let outside = |key: i64| !(0..16).contains(&key);
+        let names = [(outside(x), "mean: remainder"), (outside(8 - x), "mean: remainder, upper")];
+        names.into_iter().filter(|(refuses, _)| *refuses).map(|(_, name)| name).collect::<Vec<_>>()
     };
-    refused("result alone", &with(1, 0), &["mean: sums"]);
+    refused("one more", &toy.forged("mean", 1, 0, y + 1), &claims(r - 9));
+    refused("one less", &toy.forged("mean", 1, 0, y - 1), &claims(r + 9));
     let step = if r < 8 { 1 } else { -1 };
-    refused("remainder alone", &with(0, step), &["mean: sums"]);
-    let up = with(-1, 9);
-    // The table of 16 rows holds r + 9 up to 15; the upper bound, 8 - (r + 9), is below 0 always.
-    let expected: &[&str] =
-        if r + 9 < 16 { &["mean: remainder, upper"] } else { &["mean: remainder", "mean: remainder, upper"] };
-    refused("remainder above the divisor", &up, expected);
-    let below = with(1, -9);
-    let expected: &[&str] =
-        if 17 - r < 16 { &["mean: remainder"] } else { &["mean: remainder", "mean: remainder, upper"] };
-    refused("remainder below 0", &below, expected);
-    let ninth = int(9).inverse();
-    let mut fraction = with(0, step);
-    fraction.column("mean")[at] -= ninth * int(step);
-    assert!(fraction.violated().iter().any(|c| c.starts_with("mean: mean")), "{:?}", fraction.violated());
+    let mut fraction = toy.forged("mean", 1, 0, y);
+    fraction.column("mean")[at] -= int(9).inverse() * int(step);
+    let violated = fraction.violated();
+    assert!(violated.iter().any(|c| c.starts_with("mean: mean")), "{violated:?}");
 }
 
 #[test]
@@ -307,9 +293,9 @@ fn extremes() {
     let (single, tied) = (toy.cell(3, 0, 4), toy.cell(3, 0, 10));
     let (y_single, y_tied) = (honest.small("max", single), honest.small("max", tied));
     assert_eq!(y_tied, -1);
-    // Cell of (batch, channel 1, dy, oy, dx, ox) with 1 + 0 + 1 + 2 + 1 + 3 bits.
+    // Cell of (batch, channel 1, 2 dy + dx, 5 oy + ox) with 1 + 0 + 2 + 4 bits.
     let chosen =
-        |b: usize, dy: usize, oy: usize, dx: usize, ox: usize| ((b * 2 + dy) * 4 + oy) * 16 + dx * 8 + ox;
+        |b: usize, dy: usize, oy: usize, dx: usize, ox: usize| ((b * 2 + dy) * 2 + dx) * 16 + 5 * oy + ox;
     let (first, second) = (chosen(0, 1, 2, 0, 0), chosen(0, 1, 2, 1, 0));
     assert_eq!((honest.small("max.chosen", first), honest.small("max.chosen", second)), (1, 0));
 
@@ -383,16 +369,14 @@ fn sums_gathers_and_tables() {
     refused("sum", &toy.forged("sum", 2, 1, value("sum", 3) + 1), &["sum: clamp"]);
     refused("table", &toy.forged("leaky", 2, 1, value("leaky", 4) + 1), &["leaky: table"]);
     let at = toy.cell(3, 2, 1);
-    let (q, r) = (honest.small("sum.q", at), honest.small("sum.r", at));
-    let mut shifted = toy.forged("sum", 2, 1, q + 1);
-    shifted.add("sum.q", at, 1);
-    refused("quotient with its result", &shifted, &["sum: accumulators"]);
-    shifted.add("sum.r", at, -4);
-    refused("quotient and remainder", &shifted, &["sum: remainder"]);
-    let lie = changed(&toy, |w| w.add("sum.r", at, if r < 3 { 1 } else { -1 }));
-    refused("remainder alone", &lie, &["sum: accumulators"]);
+    let q = honest.small("sum.q", at);
+    for step in [1, -1] {
+        let mut shifted = toy.forged("sum", 2, 1, q + step);
+        shifted.add("sum.q", at, step);
+        refused("quotient with its result", &shifted, &["sum: remainder"]);
+    }
     let lie = changed(&toy, |w| w.add("sum.q", at, 1));
-    refused("quotient alone", &lie, &["sum: accumulators", "sum: clamp"]);
+    refused("quotient alone", &lie, &["sum: remainder", "sum: clamp"]);
     refused(
         "last result alone",
         &changed(&toy, |w| w.add("leaky", toy.cell(4, 0, 0), 1)),
@@ -473,12 +457,13 @@ fn a_lie_gives_no_proof() {
     let at = toy.cell(3, 2, 1);
     let table = toy.forged("leaky", 2, 1, honest.small("leaky", toy.cell(4, 2, 1)) + 1);
     let mut sum = honest.clone();
-    sum.add("sum.r", at, if sum.small("sum.r", at) < 3 { 1 } else { -1 });
+    sum.add("sum.q", at, 1);
     let mut sbox = honest.clone();
     sbox.add("input commitment.full", 5, 1);
-    for (lie, expected) in [(table, "leaky: table"), (sum, "linear relations"), (sbox, "linear relations")] {
+    for (lie, expected) in [(table, "leaky: table"), (sum, "sum: remainder"), (sbox, "linear relations")] {
         let mut rng = StdRng::seed_from_u64(1);
-        let result = prove_system(&lie.system, lie.cells, &lie.statement.binding(), &mut rng);
+        let binding = lie.statement.binding();
+        let result = prove_system(lie.arithmetized(), &binding, &mut rng);
         match result.err() {
             Some(ProveError::Unsatisfied(name)) => assert_eq!(name, expected),
             other => panic!("{expected}: {other:?}"),

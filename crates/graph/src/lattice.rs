@@ -2,7 +2,7 @@
 //!
 //! A vector of small cells is cut into blocks `w_j` of 1,024, elements of `R = F[X]/(X^1024 + 1)`; its *image* is `u = sum_j a_j w_j`, the
 //! `a_j` public and uniform ([`proofmesh_proof::lattice`]). The statement shows a digest of u, the proof file carries u. Two openings with
-//! cells in an interval of `2^12` integers solve ring-SIS with entries below `2^12`: docs/decisions/0007-lattice-commitment.md.
+//! cells in an interval of `2^12` integers solve ring-SIS with entries below `2^12`: docs/decisions/0008-lattice-commitment.md.
 //!
 //! The last [`SALT_BLOCKS`] blocks are uniform 12-bit salt. Over the choice of the `a_j`, u is then within
 //! `1/2 sqrt((1 + |F| / 2^(12 * 21))^1024 - 1) < 2^-106` of uniform whatever the other blocks are (regularity: Micciancio, Computational

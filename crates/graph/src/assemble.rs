@@ -172,13 +172,20 @@ pub fn build(
         outputs(&mut b, &alloc::format!("output {i}"), output, value, &claimed)?;
         word += words;
     }
-    // Nothing after this reads challenges, so that zeta is one of its own.
-    let zeta = b.fresh();
-    if let (Some(private), Some(image)) = (&private, &images.weights) {
-        b.image("weight commitment", &private.stretches, core::slice::from_ref(image), zeta);
+    if let Some(private) = &private {
+        let image =
+            images.weights.as_ref().ok_or_else(|| Reject::new("statement.weights", "an image", "none"))?;
+        b.image("weight commitment", &private.stretches, core::slice::from_ref(image));
     }
     if let Some(stretches) = &large {
-        b.image("input commitment", stretches, &images.inputs, zeta);
+        if images.inputs.len() != b.batch {
+            return Err(Reject::new(
+                "statement.input",
+                alloc::format!("{} images", b.batch),
+                images.inputs.len(),
+            ));
+        }
+        b.image("input commitment", stretches, &images.inputs);
     }
     Ok(b.finish())
 }

@@ -191,6 +191,14 @@ fn large_inputs() {
 }
 
 #[test]
+fn zeta_is_no_coordinate_of_the_batch() {
+    // No claim but the image reads challenges here: the largest class is a look-up.
+    let mut toy = large(3);
+    toy.program.outputs = vec![Output::ArgMax(1)];
+    proved(&toy);
+}
+
+#[test]
 fn small_inputs_public_channels_and_wide_intervals_keep_the_sponge() {
     let large = large(1);
     assert_eq!(large.images().inputs.len(), 1);

@@ -291,8 +291,10 @@ impl<'a> Builder<'a> {
         self.out.system.tau_len = self.out.system.tau_len.max(len);
     }
 
-    /// A coordinate of tau that nothing has read so far.
+    /// A coordinate of tau that nothing has read so far, beyond those of the batch: powers of a coordinate that also picks the list could
+    /// cancel between lists.
     pub fn fresh(&mut self) -> usize {
+        self.reserve(log2_ceil(self.batch));
         self.out.system.tau_len += 1;
         self.out.system.tau_len - 1
     }

@@ -228,13 +228,13 @@ impl Builder<'_> {
         stretches
     }
 
-    /// Demands that each list's vector has its image: `sum_j a_j w_j = u + (X^1024 + 1) h` over F[X], at the challenge zeta. Both sides
+    /// Demands that each list's vector has its image: `sum_j a_j w_j = u + (X^1024 + 1) h` over F[X], at a challenge zeta. Both sides
     /// have degree at most 2,047.
-    pub fn image(&mut self, name: &str, stretches: &[Stretch], images: &[Image], zeta: usize) {
+    pub fn image(&mut self, name: &str, stretches: &[Stretch], images: &[Image]) {
         let list_log = log2_ceil(images.len());
+        let zeta = self.fresh();
         let high = if self.traces.is_some() { self.high(stretches, images.len()) } else { Vec::new() };
         let high = self.column(alloc::format!("{name}.h"), list_log + RING_LOG, |_| high);
-        self.reserve(list_log);
         let real = (0..images.len()).map(|l| entry(l, 0, l, F::ONE)).collect();
         let list = wire(0..list_log, 0..0, list_log, real);
         let powers = |first: usize| Axis::Powers { tau: zeta, first, log: RING_LOG };

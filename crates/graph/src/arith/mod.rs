@@ -5,6 +5,7 @@
 //! [`pieces`] then cuts the padding away. Claims read real elements only; what a column holds in its padding has no meaning.
 
 mod pieces;
+mod secret;
 mod sponge;
 mod tables;
 
@@ -24,6 +25,7 @@ use crate::tensor::{Shape, Tensor};
 use crate::value::{Interval, ValueType};
 
 pub use pieces::Plane;
+pub use secret::{Layout, PrivateTensor, Span, Stretch};
 pub use sponge::Absorbed;
 
 /// A system, and the cells of its columns when there is a trace. Multiplicities of tables are left to the prover.
@@ -287,6 +289,14 @@ impl<'a> Builder<'a> {
     /// Makes sure that tau has at least this many coordinates.
     pub fn reserve(&mut self, len: usize) {
         self.out.system.tau_len = self.out.system.tau_len.max(len);
+    }
+
+    /// A coordinate of tau that nothing has read so far, beyond those of the batch: powers of a coordinate that also picks the list could
+    /// cancel between lists.
+    pub fn fresh(&mut self) -> usize {
+        self.reserve(log2_ceil(self.batch));
+        self.out.system.tau_len += 1;
+        self.out.system.tau_len - 1
     }
 
     /// Something of each trace, in order; nothing without traces.

@@ -10,6 +10,8 @@ mod onnx;
 mod rounding;
 mod tflite;
 
+use std::str::FromStr;
+
 use proofmesh_graph::program::{Program, ValueId};
 
 use crate::error::ImportError;
@@ -31,6 +33,21 @@ pub enum Kernels {
     Reference,
     /// The XNNPACK delegate, which interpreters on phones and servers use unless told not to: float32 multipliers.
     Xnnpack,
+}
+
+impl FromStr for Kernels {
+    type Err = ImportError;
+
+    /// Reads `reference` or `xnnpack`.
+    fn from_str(text: &str) -> Result<Self, ImportError> {
+        match text {
+            "reference" => Ok(Self::Reference),
+            "xnnpack" => Ok(Self::Xnnpack),
+            other => {
+                Err(ImportError::Options(format!("kernels `{other:.40}` are neither reference nor xnnpack")))
+            }
+        }
+    }
 }
 
 /// A foreign quantised model, read.

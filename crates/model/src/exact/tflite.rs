@@ -3,6 +3,8 @@
 //! The file's tensors are `[1, H, W, C]`; values of the program are `[C, H, W]`, so inputs and outputs with more than one axis are to be given and
 //! read channels first.
 
+use std::collections::BTreeSet;
+
 use proofmesh_graph::op::Window;
 use proofmesh_graph::program::{ValueId, WeightMode};
 use proofmesh_graph::tensor::Shape;
@@ -85,7 +87,7 @@ const OPERATORS: &[(i32, &str, Translate)] = &[
     (4, "DEPTHWISE_CONV_2D", depthwise),
     (9, "FULLY_CONNECTED", dense),
     (17, "MAX_POOL_2D", max_pool),
-    (22, "RESHAPE", reshape),
+    (RESHAPE, "RESHAPE", reshape),
     (34, "PAD", pad),
     (40, "MEAN", mean),
 ];
@@ -93,6 +95,7 @@ const OPERATORS: &[(i32, &str, Translate)] = &[
 const FINAL: &[(i32, &str)] = &[(6, "DEQUANTIZE"), (14, "LOGISTIC"), (25, "SOFTMAX")];
 /// Dropped at the start: the client gives the integers.
 const QUANTIZE: i32 = 114;
+const RESHAPE: i32 = 22;
 
 struct Reader<'a> {
     buffers: Vec<Table<'a>>,
@@ -155,7 +158,8 @@ pub(crate) fn read(bytes: &[u8], kernels: Kernels, weights: WeightMode) -> Resul
     let mut placed = vec![None; tensors.len()];
     placed[at] = Some(Placed { id: 0, made: dims.clone(), dims, pad: [0; 4] });
     let mut reader = Reader { buffers, tensors, build, kernels, placed, constants: 0 };
-    for op in &operators[skipped..end] {
+    let body = &operators[skipped.min(end)..end];
+    for (op, _) in body.iter().zip(needed(body, last)).filter(|(_, needed)| *needed) {
         reader.translate(op)?;
     }
     let output = usize::try_from(last).ok().and_then(|i| reader.placed.get(i)?.clone());
@@ -167,6 +171,20 @@ pub(crate) fn read(bytes: &[u8], kernels: Kernels, weights: WeightMode) -> Resul
     let zero = reader.build.quant(output.id).zero;
     notes.push(format!("an output integer is the file's minus its zero point, {zero}"));
     Ok(Read { build: reader.build, output: output.id, notes })
+}
+
+/// Which operators the output's numbers depend on. What only gives a RESHAPE its sizes is not: the file states them with its result.
+fn needed(operators: &[Operator<'_>], output: i32) -> Vec<bool> {
+    let mut wanted = BTreeSet::from([output]);
+    let mut needed = vec![false; operators.len()];
+    for (op, needed) in operators.iter().zip(&mut needed).rev() {
+        *needed = op.outputs.iter().any(|o| wanted.contains(o));
+        if *needed {
+            let read = if op.code == RESHAPE { op.inputs.len().min(1) } else { op.inputs.len() };
+            wanted.extend(&op.inputs[..read]);
+        }
+    }
+    needed
 }
 
 fn codes(model: &Table<'_>) -> Result<Vec<i32>, String> {

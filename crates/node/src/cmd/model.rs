@@ -4,19 +4,22 @@ use crate::fault::{Fault, Result};
 use crate::out::Context;
 use proofmesh_graph::program::WeightMode;
 use proofmesh_market::Hash32;
-use proofmesh_model::{Evaluation, ImportOptions, InputScale, ModelFile, bundle, data, evaluate, import};
+use proofmesh_model::{
+    Evaluation, ImportOptions, InputScale, Kernels, ModelFile, bundle, data, evaluate, import, import_exact,
+};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Subcommands.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Turn an ONNX model into a provable integer program: one .pmesh file
+    /// Turn a model into a provable integer program: one .pmesh file
     #[command(after_help = "\
 Examples:
   proofmesh model import examples/digits --out digits.pmesh
   proofmesh model import examples/weather-qod --out qod.pmesh --output argmax --output 'min(0)<=-40'
   proofmesh model import net.onnx --calibrate typical.npy --range -1,1 --out net.pmesh
+  proofmesh model import int8.tflite --exact=xnnpack --out int8.pmesh
 
 A folder must hold a bundle.json. Tensors that are clipped or too coarse are warned about before anything is
 proved; an operator that is not supported is refused with its node's name and what to do.")]
@@ -31,7 +34,7 @@ proved; an operator that is not supported is refused with its node's name and wh
 /// Arguments of `model import`.
 #[derive(Debug, clap::Args)]
 pub struct ImportArgs {
-    /// An ONNX file, or a folder with a bundle.json
+    /// An ONNX file (with --exact also TensorFlow Lite), or a folder with a bundle.json
     source: PathBuf,
     /// Where the model file goes
     #[arg(long, value_name = "FILE")]
@@ -51,6 +54,11 @@ pub struct ImportArgs {
     /// Range of the sensor's real values
     #[arg(long, value_name = "LO,HI", allow_hyphen_values = true)]
     range: Option<String>,
+    /// The model is int8 already (TensorFlow Lite, ONNX QDQ or QLinear): prove its own integers. KERNELS says whose rounding a
+    /// TensorFlow Lite file means: reference (also if left out) or xnnpack; an ONNX file is onnxruntime's
+    #[arg(long, value_name = "KERNELS", num_args = 0..=1, require_equals = true, default_missing_value = "reference")]
+    #[arg(conflicts_with_all = ["calibrate", "range", "file"])]
+    exact: Option<Kernels>,
     /// Hide the weights: the file is then its owner's, NAME.public.pmesh beside it is for others
     #[arg(long)]
     private_weights: bool,
@@ -101,6 +109,9 @@ pub fn run(command: Command, context: &Context) -> Result<()> {
             context.print(&doc, || doc.text())
         }
         Command::Import(args) => {
+            if args.exact.is_some() && args.source.is_dir() {
+                return Err(Fault::misuse("model.exact", "a .tflite or .onnx file", args.source.display()));
+            }
             let (imported, tests) =
                 if args.source.is_dir() { from_bundle(&args)? } else { (from_file(&args)?, Vec::new()) };
             let file = with_forecast(imported)?;
@@ -192,14 +203,18 @@ fn from_bundle(args: &ImportArgs) -> Result<(ModelFile, Vec<(String, Evaluation)
 }
 
 fn from_file(args: &ImportArgs) -> Result<ModelFile> {
-    let path = args.calibrate.as_deref().ok_or_else(|| {
-        Fault::misuse("model.calibrate", "--calibrate FILE with typical inputs", "an ONNX file alone")
-    })?;
     let stem = |path: &Path| path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("model").to_owned();
     let mut options = ImportOptions::new(&stem(&args.source));
     options.source_file =
         args.source.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
     apply(args, &mut options)?;
-    let onnx = super::read_file(&args.source, proofmesh_model::limits::MAX_ONNX_BYTES)?;
-    Ok(import(&onnx, &options, &data::read(path)?)?.file)
+    let bytes = super::read_file(&args.source, proofmesh_model::limits::MAX_ONNX_BYTES)?;
+    if let Some(kernels) = args.exact {
+        return Ok(import_exact(&bytes, kernels, &options)?);
+    }
+    let path = args.calibrate.as_deref().ok_or_else(|| {
+        let wanted = "--calibrate FILE with typical inputs, or --exact for a model that is int8 already";
+        Fault::misuse("model.calibrate", wanted, "a file alone")
+    })?;
+    Ok(import(&bytes, &options, &data::read(path)?)?.file)
 }

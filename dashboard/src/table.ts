@@ -9,13 +9,15 @@ export interface Column<T> {
   /** What is exported; the plain value. */
   value: (row: T) => string | number | null;
   number?: boolean;
+  /** Running text: may take several lines. */
+  wraps?: boolean;
 }
 
 /** A table with a caption; `rows` are shown up to `most`, exported all. */
 export function table<T>(caption: string, columns: Column<T>[], rows: T[], empty: string, most = 50): HTMLElement {
   const head = h("tr", {}, columns.map((column) => h("th", { scope: "col", class: column.number ? "number" : null }, column.name)));
   const body = rows.slice(0, most).map((row) =>
-    h("tr", {}, columns.map((column) => h("td", { class: column.number ? "number" : null }, column.show(row)))),
+    h("tr", {}, columns.map((column) => h("td", { class: column.number ? "number" : column.wraps ? "wraps" : null }, column.show(row)))),
   );
   const save = (kind: "csv" | "json") => () => download(caption, kind, kind === "csv" ? csv(columns, rows) : json(columns, rows));
   return h(

@@ -133,11 +133,12 @@ export async function* check(material: Material): AsyncGenerator<Tick> {
   const { verify } = await verifier();
   began = performance.now();
   const verdict = await verify({ model: material.model, document: statement }, proof);
-  const each = (performance.now() - began) / Math.max(1, verdict.checks.length);
-  for (const stage of verdict.checks) yield { name: `proof: ${stage.name}`, about: stage.about, ms: each, refused: null };
+  const whole = performance.now() - began;
+  const last = verdict.ok ? verdict.checks.length - 1 : -1; // the time of the whole proof stands at its last stage
+  for (const [at, stage] of verdict.checks.entries()) yield { name: `proof: ${stage.name}`, about: stage.about, ms: at === last ? whole : 0, refused: null };
   if (!verdict.ok) {
     const { stage, check, expected, got } = verdict;
-    yield { name: `proof: ${stage}`, about: "The zero-knowledge proof", ms: 0, refused: { check: `proof.${check}`, expected, got } };
+    yield { name: `proof: ${stage}`, about: "The zero-knowledge proof", ms: whole, refused: { check: `proof.${check}`, expected, got } };
   }
   began = performance.now();
   yield* onChain(digest, doc, tick);

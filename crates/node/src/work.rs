@@ -201,7 +201,11 @@ impl Worker {
         Ok(())
     }
 
-    fn note(&self, job: &Hash32, start_s: u64, day: &DayDoc) -> Result<()> {
+    /// Writes into the journal what became of a window.
+    ///
+    /// # Errors
+    /// `journal.json`, `file.io`.
+    pub fn note(&self, job: &Hash32, start_s: u64, day: &DayDoc) -> Result<()> {
         let mut journal = Journal::read(&self.place())?;
         journal.add(job, start_s, day, self.time.now_s());
         journal.write(&self.place())

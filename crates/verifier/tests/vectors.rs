@@ -79,6 +79,9 @@ fn document(statement: &Statement) -> Vec<u8> {
     serde_json::to_vec_pretty(&StatementDoc::of(statement)).expect("plain data")
 }
 
+/// A name, and what it makes of an honest statement.
+type Lie = (&'static str, fn(&mut Statement));
+
 /// The cases of one base.
 struct Cases<'a> {
     base: &'a Base,
@@ -152,7 +155,7 @@ impl Cases<'_> {
     /// Another statement, with the proof's own header and with one that agrees.
     fn false_statements(&mut self) {
         let honest = decode_proof(&self.base.proof).expect("an honest file");
-        let lies: [(&str, fn(&mut Statement)); 8] = [
+        let lies: [Lie; 8] = [
             ("an output", |s| s.outputs[0][0] ^= 1),
             ("an impossible output", |s| s.outputs[0][0] = i32::MAX),
             ("an output more", |s| s.outputs[0].push(0)),

@@ -74,7 +74,7 @@ function parts(page: Page, doc: EconomicsDoc, job: string): HTMLElement[] {
           [
             { name: "Name", show: (row) => h("code", {}, row[0]), value: (row) => row[0] },
             { name: "Receipts", show: (row) => count(row[1]), value: (row) => row[1], number: true },
-            { name: "Meaning", show: (row) => meaning(row[0]), value: (row) => meaning(row[0]) },
+            { name: "Meaning", show: (row) => meaning(row[0]), value: (row) => meaning(row[0]), wraps: true },
           ],
           doc.refusals,
           "Nothing was refused.",

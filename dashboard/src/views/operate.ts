@@ -30,7 +30,7 @@ export async function operate(page: Page, name: string): Promise<Shown> {
     own.nodes.map((one) => h("a", { href: `#/operate/${one.name}`, "aria-current": one === node ? "page" : null }, sigil(one.account, 18), one.name, h("small", {}, one.station))),
   );
   const [sums, chart, grants, unpaid, journal] = [h("div"), h("div"), h("div"), h("div"), h("div")];
-  const said = notice();
+  const [said, changed] = [notice(), notice()];
   const claim = action("Claim", said, async () => {
     const done = await post<{ paid: number; epoch: number }>(`/v1/own/claim/${node.name}`);
     return done.paid === 0 ? "Everything that is final was claimed before." : `${usd(done.paid)} paid to your account by the contract, epoch ${done.epoch}.`;
@@ -45,13 +45,13 @@ export async function operate(page: Page, name: string): Promise<Shown> {
     tabs,
     sums,
     h("div", { class: "columns" }, section("Earned, and what power cost", chart, h("div", { class: "row" }, claim, close), said), limits(node)),
-    h("div", { class: "columns three-two" }, section("Grants", h("p", { class: "hint" }, "Who may use this device’s readings, for what, until when. Without a grant that covers a job, the node leaves it alone."), grants, giver(page, node)), section("Why was I not paid?", unpaid)),
+    h("div", { class: "columns three-two" }, section("Grants", h("p", { class: "hint" }, "Who may use this device’s readings, for what, until when. Without a grant that covers a job, the node leaves it alone."), grants, changed, giver(page, node)), section("Why was I not paid?", unpaid)),
     h("section", { class: "card" }, h("h2", {}, "What the node did"), journal),
   );
   const show = async (fresh: OwnNodeDoc) => {
     fill(sums, summary(fresh));
     fill(chart, earnings(fresh, await get<ReceiptDoc[]>("/v1/receipts")));
-    fill(grants, grantTable(page, fresh, said));
+    fill(grants, grantTable(page, fresh, changed));
     fill(unpaid, whyNot(fresh));
     fill(journal, journalTable(fresh));
   };
@@ -167,7 +167,7 @@ function grantTable(page: Page, node: OwnNodeDoc, said: HTMLElement): HTMLElemen
     "Grants",
     [
       { name: "No", show: (row) => row.id, value: (row) => row.id, number: true },
-      { name: "Purpose", show: (row) => row.purpose, value: (row) => row.purpose },
+      { name: "Purpose", show: (row) => row.purpose, value: (row) => row.purpose, wraps: true },
       { name: "Model", show: (row) => (row.model ? (page.models.find((card) => card.id === row.model)?.name ?? short(row.model)) : "any"), value: (row) => row.model ?? "any" },
       { name: "Buyer", show: (row) => (row.buyer ? short(row.buyer) : "any"), value: (row) => row.buyer ?? "any" },
       { name: "Until", show: (row) => (row.until_s ? day(row.until_s) : "no end"), value: (row) => (row.until_s ? day(row.until_s) : "") },

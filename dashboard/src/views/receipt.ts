@@ -187,6 +187,6 @@ function row(tick: Tick): HTMLElement {
     { class: bad ? "bad" : "good" },
     h("span", { class: "mark", "aria-hidden": "true" }, bad ? "✕" : "✓"),
     h("span", {}, h("b", {}, tick.name), h("span", { class: "visually-hidden" }, bad ? " refused" : " holds"), h("small", {}, bad ? [h("code", {}, bad.check), " expected ", short(bad.expected, 22, 8), ", got ", short(bad.got, 22, 8)] : tick.about)),
-    h("span", { class: "ms" }, tick.ms >= 0.05 ? `${tick.ms.toFixed(1)} ms` : ""),
+    h("span", { class: "ms" }, tick.ms >= 0.05 ? `${tick.name.startsWith("proof:") ? "whole proof " : ""}${tick.ms.toFixed(1)} ms` : ""),
   );
 }

@@ -4,6 +4,7 @@ use super::up::{go_on, interrupted};
 use crate::demo::{Plan, tell};
 use crate::fault::Result;
 use crate::out::Context;
+use tokio::task::JoinSet;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -35,8 +36,9 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     let told = tell(&plan, context).await?;
     context.print(&told.doc, || crate::demo::table(&told.doc))?;
     if args.open {
-        for worker in told.workers()? {
-            go_on(worker, context);
+        let mut nodes = JoinSet::new();
+        for worker in told.workers() {
+            go_on(&mut nodes, worker.clone(), context);
         }
         context.tell("the network stays up: buy a day, set limits, check a receipt");
         context.tell(&format!("page        {}\nCtrl-C stops", told.page()));

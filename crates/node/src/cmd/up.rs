@@ -11,6 +11,7 @@ use crate::work::{Heard, Worker};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -69,22 +70,23 @@ impl Heard for Talk<'_> {
     }
 }
 
-/// Starts a worker for each `NAME=STATION`, for as long as the runtime lives.
-fn start_nodes(nodes: &[String], up: &Up, context: &Context) -> Result<()> {
+/// Starts a worker for each `NAME=STATION`; they stop when the set is dropped.
+fn start_nodes(nodes: &[String], up: &Up, context: &Context) -> Result<JoinSet<()>> {
+    let mut running = JoinSet::new();
     for text in nodes {
         let form = || Fault::misuse("up.with", "NAME=STATION, ewr=EWR", format_args!("{text:.60}"));
         let (name, at) = text.split_once('=').ok_or_else(form)?;
         let time = up.coordinator.time().clone();
         let worker = Worker::new(up.client()?, &context.dir, name, station(at)?, None, time)?;
-        go_on(worker, context);
+        go_on(&mut running, worker, context);
     }
-    Ok(())
+    Ok(running)
 }
 
-/// Lets a node work in this process, for as long as the runtime lives.
-pub(super) fn go_on(worker: Worker, context: &Context) {
+/// Lets a node work in this process, until the set is dropped.
+pub(super) fn go_on(running: &mut JoinSet<()>, worker: Worker, context: &Context) {
     let context = context.clone();
-    tokio::spawn(async move { worker.stay(&mut Talk(&context)).await });
+    running.spawn(async move { worker.stay(&mut Talk(&context)).await });
 }
 
 /// Runs until SIGINT or SIGTERM.
@@ -111,7 +113,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     let page = format!("{}/", up.api);
     let doc = UpDoc { api: up.api.clone(), rpc: up.rpc.clone(), pid: std::process::id(), page };
     context.announce(&doc)?;
-    start_nodes(&args.nodes, &up, context)?;
+    let _nodes = start_nodes(&args.nodes, &up, context)?;
     context.print(&doc, || {
         let rpc = doc.rpc.as_deref().unwrap_or("-");
         format!(

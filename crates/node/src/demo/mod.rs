@@ -175,7 +175,7 @@ pub struct Told {
     /// What it found.
     pub doc: DemoDoc,
     stage: Stage,
-    place: Place,
+    _place: Place, // removed after the stage, unless kept
 }
 
 impl Told {
@@ -185,12 +185,10 @@ impl Told {
         self.stage.page()
     }
 
-    /// The three nodes, which go on with whatever is asked of them.
-    ///
-    /// # Errors
-    /// `owner.json`, `file.io`.
-    pub fn workers(&self) -> Result<Vec<Worker>> {
-        self.stage.workers(&self.place.dir)
+    /// The three nodes without the story: each can go on at its own station.
+    #[must_use]
+    pub fn workers(&self) -> &[Worker] {
+        &self.stage.workers
     }
 }
 
@@ -231,7 +229,7 @@ pub async fn tell(plan: &Plan, context: &Context) -> Result<Told> {
         audit,
         trust: TRUST,
     };
-    Ok(Told { doc, stage, place })
+    Ok(Told { doc, stage, _place: place })
 }
 
 fn absolute(dir: &Path) -> PathBuf {

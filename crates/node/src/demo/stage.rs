@@ -44,6 +44,7 @@ pub(super) struct Stage {
     pub(super) model_id: Hash32,
     pub(super) feed: ReferenceTable,
     pub(super) operators: Vec<Operator>,
+    pub(super) workers: Vec<Worker>,
     pub(super) jobs: Vec<JobDoc>,
     pub(super) insurer: AccountSecret,
     pub(super) farmer: AccountSecret,
@@ -85,6 +86,7 @@ impl Stage {
             feed: ReferenceTable::new(std::collections::BTreeMap::new()),
             cover: Hash32::ZERO,
             operators: Vec::new(),
+            workers: Vec::new(),
             jobs: Vec::new(),
             epochs: Vec::new(),
             paid: Vec::new(),
@@ -114,6 +116,8 @@ impl Stage {
                 forge(&mut recording, day_start_s(date)?, &forgery(station, date, *class)?);
             }
             let name = name.to_ascii_lowercase();
+            let time = self.up.coordinator.time().clone();
+            self.workers.push(Worker::new(self.client.clone(), dir, &name, station, None, time)?);
             let operator = Operator::new(self.client.clone(), dir, &name, station, recording).await?;
             self.minted += operator.join(stake).await?.micro();
             operator.be_measured(&self.model).await?;
@@ -167,16 +171,6 @@ impl Stage {
         self.up.page()
     }
 
-    /// The three nodes as they go on without the story, each at its own station.
-    pub(super) fn workers(&self, dir: &Path) -> Result<Vec<Worker>> {
-        let time = self.up.coordinator.time();
-        let worker = |(station, name): (usize, &&str)| {
-            let name = name.to_ascii_lowercase();
-            Worker::new(self.client.clone(), dir, &name, station, None, time.clone())
-        };
-        STATIONS.iter().enumerate().map(worker).collect()
-    }
-
     /// Lets time pass until a second.
     pub(super) async fn reach(&self, at_s: u64) -> Result<()> {
         let now_s = self.client.status().await?.now_s;
@@ -196,6 +190,7 @@ impl Stage {
         let job = &self.jobs[station];
         let operator = &mut self.operators[station];
         let day = operator.work(&self.model, &job.id, &job.job, public.as_deref(), start_s).await?;
+        self.workers[station].note(&job.id, start_s, &day)?;
         if day.outcome == "paid" && day.output == [0, 1] {
             self.frost.extend(day.receipt);
         }

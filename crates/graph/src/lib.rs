@@ -10,6 +10,7 @@ pub mod assemble;
 pub mod hash;
 pub mod limits;
 pub mod op;
+pub mod outputs;
 pub mod program;
 pub mod rescale;
 pub mod statement;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proofmesh_graph::op::{Op, Rescale};
+use proofmesh_graph::op::Op;
 use proofmesh_graph::program::{Interval, Program, ProgramError};
 use serde::{Deserialize, Serialize};
 
@@ -42,14 +42,11 @@ impl Tables {
         let mut tables = Self { input: span_rows(program.input.interval), ..Self::default() };
         for node in &program.nodes {
             let operands: Vec<_> = node.inputs.iter().map(|i| types[*i]).collect();
-            let (rescale, bound): (Rescale, i64) = match &node.op {
-                Op::Conv(op) => (op.rescale, op.accumulator_bound(operands[0], program.weights)),
-                Op::Add(op) => (op.rescale, op.accumulator_bound(&operands)),
-                Op::Lut(op) => {
-                    tables.curves.push((op.table.len() as u64).next_power_of_two());
-                    continue;
-                }
-                Op::AveragePool(_) | Op::ExtremePool(_) | Op::Gather(_) => continue,
+            if let Op::Lut(op) = &node.op {
+                tables.curves.push((op.table.len() as u64).next_power_of_two());
+            }
+            let Some((rescale, bound)) = node.op.row().rescale_bound(&operands, program.weights) else {
+                continue;
             };
             let q = rescale
                 .quotient_bound(bound)

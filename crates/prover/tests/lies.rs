@@ -4,8 +4,6 @@
 
 mod toys;
 
-use std::collections::BTreeSet;
-
 use p3_field::{Field, PrimeCharacteristicRing};
 use proofmesh_graph::op::{Add, AveragePool, ExtremePool, Gather, Lut, Op, Window};
 use proofmesh_graph::program::{Output, WeightMode};
@@ -14,27 +12,10 @@ use proofmesh_proof::field::{F, int};
 use proofmesh_prover::{ProveError, prove_system};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use toys::{Toy, Witness, conv, node, program, rescale, window};
+use toys::{Toy, conv, node, program, refused, rescale, window};
 
 const PRIVATE: WeightMode = WeightMode::Private;
 const PUBLIC: WeightMode = WeightMode::Public;
-
-/// Asserts that exactly the named claims refuse the cells, and that the prover names the first of them.
-fn refused(what: &str, witness: &Witness, claims: &[&str]) {
-    let expected: BTreeSet<String> = claims.iter().map(|c| c.to_string()).collect();
-    assert_eq!(witness.violated(), expected, "{what}");
-    match witness.named() {
-        Some(name) => assert!(expected.contains(&name), "{what}: the prover named `{name}`"),
-        None => assert!(expected.is_empty(), "{what}: the prover named nothing"),
-    }
-}
-
-/// An honest witness of the toy, changed.
-fn changed(toy: &Toy, change: impl FnOnce(&mut Witness)) -> Witness {
-    let mut witness = toy.witness();
-    change(&mut witness);
-    witness
-}
 
 /// A padded convolution with a ReLU and a dense layer, three outputs channels and a batch of three so that every axis has padding.
 fn layers(mode: WeightMode) -> Toy {
@@ -81,7 +62,7 @@ fn rescaled_layers() {
             w
         };
 
-        let lone = changed(&toy, |w| w.add("conv", at(inside), 1));
+        let lone = toy.changed(|w| w.add("conv", at(inside), 1));
         refused("result alone", &lone, &["conv: clamp", "dense: accumulators"]);
         refused("consistent result", &forged(inside, q(inside) + 1), &["conv: clamp"]);
         refused("not saturated", &forged(above, q(above)), &["conv: clamp"]);
@@ -89,12 +70,12 @@ fn rescaled_layers() {
         refused("rectified away", &forged(inside, 0), &["conv: clamp"]);
         refused("not rectified", &forged(below, q(below)), &["conv: clamp"]);
 
-        let lone = changed(&toy, |w| w.add("conv.q", at(inside), 1));
+        let lone = toy.changed(|w| w.add("conv.q", at(inside), 1));
         refused("quotient alone", &lone, &["conv: accumulators", "conv: clamp"]);
-        let lone = changed(&toy, |w| w.add("conv.q", at(above), 1));
+        let lone = toy.changed(|w| w.add("conv.q", at(above), 1));
         refused("quotient alone, saturated", &lone, &["conv: accumulators"]);
         let step = if r(inside) < 256 { 1 } else { -1 };
-        let lone = changed(&toy, |w| w.add("conv.r", at(inside), step));
+        let lone = toy.changed(|w| w.add("conv.r", at(inside), step));
         refused("remainder alone", &lone, &["conv: accumulators"]);
 
         let up = with(inside, q(inside) + 1, F::ONE, -512);
@@ -117,7 +98,7 @@ fn rescaled_layers() {
         let last = find(&toy, "dense.q", 2, |q| (-100..100).contains(&q));
         let y = honest.small("dense", toy.cell(2, last.0, last.1));
         refused("last result", &toy.forged("dense", last.0, last.1, y + 1), &["dense: clamp"]);
-        let lone = changed(&toy, |w| w.add("dense", toy.cell(2, last.0, last.1), 1));
+        let lone = toy.changed(|w| w.add("dense", toy.cell(2, last.0, last.1), 1));
         refused("last result alone", &lone, &["dense: clamp", "output 0"]);
     }
 }
@@ -128,15 +109,15 @@ fn inputs() {
     let (b, i) = find(&toy, "input", 0, |x| x < 126);
     let at = toy.cell(0, b, i);
     let copied = "input commitment: absorbed values";
-    refused("another value", &changed(&toy, |w| w.add("input", at, 1)), &[copied, "conv: accumulators"]);
+    refused("another value", &toy.changed(|w| w.add("input", at, 1)), &[copied, "conv: accumulators"]);
     for (value, claim) in [(128, "input: interval, upper"), (-128, "input: interval")] {
-        let lie = changed(&toy, |w| w.column("input")[at] = int(value));
+        let lie = toy.changed(|w| w.column("input")[at] = int(value));
         refused("out of range", &lie, &[claim, copied, "conv: accumulators"]);
     }
     // Padding in space is read by nothing.
     let spare = at | 7;
     assert!(toy.program.input.shape.w == 5, "the last column is padding");
-    refused("padding", &changed(&toy, |w| w.column("input")[spare] = int(99)), &[]);
+    refused("padding", &toy.changed(|w| w.column("input")[spare] = int(99)), &[]);
 }
 
 #[test]
@@ -167,7 +148,7 @@ fn public_elements() {
     statement.inputs[1].public[14] ^= 1;
     refused("statement", &toy.witness_of(statement, &traces), &["input: public elements"]);
     let shown = toy.program.input.public_elements()[4];
-    let lie = changed(&toy, |w| w.column("input")[toy.cell(0, 1, shown)] = int(1));
+    let lie = toy.changed(|w| w.column("input")[toy.cell(0, 1, shown)] = int(1));
     refused("column", &lie, &["input: public elements", "conv: accumulators"]);
 }
 
@@ -176,28 +157,28 @@ fn private_weights() {
     let toy = layers(PRIVATE);
     let copied = "weight commitment: absorbed values";
     let (acc, limb) = ("conv: accumulators", "conv: bias limb");
-    refused("weight", &changed(&toy, |w| w.add("conv.weights", 0, 1)), &[copied, acc]);
+    refused("weight", &toy.changed(|w| w.add("conv.weights", 0, 1)), &[copied, acc]);
     for value in [2048, -2049] {
-        let lie = changed(&toy, |w| w.column("conv.weights")[0] = int(value));
+        let lie = toy.changed(|w| w.column("conv.weights")[0] = int(value));
         refused("weight beyond 12 bits", &lie, &["conv: weight", copied, acc]);
     }
-    refused("bias", &changed(&toy, |w| w.add("conv.bias", 2, 1)), &[copied, acc]);
-    let carried = changed(&toy, |w| {
+    refused("bias", &toy.changed(|w| w.add("conv.bias", 2, 1)), &[copied, acc]);
+    let carried = toy.changed(|w| {
         let low = w.small("conv.bias", 0);
         w.add("conv.bias", 0, 4096 - low);
         w.column("conv.bias")[1] += int(low - 4096) * int(4096).inverse();
     });
     refused("limb of 4096, the bias the same", &carried, &[limb, copied]);
-    let borrowed = changed(&toy, |w| {
+    let borrowed = toy.changed(|w| {
         w.add("conv.bias", 2, 4096);
         w.add("conv.bias", 3, -1);
     });
     refused("a limb borrowed", &borrowed, &[limb, copied]);
     // [out 3 -> 4][in 3 -> 4][2][3 -> 4]: padding of every axis, and of the biases.
     for cell in [3, 3 << 3, 3 << 5 | 1, 127] {
-        refused("padding", &changed(&toy, |w| w.column("conv.weights")[cell] = int(5000)), &[]);
+        refused("padding", &toy.changed(|w| w.column("conv.weights")[cell] = int(5000)), &[]);
     }
-    refused("padding of biases", &changed(&toy, |w| w.column("conv.bias")[6] = int(77)), &[]);
+    refused("padding of biases", &toy.changed(|w| w.column("conv.bias")[6] = int(77)), &[]);
 }
 
 #[test]
@@ -227,18 +208,18 @@ fn sponges() {
         let full = claim("full rounds");
         let partial = claim("partial rounds");
         let column = |what: &str| format!("{name}.{what}");
-        let lie = changed(&toy, |w| w.add(&column("message"), 0, 1));
+        let lie = toy.changed(|w| w.add(&column("message"), 0, 1));
         refused("message", &lie, &[&claim("absorbed values"), &full]);
-        refused("salt", &changed(&toy, |w| w.add(&column("salt"), 7, 1)), &[&full]);
-        refused("partial", &changed(&toy, |w| w.add(&column("partial"), 3, 1)), &[&full, &partial]);
-        let last_partial = changed(&toy, |w| w.add(&column("partial"), 19, 1));
+        refused("salt", &toy.changed(|w| w.add(&column("salt"), 7, 1)), &[&full]);
+        refused("partial", &toy.changed(|w| w.add(&column("partial"), 3, 1)), &[&full, &partial]);
+        let last_partial = toy.changed(|w| w.add(&column("partial"), 19, 1));
         refused("last partial", &last_partial, &[&full, &partial]);
         // Round 3 feeds the partial rounds, round 7 the next permutation or the digest.
-        refused("round 0", &changed(&toy, |w| w.add(&column("full"), 5, 1)), &[&full]);
-        refused("round 3", &changed(&toy, |w| w.add(&column("full"), 50, 1)), &[&full, &partial]);
-        refused("round 7", &changed(&toy, |w| w.add(&column("full"), 115, 1)), &[&full]);
+        refused("round 0", &toy.changed(|w| w.add(&column("full"), 5, 1)), &[&full]);
+        refused("round 3", &toy.changed(|w| w.add(&column("full"), 50, 1)), &[&full, &partial]);
+        refused("round 7", &toy.changed(|w| w.add(&column("full"), 115, 1)), &[&full]);
         // A message digit moved between the places of one packed element: the same element, other values.
-        let moved = changed(&toy, |w| {
+        let moved = toy.changed(|w| {
             let bits = if name == "input commitment" { 8 } else { 12 };
             w.add(&column("message"), 0, -(1 << bits));
             w.add(&column("message"), 1, 1);
@@ -383,11 +364,11 @@ fn extremes() {
     smaller.column("max.chosen")[first] = F::ZERO;
     smaller.column("max.chosen")[chosen(0, 0, 2, 0, 0)] = F::ONE;
     refused("an element that is not the largest", &smaller, &["max: extreme"]);
-    refused("nothing chosen", &changed(&toy, |w| w.add("max.chosen", first, -1)), &["max: one chosen"]);
-    refused("chosen twice", &changed(&toy, |w| w.add("max.chosen", first, 1)), &["max: one chosen"]);
-    let lie = changed(&toy, |w| w.add("max.chosen", chosen(0, 0, 2, 0, 0), 1));
+    refused("nothing chosen", &toy.changed(|w| w.add("max.chosen", first, -1)), &["max: one chosen"]);
+    refused("chosen twice", &toy.changed(|w| w.add("max.chosen", first, 1)), &["max: one chosen"]);
+    let lie = toy.changed(|w| w.add("max.chosen", chosen(0, 0, 2, 0, 0), 1));
     refused("a second choice", &lie, &["max: chosen", "max: one chosen"]);
-    let split = changed(&toy, |w| {
+    let split = toy.changed(|w| {
         w.add("max.chosen", first, 6);
         w.add("max.chosen", second, -6);
     });
@@ -397,14 +378,14 @@ fn extremes() {
     padding.column("max.chosen")[chosen(0, 1, 0, 0, 4)] = F::ZERO;
     padding.column("max.chosen")[chosen(0, 0, 0, 0, 4)] = F::ONE;
     refused("padding chosen", &padding, &["max: one chosen"]);
-    let both = changed(&toy, |w| w.add("max.chosen", chosen(0, 0, 0, 0, 4), 1));
+    let both = toy.changed(|w| w.add("max.chosen", chosen(0, 0, 0, 0, 4), 1));
     refused("padding chosen beside the element", &both, &["max: chosen"]);
 
     let x = [0, 1].map(|i| honest.small("mean", toy.cell(1, 1, i)));
     let (low, high) = (x[0].min(x[1]), x[0].max(x[1]));
     assert!(low < high && honest.small("min", toy.cell(2, 1, 0)) == low, "{x:?}");
     let minimum = |y: i64, chosen: Option<usize>| {
-        let mut w = claiming(&toy, 1, 0, y as i32);
+        let mut w = toy.claiming(Some(1), 0, y as i32);
         w.column("min")[toy.cell(2, 1, 0)] = int(y);
         if let Some(place) = chosen {
             w.column("min.chosen")[2..4].fill(F::ZERO);
@@ -451,13 +432,13 @@ fn sums_gathers_and_tables() {
     refused("quotient with its result", &shifted, &["sum: accumulators"]);
     shifted.add("sum.r", at, -4);
     refused("quotient and remainder", &shifted, &["sum: remainder"]);
-    let lie = changed(&toy, |w| w.add("sum.r", at, if r < 3 { 1 } else { -1 }));
+    let lie = toy.changed(|w| w.add("sum.r", at, if r < 3 { 1 } else { -1 }));
     refused("remainder alone", &lie, &["sum: accumulators"]);
-    let lie = changed(&toy, |w| w.add("sum.q", at, 1));
+    let lie = toy.changed(|w| w.add("sum.q", at, 1));
     refused("quotient alone", &lie, &["sum: accumulators", "sum: clamp"]);
     refused(
         "last result alone",
-        &changed(&toy, |w| w.add("leaky", toy.cell(4, 0, 0), 1)),
+        &toy.changed(|w| w.add("leaky", toy.cell(4, 0, 0), 1)),
         &["leaky: table", "output 0"],
     );
 }
@@ -480,19 +461,11 @@ fn threshold(threshold: i32) -> Toy {
     )
 }
 
-/// The honest executions under a statement whose public words are others.
-fn claiming(toy: &Toy, batch: usize, word: usize, value: i32) -> Witness {
-    let (mut statement, traces) = toy.state();
-    assert_ne!(statement.outputs[batch][word], value, "the lie must be one");
-    statement.outputs[batch][word] = value;
-    toy.witness_of(statement, &traces)
-}
-
 #[test]
 fn outputs() {
     let toy = layers(PUBLIC);
     let (statement, _) = toy.state();
-    refused("value", &claiming(&toy, 2, 1, statement.outputs[2][1] ^ 1), &["output 0"]);
+    refused("value", &toy.claiming(Some(2), 1, statement.outputs[2][1] ^ 1), &["output 0"]);
 
     for (logits, class, lies) in [
         (&[3, 9, -4][..], 1, &[0, 2][..]),
@@ -503,7 +476,7 @@ fn outputs() {
         let toy = argmax(logits);
         assert_eq!(toy.state().0.outputs, [[class]]);
         for lie in lies {
-            refused("class", &claiming(&toy, 0, 0, *lie), &["output 0: largest"]);
+            refused("class", &toy.claiming(Some(0), 0, *lie), &["output 0: largest"]);
         }
         for outside in [-1, logits.len() as i32, i32::MAX, i32::MIN] {
             let (mut statement, _) = toy.state();
@@ -520,7 +493,7 @@ fn outputs() {
         assert_eq!(toy.state().0.outputs.concat(), bits);
         refused("honest bits", &toy.witness(), &[]);
         for (batch, bit) in bits.into_iter().enumerate() {
-            refused("bit", &claiming(&toy, batch, 0, 1 - bit), &["output 0: threshold"]);
+            refused("bit", &toy.claiming(Some(batch), 0, 1 - bit), &["output 0: threshold"]);
             let (mut statement, _) = toy.state();
             statement.outputs[batch][0] = 2;
             assert_eq!(statement.system().expect_err("no bit").check, "statement.output");

@@ -4,6 +4,7 @@
 //! Every value of a batch is one column `[batch][channels][rows][columns]`, each axis padded to a power of two. Claims read real elements
 //! only; what a column holds in its padding has no meaning.
 
+mod broadcast;
 mod sponge;
 mod tables;
 
@@ -22,6 +23,7 @@ use crate::tensor::{Shape, Tensor};
 use crate::value::{Interval, ValueType};
 use crate::window::WindowAxis;
 
+pub use broadcast::{broadcast, repeated};
 pub use sponge::Absorbed;
 
 /// A system, and the cells of its columns when there is a trace. Multiplicities of tables are left to the prover.

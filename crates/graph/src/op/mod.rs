@@ -3,16 +3,24 @@
 mod add;
 mod average_pool;
 mod conv;
+mod divide;
 mod extreme_pool;
 mod gather;
 mod lut;
+mod mat_mul;
+mod multiply;
+mod reduce_sum;
 
 pub use add::Add;
 pub use average_pool::AveragePool;
 pub use conv::Conv;
+pub use divide::Divide;
 pub use extreme_pool::ExtremePool;
 pub use gather::Gather;
 pub use lut::Lut;
+pub use mat_mul::MatMul;
+pub use multiply::Multiply;
+pub use reduce_sum::ReduceSum;
 
 pub use crate::rescale::Rescale;
 pub use crate::window::{Window, WindowAxis};
@@ -37,10 +45,18 @@ pub enum Op {
     AveragePool(AveragePool),
     /// Largest or smallest element of windows.
     ExtremePool(ExtremePool),
-    /// Elements picked by constant index: transpose, slice, concatenation, repetition.
+    /// Elements picked by constant index, or zeros: transpose, slice, concatenation, repetition, padding.
     Gather(Gather),
     /// A unary function given as a table.
     Lut(Lut),
+    /// Elementwise product of two values, rescaled.
+    Multiply(Multiply),
+    /// Matrix product of two values, channel by channel, rescaled.
+    MatMul(MatMul),
+    /// Quotient of two values, rounded half up.
+    Divide(Divide),
+    /// Sum over whole axes, rescaled.
+    ReduceSum(ReduceSum),
 }
 
 impl Op {
@@ -53,6 +69,10 @@ impl Op {
             Self::ExtremePool(op) => op,
             Self::Gather(op) => op,
             Self::Lut(op) => op,
+            Self::Multiply(op) => op,
+            Self::MatMul(op) => op,
+            Self::Divide(op) => op,
+            Self::ReduceSum(op) => op,
         }
     }
 

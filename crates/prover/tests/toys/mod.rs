@@ -158,12 +158,31 @@ impl Toy {
             let result = node.op.row().execute(&operands);
             lied.values[batch][i + 1] = result;
         }
-        statement.outputs[batch] = self.program.outputs_of(&lied.values[batch]);
+        statement.outputs[batch] = self.program.outputs_of(&lied.values[batch], &self.salts[batch]);
+        if let Ok(words) = self.program.batch_outputs_of(&lied.values) {
+            statement.batch_outputs = words;
+        }
         // A last node's other columns are filled from its honest result.
         let traces = if id == self.program.nodes.len() { honest } else { lied };
         let mut witness = self.witness_of(statement, &traces);
         let at = self.cell(id, batch, element);
         witness.column(node)[at] = F::from_i64(value);
+        witness
+    }
+
+    /// The honest executions under a statement with other public words: of one input, or of the batch.
+    pub fn claiming(&self, batch: Option<usize>, word: usize, value: i32) -> Witness {
+        let (mut statement, traces) = self.state();
+        let words = batch.map_or(&mut statement.batch_outputs, |b| &mut statement.outputs[b]);
+        assert_ne!(words[word], value, "the lie must be one");
+        words[word] = value;
+        self.witness_of(statement, &traces)
+    }
+
+    /// An honest witness, changed.
+    pub fn changed(&self, change: impl FnOnce(&mut Witness)) -> Witness {
+        let mut witness = self.witness();
+        change(&mut witness);
         witness
     }
 
@@ -229,6 +248,16 @@ impl Witness {
         let mut rng = StdRng::seed_from_u64(98);
         let judge = |one: System| name(satisfied(&one, self.cells.clone(), &mut rng));
         lookups.chain(sums).chain(linears).filter_map(judge).collect()
+    }
+}
+
+/// Asserts that exactly the named claims refuse the cells, and that the prover names the first of them.
+pub fn refused(what: &str, witness: &Witness, claims: &[&str]) {
+    let expected: BTreeSet<String> = claims.iter().map(|c| c.to_string()).collect();
+    assert_eq!(witness.violated(), expected, "{what}");
+    match witness.named() {
+        Some(name) => assert!(expected.contains(&name), "{what}: the prover named `{name}`"),
+        None => assert!(expected.is_empty(), "{what}: the prover named nothing"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask tidy | bless | bench | ci`. `--help` explains each.
+//! Project tasks: `cargo xtask tidy | bless | bench | wasm | ci`. `--help` explains each.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -11,6 +11,7 @@ cargo xtask TASK
   tidy     checks what every file must keep: imports between crates, sizes, names, no leftovers
   bless    rewrites the vectors in vectors/ from what the code does now; read the diff
   bench    runs the prover's benchmark and prints the tables of docs/benchmarks.md
+  wasm     builds bindings/wasm/pkg; with --check compares it with the sources instead
   ci       runs .ci/run, what the project must pass
 ";
 
@@ -29,6 +30,9 @@ fn main() -> ExitCode {
         "bench" => {
             let args = ["run", "--release", "--package", "proofmesh-prover", "--example", "bench", "--"];
             run(Command::new("cargo").args(args).args(std::env::args().skip(2)), &root)
+        }
+        "wasm" => {
+            run(Command::new("node").arg("bindings/wasm/build.mjs").args(std::env::args().skip(2)), &root)
         }
         "ci" => run(Command::new("bash").arg(".ci/run"), &root),
         "--help" | "help" => {

@@ -1,7 +1,7 @@
 //! A foreign model (ONNX) to an integer program: import, calibrate, quantise, report, model file.
 //!
 //! [`import`] does it all; [`bundle::load`] reads an example folder; [`ModelFile`] is what is written and
-//! read; [`evaluate`] compares with the float model. What is supported: docs/model.md.
+//! read; [`evaluate`] compares with the float model; [`zoo`] makes models to measure with. What is supported: docs/model.md.
 
 pub mod bundle;
 mod calibrate;
@@ -21,6 +21,7 @@ mod quantise;
 mod quantiser;
 mod report;
 mod tables;
+pub mod zoo;
 
 pub use error::ImportError;
 pub use evaluate::{Evaluation, Score, Task, evaluate};

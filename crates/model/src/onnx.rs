@@ -1,12 +1,18 @@
 //! The part of the ONNX file format that we read, straight from the wire.
 //!
-//! Source: onnx.proto of ONNX 1.12 to 1.17 (field numbers below) and the protocol-buffers encoding. The
+//! Source: onnx.proto of ONNX 1.12 to 1.20 (field numbers: [`field`]) and the protocol-buffers encoding. The
 //! depth is fixed (model, graph, node, attribute, tensor), nothing is allocated before its count is
 //! checked, and fields that we do not know are skipped. Why not a generated parser:
 //! docs/decisions/0002-onnx-parser.md.
 
+mod field;
+mod write;
+
 use crate::error::ImportError;
 use crate::limits;
+use field::{attribute, graph, model, node, operator_set, tensor, value_info};
+
+pub(crate) use write::ML_DOMAIN;
 
 /// A field's payload on the wire.
 #[derive(Clone, Copy, Debug)]
@@ -163,6 +169,7 @@ pub(crate) struct Attribute {
     pub tensor: Option<Result<Constant, String>>,
     pub floats: Vec<f32>,
     pub ints: Vec<i64>,
+    pub texts: Vec<String>,
 }
 
 /// One operator of the foreign graph.
@@ -199,7 +206,7 @@ pub(crate) struct OnnxModel {
 impl OnnxModel {
     /// Parses a file.
     ///
-    /// Errors: not protocol buffers, no graph, an operator set outside 13 to 17, a count beyond [`limits`].
+    /// Errors: not protocol buffers, no graph, an operator set outside 13 to 22, a count beyond [`limits`].
     pub fn parse(bytes: &[u8]) -> Result<Self, ImportError> {
         if bytes.len() > limits::MAX_ONNX_BYTES {
             return Err(malformed(&format!(
@@ -212,9 +219,9 @@ impl OnnxModel {
         let (mut graph, mut opset, mut fields) = (None, None, Fields::of(bytes));
         while let Some((number, wire)) = fields.next()? {
             match number {
-                7 => graph = Some(wire.bytes()?),
-                8 => {
-                    let (domain, version) = operator_set(wire.bytes()?)?;
+                model::GRAPH => graph = Some(wire.bytes()?),
+                model::OPERATOR_SET => {
+                    let (domain, version) = read_operator_set(wire.bytes()?)?;
                     if domain.is_empty() || domain == "ai.onnx" {
                         opset = Some(version);
                     }
@@ -223,9 +230,9 @@ impl OnnxModel {
             }
         }
         model.opset = opset.ok_or_else(|| malformed("names no operator set: is it an ONNX file?"))?;
-        if !(13..=17).contains(&model.opset) {
+        if !(13..=22).contains(&model.opset) {
             return Err(malformed(&format!(
-                "operator set {}, 13 to 17 are read: export with opset 17",
+                "operator set {}, 13 to 22 are read: export with opset 17",
                 model.opset
             )));
         }
@@ -238,18 +245,31 @@ impl OnnxModel {
         let mut parameters = 0usize;
         while let Some((number, wire)) = fields.next()? {
             match number {
-                1 => {
-                    push(&mut self.nodes, node(wire.bytes()?, &mut parameters)?, limits::MAX_NODES, "nodes")?
-                }
-                5 => {
-                    let named = tensor(wire.bytes()?, &mut parameters)?;
+                graph::NODE => push(
+                    &mut self.nodes,
+                    read_node(wire.bytes()?, &mut parameters)?,
+                    limits::MAX_NODES,
+                    "nodes",
+                )?,
+                graph::INITIALIZER => {
+                    let named = read_tensor(wire.bytes()?, &mut parameters)?;
                     push(&mut self.initializers, named, limits::MAX_INITIALIZERS, "initializers")?;
                 }
-                11 => push(&mut self.inputs, value_info(wire.bytes()?)?, limits::MAX_INITIALIZERS, "inputs")?,
-                12 => {
-                    push(&mut self.outputs, value_info(wire.bytes()?)?, limits::MAX_NODE_FIELDS, "outputs")?
+                graph::INPUT => push(
+                    &mut self.inputs,
+                    read_value_info(wire.bytes()?)?,
+                    limits::MAX_INITIALIZERS,
+                    "inputs",
+                )?,
+                graph::OUTPUT => push(
+                    &mut self.outputs,
+                    read_value_info(wire.bytes()?)?,
+                    limits::MAX_NODE_FIELDS,
+                    "outputs",
+                )?,
+                graph::SPARSE_INITIALIZER => {
+                    return Err(malformed("sparse initializers are not read: export dense weights"));
                 }
-                15 => return Err(malformed("sparse initializers are not read: export dense weights")),
                 _ => {}
             }
         }
@@ -257,34 +277,34 @@ impl OnnxModel {
     }
 }
 
-fn operator_set(bytes: &[u8]) -> Result<(String, i64), ImportError> {
+fn read_operator_set(bytes: &[u8]) -> Result<(String, i64), ImportError> {
     let (mut domain, mut version, mut fields) = (String::new(), 0, Fields::of(bytes));
     while let Some((number, wire)) = fields.next()? {
         match number {
-            1 => domain = wire.text()?,
-            2 => version = wire.int()?,
+            operator_set::DOMAIN => domain = wire.text()?,
+            operator_set::VERSION => version = wire.int()?,
             _ => {}
         }
     }
     Ok((domain, version))
 }
 
-fn node(bytes: &[u8], parameters: &mut usize) -> Result<OnnxNode, ImportError> {
+fn read_node(bytes: &[u8], parameters: &mut usize) -> Result<OnnxNode, ImportError> {
     let (mut node, mut fields) = (OnnxNode::default(), Fields::of(bytes));
     let most = limits::MAX_NODE_FIELDS;
     while let Some((number, wire)) = fields.next()? {
         match number {
-            1 => push(&mut node.inputs, wire.text()?, most, "inputs of a node")?,
-            2 => push(&mut node.outputs, wire.text()?, most, "outputs of a node")?,
-            3 => node.name = wire.text()?,
-            4 => node.op = wire.text()?,
-            5 => push(
+            node::INPUT => push(&mut node.inputs, wire.text()?, most, "inputs of a node")?,
+            node::OUTPUT => push(&mut node.outputs, wire.text()?, most, "outputs of a node")?,
+            node::NAME => node.name = wire.text()?,
+            node::OPERATOR => node.op = wire.text()?,
+            node::ATTRIBUTE => push(
                 &mut node.attributes,
-                attribute(wire.bytes()?, parameters)?,
+                read_attribute(wire.bytes()?, parameters)?,
                 most,
                 "attributes of a node",
             )?,
-            7 => node.domain = wire.text()?,
+            node::DOMAIN => node.domain = wire.text()?,
             _ => {}
         }
     }
@@ -294,32 +314,35 @@ fn node(bytes: &[u8], parameters: &mut usize) -> Result<OnnxNode, ImportError> {
     Ok(node)
 }
 
-fn attribute(bytes: &[u8], parameters: &mut usize) -> Result<Attribute, ImportError> {
+fn read_attribute(bytes: &[u8], parameters: &mut usize) -> Result<Attribute, ImportError> {
     let (mut a, mut fields) = (Attribute::default(), Fields::of(bytes));
     while let Some((number, wire)) = fields.next()? {
         match (number, wire) {
-            (1, _) => a.name = wire.text()?,
-            (2, Wire::Fixed32(v)) => a.float = Some(f32::from_bits(v)),
-            (3, _) => a.int = Some(wire.int()?),
-            (4, _) => a.text = wire.text().ok(),
-            (5, _) => a.tensor = Some(tensor(wire.bytes()?, parameters)?.1),
-            (7, _) => wire.floats(&mut a.floats, limits::MAX_NODES)?,
-            (8, _) => wire.ints(&mut a.ints, limits::MAX_NODES)?,
+            (attribute::NAME, _) => a.name = wire.text()?,
+            (attribute::FLOAT, Wire::Fixed32(v)) => a.float = Some(f32::from_bits(v)),
+            (attribute::INT, _) => a.int = Some(wire.int()?),
+            (attribute::TEXT, _) => a.text = wire.text().ok(),
+            (attribute::TENSOR, _) => a.tensor = Some(read_tensor(wire.bytes()?, parameters)?.1),
+            (attribute::FLOATS, _) => wire.floats(&mut a.floats, limits::MAX_LIST)?,
+            (attribute::INTS, _) => wire.ints(&mut a.ints, limits::MAX_LIST)?,
+            (attribute::TEXTS, _) => {
+                push(&mut a.texts, wire.text()?, limits::MAX_LIST, "texts of an attribute")?
+            }
             _ => {}
         }
     }
     Ok(a)
 }
 
-fn value_info(bytes: &[u8]) -> Result<ValueInfo, ImportError> {
+fn read_value_info(bytes: &[u8]) -> Result<ValueInfo, ImportError> {
     let (mut info, mut fields) = (ValueInfo::default(), Fields::of(bytes));
     while let Some((number, wire)) = fields.next()? {
         match number {
-            1 => info.name = wire.text()?,
-            2 => {
+            value_info::NAME => info.name = wire.text()?,
+            value_info::TYPE => {
                 let mut kinds = Fields::of(wire.bytes()?);
                 while let Some((kind, tensor_type)) = kinds.next()? {
-                    if kind == 1 {
+                    if kind == value_info::TENSOR {
                         read_tensor_type(tensor_type.bytes()?, &mut info)?;
                     }
                 }
@@ -334,12 +357,12 @@ fn read_tensor_type(bytes: &[u8], info: &mut ValueInfo) -> Result<(), ImportErro
     let mut fields = Fields::of(bytes);
     while let Some((number, wire)) = fields.next()? {
         match number {
-            1 => info.element = wire.int()?,
-            2 => {
+            value_info::ELEMENT => info.element = wire.int()?,
+            value_info::SHAPE => {
                 let (mut dims, mut axes) = (Vec::new(), Fields::of(wire.bytes()?));
                 while let Some((axis, dim)) = axes.next()? {
-                    if axis == 1 {
-                        push(&mut dims, dimension(dim.bytes()?)?, limits::MAX_RANK, "axes of a tensor")?;
+                    if axis == value_info::AXIS {
+                        push(&mut dims, read_dimension(dim.bytes()?)?, limits::MAX_RANK, "axes of a tensor")?;
                     }
                 }
                 info.dims = Some(dims);
@@ -350,10 +373,10 @@ fn read_tensor_type(bytes: &[u8], info: &mut ValueInfo) -> Result<(), ImportErro
     Ok(())
 }
 
-fn dimension(bytes: &[u8]) -> Result<Option<usize>, ImportError> {
+fn read_dimension(bytes: &[u8]) -> Result<Option<usize>, ImportError> {
     let (mut size, mut fields) = (None, Fields::of(bytes));
     while let Some((number, wire)) = fields.next()? {
-        if number == 1 {
+        if number == value_info::SIZE {
             size = usize::try_from(wire.int()?).ok().filter(|n| *n > 0);
         }
     }
@@ -374,19 +397,22 @@ struct RawTensor<'a> {
 
 /// Name and value of a tensor. The inner error says why this tensor cannot be used; the outer one that the
 /// file is malformed.
-fn tensor(bytes: &[u8], parameters: &mut usize) -> Result<(String, Result<Constant, String>), ImportError> {
+fn read_tensor(
+    bytes: &[u8],
+    parameters: &mut usize,
+) -> Result<(String, Result<Constant, String>), ImportError> {
     let (mut t, mut name, mut fields) = (RawTensor::default(), String::new(), Fields::of(bytes));
     while let Some((number, wire)) = fields.next()? {
         match number {
-            1 => wire.ints(&mut t.dims, limits::MAX_RANK)?,
-            2 => t.element = wire.int()?,
-            4 => wire.floats(&mut t.floats, limits::MAX_PARAMETERS)?,
-            5 | 7 => wire.ints(&mut t.ints, limits::MAX_PARAMETERS)?,
-            8 => name = wire.text()?,
-            9 => t.raw = Some(wire.bytes()?),
-            13 => t.external = true,
-            14 => t.external |= wire.int()? != 0,
-            6 | 10 | 11 => t.other = true,
+            tensor::DIMS => wire.ints(&mut t.dims, limits::MAX_RANK)?,
+            tensor::ELEMENT => t.element = wire.int()?,
+            tensor::FLOATS => wire.floats(&mut t.floats, limits::MAX_PARAMETERS)?,
+            tensor::INT32S | tensor::INT64S => wire.ints(&mut t.ints, limits::MAX_PARAMETERS)?,
+            tensor::NAME => name = wire.text()?,
+            tensor::RAW => t.raw = Some(wire.bytes()?),
+            tensor::EXTERNAL_DATA => t.external = true,
+            tensor::DATA_LOCATION => t.external |= wire.int()? != 0,
+            tensor::STRINGS | tensor::DOUBLES | tensor::UINT64S => t.other = true,
             _ => {}
         }
     }
@@ -431,14 +457,18 @@ impl RawTensor<'_> {
             None if self.element == 1 => Numbers::Float(self.floats),
             None => Numbers::Int(self.ints),
         };
-        let constant = Constant { dims, numbers };
+        let mut constant = Constant { dims, numbers };
         if constant.len() != count {
             return Err(format!("{} values for {count} elements", constant.len()));
         }
         if let Numbers::Float(f) = &constant.numbers
-            && f.iter().any(|v| !v.is_finite())
+            && f.iter().any(|v| v.is_nan() || *v == f32::INFINITY)
         {
             return Err("a value is infinite or not a number".into());
+        }
+        // Attention masks hold minus infinity; the lowest float masks as well.
+        if let Numbers::Float(f) = &mut constant.numbers {
+            f.iter_mut().for_each(|v| *v = v.max(f32::MIN));
         }
         Ok(constant)
     }

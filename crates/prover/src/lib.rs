@@ -21,7 +21,9 @@ mod forecast;
 mod lookups;
 mod materialise;
 mod open;
+mod rounds;
 mod sums;
+mod tree;
 
 use p3_field::PrimeCharacteristicRing;
 use proofmesh_graph::arith::{Builder, Traces};

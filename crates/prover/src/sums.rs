@@ -9,8 +9,8 @@ use proofmesh_proof::system::{SumClaim, System};
 use proofmesh_proof::transcript::Transcript;
 use rayon::prelude::*;
 
-use crate::lookups::{add, evaluate, multiply, send};
 use crate::materialise;
+use crate::rounds::{add, evaluate, multiply, send};
 
 /// One claim's tables; a claim's equality factor is one more factor of every product.
 struct Running {

@@ -11,7 +11,7 @@ use p3_field::PrimeCharacteristicRing;
 use proofmesh_proof::field::{F, int, log2_ceil};
 use proofmesh_proof::system::{Axis, ColumnId, SumClaim, Term};
 
-use super::{Operator, PrivateWeights, Rescale, Site, Window, WindowAxis, padded, unary};
+use super::{Operator, PrivateWeights, Rescale, Site, Window, WindowAxis, convolve, padded, unary};
 use crate::arith::{Builder, Logs, column, entry, expr, public, real_tau, window_entries, wire};
 use crate::limits;
 use crate::tensor::{Shape, Tensor};
@@ -72,32 +72,7 @@ impl Conv {
 
     /// Every accumulator, bias included, before the rescale.
     pub fn accumulate(&self, a: &Tensor) -> Vec<i64> {
-        let [h, w] = self.window.axes(a.shape.h, a.shape.w).expect("checked before execution");
-        let out = Shape::new(self.out_channels, h.output, w.output);
-        let mut sums = alloc::vec![0i64; out.len()];
-        let (gi, go) = (self.group_inputs(a.shape.c), self.group_outputs());
-        let row = gi * h.kernel * w.kernel;
-        for o in 0..self.out_channels {
-            let weights = &self.weights[o * row..(o + 1) * row];
-            for y in 0..h.output {
-                for x in 0..w.output {
-                    let mut acc = i64::from(self.bias[o]);
-                    for i in 0..gi {
-                        let plane = (o / go) * gi + i;
-                        for dy in 0..h.kernel {
-                            let Some(iy) = h.source(y, dy) else { continue };
-                            for dx in 0..w.kernel {
-                                let Some(ix) = w.source(x, dx) else { continue };
-                                let weight = weights[(i * h.kernel + dy) * w.kernel + dx];
-                                acc += i64::from(weight) * i64::from(a.data[a.shape.at(plane, iy, ix)]);
-                            }
-                        }
-                    }
-                    sums[out.at(o, y, x)] = acc;
-                }
-            }
-        }
-        sums
+        convolve::accumulate(self, a)
     }
 }
 

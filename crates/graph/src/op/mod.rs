@@ -3,6 +3,7 @@
 mod add;
 mod average_pool;
 mod conv;
+mod convolve;
 mod divide;
 mod extreme_pool;
 mod gather;

@@ -49,6 +49,11 @@ impl Array {
         Ok(Self { shape, element, values })
     }
 
+    /// The bytes of an `.npy` file that holds the array; [`parse_npy`] reads it back.
+    pub fn to_npy(&self) -> Vec<u8> {
+        npy::write(self)
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.shape.first().copied().unwrap_or(0)

@@ -42,6 +42,32 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Array, String> {
     Array::new(shape, element, decode(kind, body, width)?)
 }
 
+/// The bytes of a file, version 1, in the array's own element type (integers wider than a byte as i4).
+pub(super) fn write(array: &Array) -> Vec<u8> {
+    let kind = match array.element {
+        Element::I8 => "|i1",
+        Element::U8 => "|u1",
+        Element::Int => "<i4",
+        Element::Float => "<f4",
+    };
+    let sizes: Vec<String> = array.shape.iter().map(|d| format!("{d},")).collect();
+    let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({}), }}", sizes.join(" "));
+    // Magic, version, length and header together fill a multiple of 64 bytes, a line feed last.
+    let length = (header.len() + 11).next_multiple_of(64) - 10;
+    let mut out = b"\x93NUMPY\x01\x00".to_vec();
+    out.extend((length as u16).to_le_bytes());
+    out.extend(format!("{header:<width$}\n", width = length - 1).into_bytes());
+    for v in &array.values {
+        match array.element {
+            Element::I8 => out.push(*v as i8 as u8),
+            Element::U8 => out.push(*v as u8),
+            Element::Int => out.extend((*v as i32).to_le_bytes()),
+            Element::Float => out.extend(v.to_le_bytes()),
+        }
+    }
+    out
+}
+
 /// What follows `key:` in the header.
 fn after<'a>(header: &'a str, key: &str) -> Option<&'a str> {
     let at = header.find(key)? + key.len();
@@ -91,6 +117,17 @@ mod tests {
         out.extend(header.as_bytes());
         out.extend(body);
         out
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        for element in [Element::I8, Element::U8, Element::Int, Element::Float] {
+            let array = Array::new(vec![2, 1, 3], element, vec![0.0, 1.0, 2.0, 3.0, 100.0, 127.0]).unwrap();
+            let bytes = write(&array);
+            assert_eq!(parse(&bytes), Ok(array));
+            let body = if matches!(element, Element::I8 | Element::U8) { 6 } else { 24 };
+            assert_eq!((bytes.len() - body) % 64, 0);
+        }
     }
 
     #[test]

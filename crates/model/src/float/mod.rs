@@ -4,6 +4,7 @@
 //! Value 0 is the input, value `i + 1` the result of node `i`, as in [`proofmesh_graph::program`]. The
 //! parser fills it, [`crate::fold`] simplifies it, [`run`] executes it, [`crate::quantise`] lowers it.
 
+mod conv;
 pub(crate) mod run;
 
 use proofmesh_graph::op::Window;

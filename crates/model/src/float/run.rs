@@ -1,10 +1,10 @@
-//! Executes a float graph in float32: the yardstick for the integer program. Sums run in float64 so that
-//! their order does not matter.
+//! Executes a float graph in float32: the yardstick for the integer program. Long sums run in float64.
 
 use proofmesh_graph::op::Window;
 use proofmesh_graph::tensor::Shape;
 
-use super::{FloatConv, FloatGraph, FloatOp};
+use super::conv::conv;
+use super::{FloatGraph, FloatOp};
 
 /// Every value for one input, row-major, the input first.
 ///
@@ -27,7 +27,10 @@ pub(crate) fn run(graph: &FloatGraph, shapes: &[Shape], input: &[f32]) -> Vec<f3
     trace(graph, shapes, input).swap_remove(graph.output)
 }
 
-fn apply(op: &FloatOp, from: Shape, to: Shape, operands: &[&[f32]]) -> Vec<f32> {
+/// One operator.
+///
+/// Preconditions: [`FloatOp::shape`] gave `to`.
+pub(crate) fn apply(op: &FloatOp, from: Shape, to: Shape, operands: &[&[f32]]) -> Vec<f32> {
     let x = operands[0];
     let plane = (from.h * from.w).max(1);
     match op {
@@ -69,36 +72,6 @@ fn pool(
                 let cells =
                     rows.flat_map(|iy| (0..w.kernel).filter_map(|k| w.source(px, k)).map(move |ix| (iy, ix)));
                 out.push(reduce(&mut cells.map(|(iy, ix)| x[from.at(c, iy, ix)])));
-            }
-        }
-    }
-    out
-}
-
-fn conv(c: &FloatConv, from: Shape, to: Shape, x: &[f32]) -> Vec<f32> {
-    let [h, w] = c.window.axes(from.h, from.w).expect("shapes were checked");
-    let (inputs, outputs) = (from.c / c.groups, c.out_channels / c.groups);
-    let row = c.row_len();
-    let mut out = Vec::with_capacity(to.len());
-    for o in 0..to.c {
-        let weights = &c.weights[o * row..(o + 1) * row];
-        for y in 0..to.h {
-            for px in 0..to.w {
-                let mut acc = f64::from(c.bias[o]);
-                for i in 0..inputs {
-                    let plane = (o / outputs) * inputs + i;
-                    for dy in 0..h.kernel {
-                        let Some(iy) = h.source(y, dy) else { continue };
-                        let line = &x[from.at(plane, iy, 0)..][..from.w];
-                        let taps = &weights[(i * h.kernel + dy) * w.kernel..][..w.kernel];
-                        for (dx, weight) in taps.iter().enumerate() {
-                            if let Some(ix) = w.source(px, dx) {
-                                acc += f64::from(*weight) * f64::from(line[ix]);
-                            }
-                        }
-                    }
-                }
-                out.push(c.clamp.apply(acc as f32));
             }
         }
     }

@@ -7,7 +7,7 @@ use p3_field::PrimeCharacteristicRing;
 use proofmesh_graph::arith::{Builder, Logs, Traces};
 use proofmesh_graph::assemble::{self, Secrets};
 use proofmesh_graph::hash::{RATE, Salt};
-use proofmesh_graph::op::{Conv, Op, Rescale, Window};
+use proofmesh_graph::op::{Conv, ExtremePool, Op, Rescale, Window};
 use proofmesh_graph::program::{InputSpec, Interval, Node, Output, Program, WeightMode};
 use proofmesh_graph::statement::Statement;
 use proofmesh_graph::tensor::{Shape, Tensor};
@@ -87,6 +87,19 @@ pub fn program(shape: [usize; 3], nodes: Vec<Node>, outputs: Vec<Output>, weight
         outputs,
         weights,
     }
+}
+
+/// The program of /vectors/proof.json: a convolution, a pool and a dense layer on a batch of two.
+pub fn of_vectors(weights: WeightMode) -> Toy {
+    let mut rng = StdRng::seed_from_u64(1);
+    let nodes = vec![
+        node("conv", conv(&mut rng, [1, 3, 1], window([2, 2], [1, 1]), rescale(7, 0, 127), 100), &[0]),
+        node("max", Op::ExtremePool(ExtremePool { window: window([2, 2], [2, 1]), smallest: false }), &[1]),
+        node("dense", conv(&mut rng, [3, 4, 1], window([1, 2], [1, 1]), rescale(7, -127, 127), -50), &[2]),
+    ];
+    let mut program = program([1, 3, 4], nodes, vec![Output::Values(3), Output::ArgMax(3)], weights);
+    program.name = "vector".into();
+    Toy::random(program, 2, 2)
 }
 
 impl Toy {

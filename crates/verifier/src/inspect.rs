@@ -1,0 +1,73 @@
+//! What a proof says of itself, and how sound it is for a statement.
+
+use proofmesh_graph::statement::{Claimed, Statement, decode_proof, soundness};
+use proofmesh_proof::reject::Reject;
+use serde::Serialize;
+
+use crate::document::Digest;
+
+/// A proof file, described. Nothing in it has been verified.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct InspectDoc {
+    /// Bytes of the file.
+    pub bytes: usize,
+    /// Version of the format.
+    pub version: u8,
+    /// The model that it says it is about.
+    pub model: Digest,
+    /// Digest of each input's commitment and public elements.
+    pub inputs: Vec<Digest>,
+    /// Digest of the outputs.
+    pub outputs: Digest,
+    /// Digest of the context.
+    pub context: Digest,
+    /// How sound a proof of the given statement is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soundness: Option<SoundnessDoc>,
+}
+
+/// Soundness of a statement's proofs: `-log2` of the chance that a false one passes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SoundnessDoc {
+    /// All error terms together.
+    pub bits: f64,
+    /// Each term.
+    pub terms: Vec<TermDoc>,
+}
+
+/// One error term.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TermDoc {
+    /// Where it comes from.
+    pub name: String,
+    /// `-log2` of it.
+    pub bits: f64,
+    /// Bits of those that are proof of work.
+    pub grinding_bits: usize,
+}
+
+/// Describes a proof file; with a statement also how sound a proof of it is.
+///
+/// Errors: `proof.size`, `proof.encoding`; with a statement those of [`Statement::system`].
+pub fn inspect(proof: &[u8], statement: Option<&Statement>) -> Result<InspectDoc, Reject> {
+    let (Claimed { version, model, inputs, outputs, context }, _) = decode_proof(proof)?;
+    Ok(InspectDoc {
+        bytes: proof.len(),
+        version,
+        model: Digest(model),
+        inputs: inputs.into_iter().map(Digest).collect(),
+        outputs: Digest(outputs),
+        context: Digest(context),
+        soundness: statement.map(of_statement).transpose()?,
+    })
+}
+
+fn of_statement(statement: &Statement) -> Result<SoundnessDoc, Reject> {
+    let (terms, bits) = soundness(statement)?;
+    let term = |term: proofmesh_proof::soundness::Term| TermDoc {
+        name: term.name,
+        bits: term.bits,
+        grinding_bits: term.pow_bits,
+    };
+    Ok(SoundnessDoc { bits, terms: terms.into_iter().map(term).collect() })
+}

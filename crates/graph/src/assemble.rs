@@ -11,7 +11,7 @@ use crate::arith::{
 };
 use crate::hash::{self, Packing, Salt};
 use crate::limits;
-use crate::op::{Conv, Op, PrivateWeights, Site, padded};
+use crate::op::{Conv, PrivateWeights, Site, padded};
 use crate::outputs::{self, output_salts};
 use crate::program::{Output, Program, ValueType, WeightMode};
 use crate::statement::{Statement, input_packing};
@@ -40,11 +40,7 @@ fn bias_limbs(bias: i32) -> [u32; 2] {
 }
 
 fn convs(program: &Program) -> impl Iterator<Item = (usize, &Conv)> {
-    program
-        .nodes
-        .iter()
-        .enumerate()
-        .filter_map(|(i, n)| if let Op::Conv(op) = &n.op { Some((i, op)) } else { None })
+    program.nodes.iter().enumerate().filter_map(|(i, n)| n.op.conv().map(|op| (i, op)))
 }
 
 /// How weights and bias limbs are absorbed.
@@ -209,8 +205,7 @@ fn private_weights(
         let logs = shown.weight_logs(channels);
         let [kh, kw] = shown.window.kernel;
         let sizes = [shown.out_channels, shown.group_inputs(channels), kh, kw];
-        let own =
-            secrets.and_then(|s| if let Op::Conv(op) = &s.program.nodes[i].op { Some(op) } else { None });
+        let own = secrets.and_then(|s| s.program.nodes[i].op.conv());
         let log = logs.iter().sum();
         let weights = b.column(alloc::format!("{name}.weights"), log, |_| {
             own.map(|o| o.padded_weights(channels)).unwrap_or_default()

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use proofmesh_graph::limits;
 use proofmesh_graph::op::{
-    Add, AveragePool, Conv, Divide, ExtremePool, Gather, Lut, MatMul, Multiply, Op, ReduceSum, Rescale,
-    Window,
+    Add, AveragePool, Conv, Divide, ExtremePool, Gather, Lut, MatMul, Multiply, Op, ReduceSum, Requantise,
+    Rescale, Sum, Window,
 };
 use proofmesh_graph::program::{InputSpec, Interval, Node, Output, Program, WeightMode};
 use proofmesh_graph::statement::{Claimed, InputStatement, Statement, VERSION, decode_proof};
@@ -85,6 +85,8 @@ fn every_operator(weights: WeightMode) -> Program {
         bias: vec![300, -400],
         rescale: Rescale { shift: 9, clamp },
     };
+    let stepped = Conv { rescale: Rescale { shift: 9, clamp: Interval { lo: -2, hi: 2 } }, ..conv.clone() };
+    let thresholds = (0..8).map(|i| 100 * (i % 4) - 150 + i).collect();
     let nodes = vec![
         node("conv", Op::Conv(conv), &[0]),
         node("add", Op::Add(Add { factors: [3, -2], rescale: Rescale { shift: 1, clamp } }), &[1, 1]),
@@ -107,6 +109,7 @@ fn every_operator(weights: WeightMode) -> Program {
         ),
         node("share", Op::Divide(Divide { scale: 50 }), &[10, 11]),
         node("wider", Op::Gather(Gather { shape: Shape::new(1, 1, 2), index: vec![0, Gather::ZERO] }), &[9]),
+        node("steps", Op::Requantise(Requantise { sum: Sum::Conv(stepped), thresholds }), &[0]),
     ];
     let interval = Interval { lo: -128, hi: 127 };
     Program {

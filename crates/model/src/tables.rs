@@ -42,8 +42,10 @@ impl Tables {
         let mut tables = Self { input: span_rows(program.input.interval), ..Self::default() };
         for node in &program.nodes {
             let operands: Vec<_> = node.inputs.iter().map(|i| types[*i]).collect();
-            if let Op::Lut(op) = &node.op {
-                tables.curves.push((op.table.len() as u64).next_power_of_two());
+            match &node.op {
+                Op::Lut(op) => tables.curves.push((op.table.len() as u64).next_power_of_two()),
+                Op::Requantise(op) => tables.curves.push((op.rows() as u64).next_power_of_two()),
+                _ => {}
             }
             let Some((rescale, bound)) = node.op.row().rescale_bound(&operands, program.weights) else {
                 continue;

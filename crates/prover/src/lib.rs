@@ -18,6 +18,7 @@ compile_error!("proofs without masks are for test builds only");
 
 mod engine;
 mod forecast;
+mod lanes;
 mod lookups;
 mod materialise;
 mod open;

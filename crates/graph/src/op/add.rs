@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use proofmesh_proof::field::int;
-use proofmesh_proof::system::ColumnId;
+use proofmesh_proof::system::{ColumnId, Term};
 use serde::{Deserialize, Serialize};
 
 use super::{Operator, Rescale, Site, padded};
@@ -31,10 +31,18 @@ impl Add {
     }
 
     /// Every sum before the rescale.
-    fn accumulate(&self, operands: &[&Tensor]) -> Vec<i64> {
+    pub(super) fn accumulate(&self, operands: &[&Tensor]) -> Vec<i64> {
         let [m0, m1] = self.factors.map(i64::from);
         let pairs = operands[0].data.iter().zip(&operands[1].data);
         pairs.map(|(a, b)| m0 * i64::from(*a) + m1 * i64::from(*b)).collect()
+    }
+
+    /// Demands that every sum equals the given terms at tau.
+    pub(super) fn accumulators(&self, builder: &mut Builder<'_>, site: &Site<'_>, mut terms: Vec<Term>) {
+        for (operand, factor) in site.operands.iter().zip(self.factors) {
+            terms.push(builder.at_tau(int(-i64::from(factor)), operand.column, site.ty.shape));
+        }
+        builder.linear(alloc::format!("{}: accumulators", site.name), expr(terms));
     }
 }
 
@@ -68,12 +76,9 @@ impl Operator for Add {
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {
         let bound = self.accumulator_bound(&site.operand_types());
         let shape = site.ty.shape;
-        let (y, mut terms) = builder
+        let (y, terms) = builder
             .rescale(site.name, shape, self.rescale, bound, |trace| self.accumulate(&site.read(trace)));
-        for (operand, factor) in site.operands.iter().zip(self.factors) {
-            terms.push(builder.at_tau(int(-i64::from(factor)), operand.column, shape));
-        }
-        builder.linear(alloc::format!("{}: accumulators", site.name), expr(terms));
+        self.accumulators(builder, site, terms);
         y
     }
 

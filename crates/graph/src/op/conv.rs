@@ -74,6 +74,26 @@ impl Conv {
     pub fn accumulate(&self, a: &Tensor) -> Vec<i64> {
         convolve::accumulate(self, a)
     }
+
+    /// Demands that every accumulator equals the given terms at tau.
+    pub(super) fn accumulators(&self, builder: &mut Builder<'_>, site: &Site<'_>, terms: Vec<Term>) {
+        let a = site.operands[0];
+        let axes = Axes::new(self, a.ty.shape, builder.batch, site.ty.shape);
+        builder.reserve(Logs::new(builder.batch, site.ty.shape).total());
+        let mut rhs = expr(terms);
+        rhs.terms.extend(axes.bias(self, site.private));
+        builder.sum(SumClaim {
+            name: alloc::format!("{}: accumulators", site.name),
+            vars: axes.vars(),
+            eq: None,
+            products: alloc::vec![(F::ONE, alloc::vec![0, 1])],
+            factors: alloc::vec![
+                expr(alloc::vec![axes.weights(self, site.private)]),
+                expr(alloc::vec![axes.operand(a.column)]),
+            ],
+            rhs,
+        });
+    }
 }
 
 impl Operator for Conv {
@@ -147,21 +167,7 @@ impl Operator for Conv {
         let (y, terms) = builder.rescale(site.name, site.ty.shape, self.rescale, bound, |trace| {
             self.accumulate(site.read(trace)[0])
         });
-        let axes = Axes::new(self, a.ty.shape, builder.batch, site.ty.shape);
-        builder.reserve(Logs::new(builder.batch, site.ty.shape).total());
-        let mut rhs = expr(terms);
-        rhs.terms.extend(axes.bias(self, site.private));
-        builder.sum(SumClaim {
-            name: alloc::format!("{}: accumulators", site.name),
-            vars: axes.vars(),
-            eq: None,
-            products: alloc::vec![(F::ONE, alloc::vec![0, 1])],
-            factors: alloc::vec![
-                expr(alloc::vec![axes.weights(self, site.private)]),
-                expr(alloc::vec![axes.operand(a.column)]),
-            ],
-            rhs,
-        });
+        self.accumulators(builder, site, terms);
         y
     }
 

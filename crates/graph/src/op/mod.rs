@@ -11,6 +11,7 @@ mod lut;
 mod mat_mul;
 mod multiply;
 mod reduce_sum;
+mod requantise;
 
 pub use add::Add;
 pub use average_pool::AveragePool;
@@ -22,6 +23,7 @@ pub use lut::Lut;
 pub use mat_mul::MatMul;
 pub use multiply::Multiply;
 pub use reduce_sum::ReduceSum;
+pub use requantise::{Requantise, Sum};
 
 pub use crate::rescale::Rescale;
 pub use crate::window::{Window, WindowAxis};
@@ -50,6 +52,8 @@ pub enum Op {
     Gather(Gather),
     /// A unary function given as a table.
     Lut(Lut),
+    /// A convolution or sum with an integer runtime's own rounding.
+    Requantise(Requantise),
     /// Elementwise product of two values, rescaled.
     Multiply(Multiply),
     /// Matrix product of two values, channel by channel, rescaled.
@@ -70,6 +74,7 @@ impl Op {
             Self::ExtremePool(op) => op,
             Self::Gather(op) => op,
             Self::Lut(op) => op,
+            Self::Requantise(op) => op,
             Self::Multiply(op) => op,
             Self::MatMul(op) => op,
             Self::Divide(op) => op,
@@ -77,19 +82,27 @@ impl Op {
         }
     }
 
+    /// The convolution in it, whose weights could be private.
+    pub fn conv(&self) -> Option<&Conv> {
+        match self {
+            Self::Conv(op) | Self::Requantise(Requantise { sum: Sum::Conv(op), .. }) => Some(op),
+            _ => None,
+        }
+    }
+
     /// Whether it has weights that could be private.
     pub fn has_weights(&self) -> bool {
-        matches!(self, Self::Conv(_))
+        self.conv().is_some()
     }
 
     /// Whether private weights have been removed.
     pub fn lacks_weights(&self) -> bool {
-        matches!(self, Self::Conv(op) if op.weights.is_empty())
+        self.conv().is_some_and(|op| op.weights.is_empty())
     }
 
     /// Removes what a verifier may not see in private mode.
     pub fn hide_weights(&mut self) {
-        if let Self::Conv(op) = self {
+        if let Self::Conv(op) | Self::Requantise(Requantise { sum: Sum::Conv(op), .. }) = self {
             op.weights.clear();
             op.bias.clear();
         }

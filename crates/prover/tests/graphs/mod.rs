@@ -2,8 +2,8 @@
 #![allow(dead_code)] // Each test file uses a part.
 
 use proofmesh_graph::op::{
-    Add, AveragePool, Conv, Divide, ExtremePool, Gather, Lut, MatMul, Multiply, Op, ReduceSum, Rescale,
-    Window,
+    Add, AveragePool, Conv, Divide, ExtremePool, Gather, Lut, MatMul, Multiply, Op, ReduceSum, Requantise,
+    Rescale, Sum, Window,
 };
 use proofmesh_graph::program::{InputSpec, Interval, Node, Output, Program, ValueType, WeightMode};
 use proofmesh_graph::statement;
@@ -16,7 +16,7 @@ use crate::reference;
 use crate::toys::{Toy, node};
 
 /// The kinds of node that are drawn.
-pub const KINDS: usize = 12;
+pub const KINDS: usize = 14;
 
 /// A program that is being drawn.
 pub struct Draw<'a> {
@@ -42,6 +42,20 @@ fn random_window(rng: &mut StdRng, h: usize, w: usize) -> Window {
 fn random_clamp(rng: &mut StdRng) -> Interval {
     let lo = rng.random_range(-100..=20);
     Interval { lo, hi: lo + rng.random_range(0..4) * rng.random_range(0..60) }
+}
+
+/// Ascending thresholds around zero, now and then of equal height.
+fn random_thresholds(rng: &mut StdRng, rescale: Rescale) -> Vec<i32> {
+    let (width, span) = (1 << rescale.shift, (rescale.clamp.hi - rescale.clamp.lo) as usize);
+    let steps: Vec<i32> = (0..span).map(|_| rng.random_range(0..=width)).collect();
+    let start = -rng.random_range(0..=steps.iter().sum::<i32>().max(1));
+    steps
+        .iter()
+        .scan(start, |at, step| {
+            *at += step;
+            Some(*at)
+        })
+        .collect()
 }
 
 impl Draw<'_> {
@@ -185,6 +199,26 @@ impl Draw<'_> {
                 let picked = self.gather(shape, &[from], true);
                 let second = self.try_push(picked, &[from])?;
                 self.try_push(op, &[id, second])
+            }
+            11 | 12 => {
+                // A layer or a sum with a step function in place of the shift, or beyond its ends.
+                let inner = self.try_kind(if kind == 11 { 0 } else { 2 })?;
+                let mut inner = self.program.nodes[inner - 1].clone();
+                let channels = self.types[self.types.len() - 1].shape.c;
+                let clamp = match &mut inner.op {
+                    Op::Conv(op) => &mut op.rescale.clamp,
+                    Op::Add(op) => &mut op.rescale.clamp,
+                    _ => unreachable!("kinds 0 and 2"),
+                };
+                clamp.hi = clamp.hi.max(clamp.lo + 1 + self.rng.random_range(0..3));
+                let (sum, rescale) = match inner.op {
+                    Op::Conv(op) => (Sum::Conv(op.clone()), op.rescale),
+                    Op::Add(op) => (Sum::Add(op.clone()), op.rescale),
+                    _ => unreachable!("kinds 0 and 2"),
+                };
+                let lists = if self.rng.random() { 1 } else { channels };
+                let thresholds = (0..lists).flat_map(|_| random_thresholds(self.rng, rescale)).collect();
+                self.try_push(Op::Requantise(Requantise { sum, thresholds }), &inner.inputs)
             }
             _ => {
                 // A table onto what is not negative, and a divisor from 1: another table, or the sum over some axes, clamped.

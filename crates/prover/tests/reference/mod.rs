@@ -1,7 +1,7 @@
 //! A second executor, from the operators' formulas and nothing else: padded planes, 128-bit sums, division by repeated comparison.
 
 use proofmesh_graph::hash::Salt;
-use proofmesh_graph::op::{Gather, Op, Rescale, Window};
+use proofmesh_graph::op::{Conv, Gather, Op, Requantise, Rescale, Sum, Window};
 use proofmesh_graph::outputs::output_salts;
 use proofmesh_graph::program::{InputSpec, Output, Program};
 use proofmesh_graph::statement;
@@ -73,29 +73,53 @@ fn windowed(window: &Window, x: &Tensor, channels: usize, f: impl Fn(usize, usiz
     Tensor { shape: Shape::new(channels, h, w), data }
 }
 
+/// A convolution whose accumulators become results by `f(channel, accumulator)`.
+fn convolved(op: &Conv, x: &Tensor, f: impl Fn(usize, i128) -> i32) -> Tensor {
+    let inner = x.shape.c / op.groups;
+    let [kh, kw] = op.window.kernel;
+    windowed(&op.window, x, op.out_channels, |o, y, column| {
+        let group = o * op.groups / op.out_channels;
+        let mut acc = i128::from(op.bias[o]);
+        for i in 0..inner {
+            for ((dy, dx), v) in seen(&op.window, x, group * inner + i, y, column) {
+                acc += i128::from(op.weights[((o * inner + i) * kh + dy) * kw + dx]) * v;
+            }
+        }
+        f(o, acc)
+    })
+}
+
+/// A weighted sum of two.
+fn summed(factors: [i32; 2], x: &[&Tensor], mut f: impl FnMut(i128) -> i32) -> Tensor {
+    let [a, b] = factors.map(i128::from);
+    let sum = |i: usize| a * i128::from(x[0].data[i]) + b * i128::from(x[1].data[i]);
+    Tensor { shape: x[0].shape, data: (0..x[0].data.len()).map(|i| f(sum(i))).collect() }
+}
+
+/// As many steps above the clamp's lower end as there are thresholds of the channel at or below the accumulator.
+fn stepped(op: &Requantise, channel: usize, acc: i128, rescale: &Rescale) -> i32 {
+    let span = (rescale.clamp.hi - rescale.clamp.lo) as usize;
+    let lists: Vec<&[i32]> = op.thresholds.chunks(span).collect();
+    let list = lists[if lists.len() == 1 { 0 } else { channel }];
+    rescale.clamp.lo + list.iter().filter(|t| i128::from(**t) <= acc).count() as i32
+}
+
 /// The meaning of a node.
 fn execute(op: &Op, x: &[&Tensor]) -> Tensor {
     match op {
-        Op::Conv(op) => {
-            let inner = x[0].shape.c / op.groups;
-            let [kh, kw] = op.window.kernel;
-            windowed(&op.window, x[0], op.out_channels, |o, y, column| {
-                let group = o * op.groups / op.out_channels;
-                let mut acc = i128::from(op.bias[o]);
-                for i in 0..inner {
-                    for ((dy, dx), v) in seen(&op.window, x[0], group * inner + i, y, column) {
-                        acc += i128::from(op.weights[((o * inner + i) * kh + dy) * kw + dx]) * v;
-                    }
-                }
-                rescaled(&op.rescale, acc)
-            })
-        }
-        Op::Add(op) => {
-            let [a, b] = op.factors.map(i128::from);
-            let sum = |i: usize| a * i128::from(x[0].data[i]) + b * i128::from(x[1].data[i]);
-            let data = (0..x[0].data.len()).map(|i| rescaled(&op.rescale, sum(i))).collect();
-            Tensor { shape: x[0].shape, data }
-        }
+        Op::Conv(op) => convolved(op, x[0], |_, acc| rescaled(&op.rescale, acc)),
+        Op::Add(op) => summed(op.factors, x, |acc| rescaled(&op.rescale, acc)),
+        Op::Requantise(op) => match &op.sum {
+            Sum::Conv(conv) => convolved(conv, x[0], |o, acc| stepped(op, o, acc, &conv.rescale)),
+            Sum::Add(add) => {
+                let plane = x[0].shape.h * x[0].shape.w;
+                let mut at = 0..x[0].data.len();
+                summed(add.factors, x, |acc| {
+                    let i = at.next().expect("a result an element");
+                    stepped(op, i / plane, acc, &add.rescale)
+                })
+            }
+        },
         Op::AveragePool(op) => {
             let d = (op.window.kernel[0] * op.window.kernel[1]) as i128;
             windowed(&op.window, x[0], x[0].shape.c, |c, y, column| {

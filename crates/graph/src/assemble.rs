@@ -150,16 +150,15 @@ fn input(
                 values[(i << logs.element()) + logs.cell_of(spec.shape, *element)] = int(i64::from(*v));
             }
         }
-        let [batch, c, h, w] = logs.ranges(0);
-        b.reserve(w.end);
+        let [batch, c, plane] = logs.ranges();
+        b.reserve(plane.end);
         let channels = wire(
             c.clone(),
             0..0,
             c.len(),
             spec.public_channels.clone().map(|i| entry(i, 0, i, F::ONE)).collect(),
         );
-        let rest = [Axis::Tau(h), Axis::Tau(w)];
-        let read = [alloc::vec![Axis::Tau(batch.clone()), channels], rest.to_vec()].concat();
+        let read = alloc::vec![Axis::Tau(batch.clone()), channels, Axis::Tau(plane)];
         let known = public(-F::ONE, values, alloc::vec![Axis::Tau(batch.start..logs.total())]);
         b.linear("input: public elements", expr(alloc::vec![column(F::ONE, column_id, read), known]));
     }
@@ -203,8 +202,7 @@ fn private_weights(
         let name = &program.nodes[i].name;
         let channels = types[program.nodes[i].inputs[0]].shape.c;
         let logs = shown.weight_logs(channels);
-        let [kh, kw] = shown.window.kernel;
-        let sizes = [shown.out_channels, shown.group_inputs(channels), kh, kw];
+        let sizes = [shown.out_channels, shown.group_inputs(channels), shown.window.len()];
         let own = secrets.and_then(|s| s.program.nodes[i].op.conv());
         let log = logs.iter().sum();
         let weights = b.column(alloc::format!("{name}.weights"), log, |_| {

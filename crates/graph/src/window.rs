@@ -1,6 +1,7 @@
 //! Sliding windows.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
@@ -53,6 +54,20 @@ impl WindowAxis {
     }
 }
 
+/// Every `(output, window position, input)` that reads a real element, each a row-major index of its plane.
+pub fn plane_reads(axes: &[WindowAxis; 2]) -> Vec<[usize; 3]> {
+    let [h, w] = axes;
+    let mut reads = Vec::new();
+    for (oy, ky) in (0..h.output).flat_map(|o| (0..h.kernel).map(move |k| (o, k))) {
+        let Some(iy) = h.source(oy, ky) else { continue };
+        for (ox, kx) in (0..w.output).flat_map(|o| (0..w.kernel).map(move |k| (o, k))) {
+            let Some(ix) = w.source(ox, kx) else { continue };
+            reads.push([oy * w.output + ox, ky * w.kernel + kx, iy * w.input + ix]);
+        }
+    }
+    reads
+}
+
 /// Attributes of a two-dimensional sliding window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
@@ -65,10 +80,15 @@ pub struct Window {
 }
 
 impl Window {
-    /// About the work of one wire onto each axis of an input: an entry takes the room of four cells.
+    /// Elements of the kernel.
+    pub fn len(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// About the work of one wire onto the plane of an input: an entry takes the room of four cells.
     pub fn work(&self, h: usize, w: usize) -> u64 {
         let entries =
-            |axes: [WindowAxis; 2]| axes.iter().map(|a| a.output as u64 * a.kernel as u64).sum::<u64>();
+            |axes: [WindowAxis; 2]| axes.iter().map(|a| a.output as u64 * a.kernel as u64).product::<u64>();
         4 * self.axes(h, w).map_or(0, entries)
     }
 
@@ -77,9 +97,14 @@ impl Window {
         if (self.kernel[0] as u64).saturating_mul(self.kernel[1] as u64) > limits::MAX_WINDOW_ENTRIES {
             return Err(alloc::format!("a window of {} by {} is too large", self.kernel[0], self.kernel[1]));
         }
-        Ok([
+        let axes = [
             WindowAxis::new(h, self.kernel[0], self.stride[0], self.pad[0], self.pad[2])?,
             WindowAxis::new(w, self.kernel[1], self.stride[1], self.pad[1], self.pad[3])?,
-        ])
+        ];
+        let reads: u64 = axes.iter().map(|a| a.output as u64 * a.kernel as u64).product();
+        if reads > limits::MAX_WINDOW_ENTRIES {
+            return Err(alloc::format!("a window of {:?} over {h} by {w} is too large", self.kernel));
+        }
+        Ok(axes)
     }
 }

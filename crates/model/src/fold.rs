@@ -5,19 +5,21 @@
 //! 2. Relu and Clip rise above max pools and fuse into the layer before them;
 //! 3. a per-channel affine step (BatchNormalization, products and sums with constants) fuses into the
 //!    linear layer before it, else into the one after
-//!    it (not through zero padding if it shifts), else it becomes a depthwise layer with a kernel of 1.
+//!    it (not through zero padding if it shifts), else it becomes a depthwise layer with a kernel of 1;
+//! 4. selections of selections become one; what the output does not depend on goes.
 //!
 //! Each rule rewrites one edge and is tried until none applies; every rewrite removes a node or moves it
 //! one step in a fixed direction, so this ends.
 
 use proofmesh_graph::tensor::Shape;
 
-use crate::float::{Clamp, FloatConv, FloatGraph, FloatOp, ValueId};
+use crate::float::{Clamp, FloatConv, FloatGraph, FloatNode, FloatOp, ValueId, ZERO};
 
 /// The simplified graph.
 ///
 /// Errors: shapes that do not hold together.
 pub(crate) fn fold(mut graph: FloatGraph) -> Result<FloatGraph, String> {
+    drop_dead(&mut graph);
     // Stopping early leaves a graph that computes the same with more layers.
     let limit = 64 + 4 * graph.nodes.len();
     for _ in 0..limit {
@@ -41,8 +43,32 @@ pub(crate) fn fold(mut graph: FloatGraph) -> Result<FloatGraph, String> {
         }
     }
     fuse_clamps(&mut graph);
+    drop_dead(&mut graph);
     graph.shapes()?;
     Ok(graph)
+}
+
+/// Removes nodes that the output does not depend on.
+fn drop_dead(graph: &mut FloatGraph) {
+    let mut at = graph.nodes.len();
+    let mut uses = graph.uses();
+    while at > 0 {
+        at -= 1;
+        if uses[at + 1] == 0 {
+            graph.nodes[at].inputs.iter().for_each(|v| uses[*v] -= 1);
+            uses.remove(at + 1);
+            // No one reads it, so no one reads its operand instead.
+            remove(graph, at, 0);
+        }
+    }
+}
+
+/// Whether a Gather only changes the order.
+fn is_permutation(shapes: &[Shape], node: &FloatNode, index: &[u32]) -> bool {
+    let [from] = node.inputs[..] else { return false };
+    let mut seen = vec![false; shapes[from].len()];
+    index.len() == seen.len()
+        && index.iter().all(|i| seen.get_mut(*i as usize).is_some_and(|s| !std::mem::replace(s, true)))
 }
 
 /// An affine layer made from a lone step may now take the clamp after it.
@@ -99,13 +125,14 @@ fn rewrite(graph: &mut FloatGraph, shapes: &[Shape], uses: &[usize], at: usize) 
     match &graph.nodes[at].op {
         FloatOp::Reshape(shape) => {
             let shape = *shape;
-            drop_reshape(graph, shapes, at, shape)
+            drop_reshape(graph, shapes, at, shape) || join_gathers(graph, uses, at)
         }
+        FloatOp::Gather { .. } => join_gathers(graph, uses, at),
         FloatOp::Clamp(clamp) => {
             let clamp = *clamp;
-            absorb_clamp(graph, uses, at, clamp) || swap_with_producer(graph, uses, at, true)
+            absorb_clamp(graph, uses, at, clamp) || swap_with_producer(graph, shapes, uses, at, true)
         }
-        FloatOp::Curve(_) => swap_with_producer(graph, uses, at, false),
+        FloatOp::Curve(_) => swap_with_producer(graph, shapes, uses, at, false),
         FloatOp::Affine { .. } => absorb_affine(graph, uses, at),
         FloatOp::Conv(_) => absorb_layout(graph, shapes, uses, at) || absorb_affine_before(graph, uses, at),
         _ => false,
@@ -132,13 +159,48 @@ fn drop_reshape(graph: &mut FloatGraph, shapes: &[Shape], at: usize, shape: Shap
     false
 }
 
+/// A Gather or Reshape of a Gather that no one else reads, or of a Reshape, is one Gather.
+fn join_gathers(graph: &mut FloatGraph, uses: &[usize], at: usize) -> bool {
+    let [from] = graph.nodes[at].inputs[..] else { return false };
+    let Some(before) = from.checked_sub(1) else { return false };
+    let outer = match &graph.nodes[at].op {
+        FloatOp::Gather { shape, index } => (*shape, Some(index)),
+        FloatOp::Reshape(shape) => (*shape, None),
+        _ => return false,
+    };
+    let joint = match (&graph.nodes[before].op, outer) {
+        (FloatOp::Gather { index, .. }, (shape, Some(picks))) if uses[from] == 1 => {
+            let pick = |i: &u32| if *i == ZERO { ZERO } else { index[*i as usize] };
+            FloatOp::Gather { shape, index: picks.iter().map(pick).collect() }
+        }
+        (FloatOp::Gather { index, .. }, (shape, None)) if uses[from] == 1 => {
+            FloatOp::Gather { shape, index: index.clone() }
+        }
+        (FloatOp::Reshape(_), (shape, Some(picks))) => FloatOp::Gather { shape, index: picks.clone() },
+        _ => return false,
+    };
+    graph.nodes[at].inputs = graph.nodes[before].inputs.clone();
+    graph.nodes[at].op = joint;
+    if uses[from] == 1 {
+        remove(graph, before, 0);
+    }
+    true
+}
+
 /// `f(reshape(x)) = reshape(f(x))` for element-wise f; a clamp also commutes with a maximum, as both are
 /// monotone.
-fn swap_with_producer(graph: &mut FloatGraph, uses: &[usize], at: usize, clamp: bool) -> bool {
+fn swap_with_producer(
+    graph: &mut FloatGraph,
+    shapes: &[Shape],
+    uses: &[usize],
+    at: usize,
+    clamp: bool,
+) -> bool {
     let Some(before) = sole_producer(uses, graph.nodes[at].inputs[0]) else { return false };
-    let commutes = match graph.nodes[before].op {
-        FloatOp::Reshape(_) | FloatOp::Gather { .. } => true,
-        FloatOp::MaxPool(_) => clamp,
+    let commutes = match &graph.nodes[before].op {
+        FloatOp::Reshape(_) => true,
+        FloatOp::Gather { index, .. } => is_permutation(shapes, &graph.nodes[before], index),
+        FloatOp::MaxPool(_) | FloatOp::MinPool(_) => clamp,
         _ => false,
     };
     if !commutes || before + 1 != at {
@@ -177,6 +239,12 @@ fn absorb_affine(graph: &mut FloatGraph, uses: &[usize], at: usize) -> bool {
                 c.weights[o * row..(o + 1) * row].iter_mut().for_each(|w| *w *= scale[o]);
                 c.bias[o] = c.bias[o] * scale[o] + shift[o];
             }
+        }
+        // One factor for all elements: the product's own scale takes it up.
+        FloatOp::MatMul { gain, .. } | FloatOp::Multiply { gain }
+            if scale.iter().all(|v| *v == scale[0]) && shift.iter().all(|v| *v == 0.0) =>
+        {
+            *gain *= scale[0];
         }
         FloatOp::Affine { scale: s, shift: t } => {
             for o in 0..s.len() {
@@ -232,7 +300,7 @@ fn absorb_layout(graph: &mut FloatGraph, shapes: &[Shape], uses: &[usize], at: u
     let block = shapes[from];
     let weights = match &graph.nodes[before].op {
         FloatOp::Reshape(_) => conv.weights.clone(),
-        FloatOp::Gather { index, .. } => {
+        FloatOp::Gather { index, .. } if graph.nodes[before].inputs.len() == 1 && !index.contains(&ZERO) => {
             let row = conv.row_len();
             let mut weights = vec![0.0; conv.out_channels * block.len()];
             for o in 0..conv.out_channels {

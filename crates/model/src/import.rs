@@ -64,7 +64,7 @@ pub fn import(onnx: &[u8], options: &ImportOptions, calibration: &Array) -> Resu
     let affordable = (limits::MAX_CALIBRATION_WORK / float.parsed.multiply_adds.max(1)).max(16) as usize;
     let calibration =
         checked(calibration, graph.input)?.thinned(affordable.min(limits::MAX_CALIBRATION_ROWS));
-    let quantiser = input_quantiser(options, &calibration)?;
+    let quantiser = input_quantiser(options, &calibration, float.parsed.whole_input)?;
     let (mut rows, mut inputs, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
     for i in 0..calibration.rows() {
         let row = quantiser.real(calibration.row(i));
@@ -138,10 +138,18 @@ fn checked(calibration: &Array, input: Shape) -> Result<&Array, ImportError> {
     Ok(calibration)
 }
 
-fn input_quantiser(options: &ImportOptions, calibration: &Array) -> Result<Quantiser, ImportError> {
+fn input_quantiser(
+    options: &ImportOptions,
+    calibration: &Array,
+    whole: bool,
+) -> Result<Quantiser, ImportError> {
     let bad = |why: &str| Err(ImportError::Options(why.to_string()));
     let most = bounds::MAX_ACTIVATION;
-    let quantiser = match options.input {
+    let stored = InputScale::Stored { sub: 0, div: 1.0 };
+    if whole && !(options.input == stored || options.input == InputScale::Calibrated) {
+        return bad("the model reads whole numbers: they have no scale, leave the input's scale out");
+    }
+    let quantiser = match if whole { stored } else { options.input } {
         InputScale::Stored { sub, div } => {
             if !(div.is_finite() && div > 0.0) || sub.unsigned_abs() > 1 << 16 {
                 return bad("the input's div must be positive and its sub within 16 bits");
@@ -287,11 +295,8 @@ fn report(
     for node in &program.nodes {
         let operands: Vec<_> = node.inputs.iter().map(|i| types[*i]).collect();
         multiply_adds += node.op.row().multiply_adds(&operands);
-        if let Op::Conv(op) = &node.op {
-            shifts.push(op.rescale.shift);
-        } else if let Op::Add(op) = &node.op {
-            shifts.push(op.rescale.shift);
-        }
+        let rescale = node.op.row().rescale_bound(&operands, program.weights);
+        shifts.extend(rescale.map(|(rescale, _)| rescale.shift));
     }
     let mut report = Report {
         operators: float.parsed.operators.iter().map(|(name, n)| (name.clone(), *n as u64)).collect(),

@@ -1,7 +1,8 @@
 //! The main sumcheck: all [`SumClaim`](crate::system::SumClaim)s in one run, then the linear claims.
 //!
-//! With `n` the largest number of variables, a claim with `n_k` of them uses the last `n_k` and weighs `lambda^k 2^-(n - n_k)`; until its
-//! first round it adds a constant. A factor that reads committed columns enters as `f + rho * x_n (1 - x_n)`, x_n the last variable, rho a
+//! With `n` the largest number of variables, a claim with `n_k` of them uses the last `n_k` and weighs `w_k 2^-(n - n_k)`; until its
+//! first round it adds a constant. The sums inside the keys of look-ups are one claim, at the leaves' point, each with the weight of its
+//! look-up's block; the others follow with `w_k = lambda, lambda^2, ..`. A factor that reads committed columns enters as `f + rho * x_n (1 - x_n)`, x_n the last variable, rho a
 //! mask: its claimed value is uniform, and the sum over the cube is unchanged.
 
 use alloc::vec::Vec;
@@ -9,10 +10,11 @@ use p3_field::PrimeCharacteristicRing;
 use serde::{Deserialize, Serialize};
 
 use crate::field::{K, eq};
+use crate::logup::LeafClaim;
 use crate::plan::Plan;
 use crate::reject::Reject;
 use crate::sumcheck::{self, power_of_half};
-use crate::system::{Affine, System};
+use crate::system::{Affine, SumClaim, SumPoint, System};
 use crate::transcript::Transcript;
 
 /// The main sumcheck's part of a proof.
@@ -31,6 +33,7 @@ pub fn verify(
     system: &System,
     plan: &Plan,
     proof: &MainProof,
+    leaf: LeafClaim,
     transcript: &mut Transcript,
     equations: &mut Vec<Affine>,
 ) -> Result<(), Reject> {
@@ -45,14 +48,21 @@ pub fn verify(
     let last = rounds.point.last().copied().unwrap_or(K::TWO);
     let zz = last * (K::ONE - last);
 
+    let in_rows = system.sums.iter().any(|s| s.point != SumPoint::Tau);
     let mut equation = rounds.claim;
-    let mut weight = K::ONE;
+    if in_rows {
+        equation.add_scaled(leaf.rest.clone(), rounds.scale);
+    } else {
+        equations.push(leaf.rest.clone());
+    }
+    let weights = weights(system, lambda, &leaf.weights);
     let mut claimed = proof.values.iter().zip(&plan.main.values);
-    for claim in &system.sums {
+    for (claim, weight) in system.sums.iter().zip(weights) {
         let x = &rounds.point[n - claim.vars..];
+        let tau = point(system, claim, &tau, &leaf.point);
         let mut values = Vec::with_capacity(claim.factors.len());
         for factor in &claim.factors {
-            let mut at = factor.at(&tau, x);
+            let mut at = factor.at(tau, x);
             if factor.is_public() {
                 values.push(at.constant);
             } else {
@@ -68,14 +78,34 @@ pub fn verify(
         };
         let sum: K = claim.products.iter().map(product).sum();
         let eq = claim.eq.as_ref().map_or(K::ONE, |(t, v)| eq(&tau[t.clone()], &x[v.clone()]));
-        // claim_0 = sum_k lambda^k rhs_k; claim_n = sum_k lambda^k 2^-(n - n_k) * (value of claim k at the point).
-        equation.add_scaled(claim.rhs.at(&tau, &[]), weight * rounds.scale);
+        // claim_0 = rest + sum_k w_k rhs_k; claim_n = sum_k w_k 2^-(n - n_k) * (value of claim k at the point).
+        equation.add_scaled(claim.rhs.at(tau, &[]), weight * rounds.scale);
         equation.constant -= weight * power_of_half(n - claim.vars) * eq * sum;
-        weight *= lambda;
     }
     if !system.sums.is_empty() {
         equations.push(equation);
     }
     equations.extend(system.linears.iter().map(|linear| linear.expr.at(&tau, &[])));
     Ok(())
+}
+
+/// Weight of each sum in the main sumcheck.
+pub fn weights(system: &System, lambda: K, blocks: &[K]) -> Vec<K> {
+    let mut power = K::ONE;
+    let weight = |claim: &SumClaim| match claim.point {
+        SumPoint::Row(lookup) => blocks[lookup],
+        SumPoint::Tau => {
+            power *= lambda;
+            power
+        }
+    };
+    system.sums.iter().map(weight).collect()
+}
+
+/// The point at which a sum is taken.
+pub fn point<'a>(system: &System, claim: &SumClaim, tau: &'a [K], leaf: &'a [K]) -> &'a [K] {
+    match claim.point {
+        SumPoint::Row(lookup) => &leaf[leaf.len() - system.lookups[lookup].vars..],
+        SumPoint::Tau => tau,
+    }
 }

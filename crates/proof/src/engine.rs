@@ -80,8 +80,8 @@ pub fn reduce(
     transcript: &mut Transcript,
 ) -> Result<Vec<Affine>, Reject> {
     let mut equations = Vec::new();
-    logup::verify(system, plan, logup, transcript, &mut equations)?;
-    claims::verify(system, plan, main, transcript, &mut equations)?;
+    let leaf = logup::verify(system, plan, logup, transcript, &mut equations)?;
+    claims::verify(system, plan, main, leaf, transcript, &mut equations)?;
     Ok(equations)
 }
 

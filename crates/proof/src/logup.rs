@@ -57,7 +57,18 @@ impl LeafChallenges {
     }
 }
 
-/// Checks the tree and gives the linear equations (each `= 0`) on the committed vector that remain.
+/// What the tree leaves to the main sumcheck: `sum_l weights[l] * (sums in the key of look-up l, at row point(l)) = rest`.
+#[derive(Clone, Debug)]
+pub struct LeafClaim {
+    /// The leaves' point; a look-up's row is its last coordinates.
+    pub point: Vec<K>,
+    /// Weight of each look-up's block at the point.
+    pub weights: Vec<K>,
+    /// Everything of the denominators but those sums.
+    pub rest: Affine,
+}
+
+/// Checks the tree and gives what remains: a linear equation (`= 0`) on the committed vector, and the claim about the denominators.
 ///
 /// Errors: `logup.root` (a zero denominator), `logup.rounds`, `logup.layers`.
 pub fn verify(
@@ -66,7 +77,7 @@ pub fn verify(
     proof: &LogupProof,
     transcript: &mut Transcript,
     equations: &mut Vec<Affine>,
-) -> Result<(), Reject> {
+) -> Result<LeafClaim, Reject> {
     let challenges = LeafChallenges::draw(transcript);
     if proof.layers.len() != plan.layers.len() {
         return Err(Reject::new("logup.layers", plan.layers.len(), proof.layers.len()));
@@ -106,15 +117,21 @@ pub fn verify(
         denominator = child(q0, q1, [rho[2], rho[3]]);
         point = core::iter::once(r).chain(rounds.point).collect();
     }
-    let (p, q) = leaves_at(system, plan, challenges, &point);
-    for (claimed, mut leaves) in [(numerator, p), (denominator, q)] {
-        leaves.add_scaled(claimed, -K::ONE);
-        equations.push(leaves);
-    }
-    Ok(())
+    let (mut p, mut rest) = leaves_at(system, plan, challenges, &point);
+    p.add_scaled(numerator, -K::ONE);
+    equations.push(p);
+    rest.add_scaled(denominator, -K::ONE);
+    let weights = block_weights(system, plan, &point);
+    Ok(LeafClaim { point, weights, rest })
 }
 
-/// Numerator and denominator of the leaves at a point, affine in the committed vector.
+/// Weight of each look-up's block at a point of the leaves.
+pub fn block_weights(system: &System, plan: &Plan, point: &[K]) -> Vec<K> {
+    let blocks = system.lookups.iter().zip(&plan.leaves.lookups);
+    blocks.map(|(l, offset)| eq_vertex(&point[..point.len() - l.vars], offset >> l.vars)).collect()
+}
+
+/// Numerator and denominator of the leaves at a point, affine in the committed vector; the sums in the keys are left out.
 fn leaves_at(system: &System, plan: &Plan, challenges: LeafChallenges, point: &[K]) -> (Affine, Affine) {
     let split = |offset: usize, log: usize| {
         let (high, low) = point.split_at(point.len() - log);

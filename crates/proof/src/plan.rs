@@ -7,7 +7,7 @@ use p3_field::PrimeCharacteristicRing;
 
 use crate::field::{F, K, LIMBS_LOG2, log2_ceil};
 use crate::reject::Reject;
-use crate::system::{Axis, Source, System};
+use crate::system::{Axis, Expr, Source, SumClaim, SumPoint, System, Term};
 
 /// Smallest committed vector: below it the hiding commitment's own masks do not fit.
 pub const MIN_LOG: usize = 14;
@@ -230,7 +230,12 @@ fn check(system: &System) -> Result<(), Reject> {
         });
         let products =
             sum.products.iter().all(|(_, fs)| !fs.is_empty() && fs.iter().all(|f| *f < sum.factors.len()));
-        let factors = sum.factors.iter().all(|f| term_fits(f, sum.vars));
+        let challenges = match sum.point {
+            SumPoint::Tau => Some(system.tau_len),
+            SumPoint::Row(l) => system.lookups.get(l).map(|l| l.vars).filter(|_| in_row(sum)),
+        };
+        let Some(len) = challenges else { return bad(&sum.name) };
+        let factors = sum.factors.iter().all(|f| fits(f, len, sum.vars));
         if sum.vars == 0 || sum.vars > MAX_LOG || !eq_fits || !products || !factors || !term_fits(&sum.rhs, 0)
         {
             return bad(&sum.name);
@@ -240,6 +245,41 @@ fn check(system: &System) -> Result<(), Reject> {
         Some(linear) => bad(&linear.name),
         None => Ok(()),
     }
+}
+
+/// Whether a sum may be part of a look-up's key: it must be multilinear in the row, so no coordinate of the row may enter a product twice.
+fn in_row(sum: &SumClaim) -> bool {
+    let coordinates = |factor: &Expr| {
+        let mut ranges: Vec<Range<usize>> =
+            factor.terms.iter().flat_map(|t| &t.axes).map(Axis::tau).collect();
+        ranges.retain(|r| !r.is_empty());
+        ranges.sort_by_key(|r| (r.start, r.end));
+        ranges.dedup();
+        ranges
+    };
+    let once = |term: &Term| {
+        let ranges: Vec<_> = term.axes.iter().map(Axis::tau).filter(|r| !r.is_empty()).collect();
+        disjoint(&ranges)
+    };
+    let product = |factors: &Vec<usize>| {
+        let all: Vec<Vec<Range<usize>>> = factors.iter().map(|f| coordinates(&sum.factors[*f])).collect();
+        (0..all.len()).all(|i| all[..i].iter().flatten().all(|a| all[i].iter().all(|b| apart(a, b))))
+    };
+    let known = sum.products.iter().all(|(_, fs)| fs.iter().all(|f| *f < sum.factors.len()));
+    known
+        && sum.eq.is_none()
+        && sum.rhs.constant == F::ZERO
+        && sum.rhs.terms.is_empty()
+        && sum.factors.iter().flat_map(|f| &f.terms).all(once)
+        && sum.products.iter().all(|(_, factors)| product(factors))
+}
+
+fn apart(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.end <= b.start || b.end <= a.start
+}
+
+fn disjoint(ranges: &[Range<usize>]) -> bool {
+    (0..ranges.len()).all(|i| ranges[..i].iter().all(|r| apart(r, &ranges[i])))
 }
 
 /// Whether axes stay inside the challenges and variables, ascend, and wires stay inside their cubes.

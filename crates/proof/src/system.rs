@@ -80,6 +80,14 @@ impl Axis {
         }
     }
 
+    /// The challenges that it depends on.
+    pub fn tau(&self) -> Range<usize> {
+        match self {
+            Self::Var(_) => 0..0,
+            Self::Tau(r) | Self::Wire { tau: r, .. } => r.clone(),
+        }
+    }
+
     /// The variables that it depends on.
     pub fn var(&self) -> Range<usize> {
         match self {
@@ -116,11 +124,22 @@ impl Expr {
     }
 }
 
+/// The point that a sum's [`Axis::Tau`] coordinates come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SumPoint {
+    /// The shared challenges: the sum equals its right-hand side there.
+    Tau,
+    /// A row of a look-up: the sum is a part of the look-up's key, and multilinear in the row. Its right-hand side is empty.
+    Row(usize),
+}
+
 /// `sum_x eq(tau[eq.0], x[eq.1]) * sum_p coef_p * prod factors = rhs`, over the cube of `vars` variables.
 #[derive(Clone, Debug)]
 pub struct SumClaim {
     /// Name of the check, shown in refusals.
     pub name: String,
+    /// Where it is taken.
+    pub point: SumPoint,
     /// Number of variables, at least one.
     pub vars: usize,
     /// Optional equality factor: challenges and variables of one length.
@@ -225,7 +244,7 @@ pub struct Lookup {
     pub table: TableId,
     /// Number of variables.
     pub vars: usize,
-    /// First coordinate.
+    /// First coordinate; sums with [`SumPoint::Row`] of this look-up add to it.
     pub key: Expr,
     /// Second coordinate.
     pub value: Expr,

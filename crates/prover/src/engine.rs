@@ -4,20 +4,22 @@ use p3_commit::MultilinearPcs;
 use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 use p3_multilinear_util::point::Point;
 use p3_multilinear_util::poly::Poly;
+use proofmesh_graph::arith::Arithmetized;
 use proofmesh_proof::commitment;
 use proofmesh_proof::engine::{self, Proof};
 use proofmesh_proof::field::{F, K, LIMBS};
 use proofmesh_proof::opening;
 use proofmesh_proof::plan::{Plan, SPARE_CELLS, Slot};
-use proofmesh_proof::system::System;
+use proofmesh_proof::system::{SumClaim, SumPoint, System};
 use rand::rngs::StdRng;
-use rand::{CryptoRng, Rng, RngExt, SeedableRng};
+use rand::{RngExt, SeedableRng};
+use rayon::prelude::*;
 
 use crate::open::Masks;
 use crate::{ProveError, lookups, materialise, open, sums};
 
 /// Draws masks; in the test build without masks they are all zero, except where zero would be refused.
-fn masks(count: usize, rng: &mut impl Rng) -> Vec<K> {
+fn masks(count: usize, rng: &mut StdRng) -> Vec<K> {
     let draw = |_| if cfg!(feature = "unmasked-for-tests") { K::ZERO } else { rng.random() };
     (0..count).map(draw).collect()
 }
@@ -32,15 +34,17 @@ fn write(vector: &mut [F], slot: Slot, first: usize, elements: &[K]) {
 
 /// Proves that the cells satisfy the system, bound to the statement's 32-byte digest.
 ///
-/// `cells[c]` holds column c; multiplicities of tables may be empty. Errors: see [`ProveError`].
+/// Multiplicities of tables may be empty. Errors: see [`ProveError`].
 pub fn prove_system(
-    system: &System,
-    mut cells: Vec<Vec<F>>,
+    arithmetized: Arithmetized,
     binding: &[u8; 32],
-    rng: &mut impl CryptoRng,
+    rng: &mut StdRng,
 ) -> Result<Proof, ProveError> {
+    let Arithmetized { system, mut cells, sums: inner } = arithmetized;
+    let system = &system;
     let plan = Plan::new(system)?;
-    let rows = lookups::multiplicities(system, &mut cells)?;
+    let rows = lookups::multiplicities(system, &mut cells, &inner)?;
+    drop(inner);
     let mut pads = masks(plan.pad_count, rng);
     for pad in &plan.root_pads[1..] {
         while pads[*pad] == K::ZERO {
@@ -70,8 +74,8 @@ pub fn prove_system(
 
     // The verifier's own reduction gives the equations, from a copy of the transcript.
     let mut replay = transcript.clone();
-    let logup = lookups::prove(system, &plan, &rows, &cells, &pads, &mut transcript);
-    let main = sums::prove(system, &plan, &cells, &pads, &mut transcript);
+    let (logup, leaf) = lookups::prove(system, &plan, &rows, &cells, &pads, &mut transcript);
+    let main = sums::prove(system, &plan, &cells, &pads, &leaf, &mut transcript);
     let equations = engine::reduce(system, &plan, &logup, &main, &mut replay)?;
     let mu = transcript.draw();
     let folded = opening::fold(&plan, equations, mu);
@@ -82,14 +86,31 @@ pub fn prove_system(
     Ok(Proof { commitment, logup, main, opening, pcs })
 }
 
+/// The values of a sum inside a look-up's key, row by row, from the cells alone; empty for other sums.
+fn in_rows(system: &System, claim: &SumClaim, cells: &[Vec<F>]) -> Vec<F> {
+    let SumPoint::Row(lookup) = claim.point else { return Vec::new() };
+    let vars = system.lookups[lookup].vars;
+    let value = |row: usize| -> F {
+        let bits: Vec<K> = (0..vars).map(|j| K::from_bool(row >> (vars - 1 - j) & 1 == 1)).collect();
+        let tables: Vec<Vec<K>> =
+            claim.factors.iter().map(|f| materialise::table(f, claim.vars, cells, &bits)).collect();
+        let product = |x: usize, fs: &[usize]| fs.iter().map(|f| tables[*f][x]).product::<K>();
+        let at = |x: usize| claim.products.iter().map(|(coef, fs)| product(x, fs) * *coef).sum::<K>();
+        let sum: K = (0..1usize << claim.vars).map(at).sum();
+        sum.as_basis_coefficients_slice()[0]
+    };
+    (0..1 << vars).into_par_iter().map(value).collect()
+}
+
 /// Names the first claim that the cells do not satisfy, without making a proof. `tau` is drawn from `rng`.
 ///
 /// Errors: [`ProveError::Unsatisfied`].
-pub fn satisfied(system: &System, mut cells: Vec<Vec<F>>, rng: &mut impl Rng) -> Result<(), ProveError> {
-    lookups::multiplicities(system, &mut cells)?;
+pub fn satisfied(system: &System, mut cells: Vec<Vec<F>>, rng: &mut StdRng) -> Result<(), ProveError> {
+    let inner: Vec<Vec<F>> = system.sums.iter().map(|s| in_rows(system, s, &cells)).collect();
+    lookups::multiplicities(system, &mut cells, &inner)?;
     let tau: Vec<K> = (0..system.tau_len).map(|_| rng.random()).collect();
     let value = |expr| materialise::table::<K>(expr, 0, &cells, &tau)[0];
-    for claim in &system.sums {
+    for claim in system.sums.iter().filter(|s| s.point == SumPoint::Tau) {
         let tables: Vec<Vec<K>> =
             claim.factors.iter().map(|f| materialise::table(f, claim.vars, &cells, &tau)).collect();
         let eq = claim

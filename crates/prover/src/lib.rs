@@ -136,7 +136,7 @@ pub fn state(job: &Job<'_>) -> Result<(Statement, Traces), ProveError> {
 /// Proves a job. The file also checks at [`statement::verify`] with the statement alone.
 ///
 /// Errors: see [`ProveError`].
-pub fn prove(job: &Job<'_>, rng: &mut impl CryptoRng) -> Result<Proved, ProveError> {
+pub fn prove(job: &Job<'_>, rng: &mut StdRng) -> Result<Proved, ProveError> {
     let (statement, traces) = state(job)?;
     statement.check()?;
     let secrets = Secrets {
@@ -146,6 +146,6 @@ pub fn prove(job: &Job<'_>, rng: &mut impl CryptoRng) -> Result<Proved, ProveErr
     };
     let builder = Builder::new(job.inputs.len(), Some(&traces));
     let arithmetized = assemble::build(builder, &statement, Some(&secrets))?;
-    let proof = prove_system(&arithmetized.system, arithmetized.cells, &statement.binding(), rng)?;
+    let proof = prove_system(arithmetized, &statement.binding(), rng)?;
     Ok(Proved { file: statement::encode_proof(&statement.claimed(), &proof), statement })
 }

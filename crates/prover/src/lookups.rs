@@ -8,8 +8,9 @@ use p3_field::{PackedValue, PrimeCharacteristicRing, PrimeField32};
 use proofmesh_proof::field::{F, K, int};
 use proofmesh_proof::logup::{LeafChallenges, LogupProof};
 use proofmesh_proof::plan::Plan;
-use proofmesh_proof::system::{Expr, Lookup, Source, System, TableValues, Term};
+use proofmesh_proof::system::{Expr, Lookup, Source, SumPoint, System, TableValues, Term};
 use proofmesh_proof::transcript::Transcript;
+use rayon::prelude::*;
 
 use crate::ProveError;
 use crate::lanes::{Lanes, PackedF, PackedK, WIDTH};
@@ -24,23 +25,39 @@ pub struct Rows {
 }
 
 /// The rows of a look-up.
-fn rows(lookup: &Lookup, columns: &[Vec<F>]) -> Rows {
+fn rows(lookup: &Lookup, columns: &[Vec<F>], sums: &[&[F]]) -> Rows {
     let one =
         Term { coef: F::ONE, source: Source::Public(Arc::new(vec![F::ONE])), axes: lookup.real.clone() };
     let indicator = Expr { constant: F::ZERO, terms: vec![one] };
     let real = materialise::table::<F>(&indicator, lookup.vars, columns, &[]);
+    let mut keys: Vec<F> = materialise::table(&lookup.key, lookup.vars, columns, &[]);
+    sums.iter().for_each(|sum| keys.iter_mut().zip(*sum).for_each(|(key, s)| *key += *s));
     Rows {
-        keys: materialise::table(&lookup.key, lookup.vars, columns, &[]),
+        keys,
         values: materialise::table(&lookup.value, lookup.vars, columns, &[]),
         real: real.into_iter().map(|v| v == F::ONE).collect(),
     }
 }
 
-/// Fills the tables' multiplicities and gives every look-up's rows.
+/// Fills the tables' multiplicities and gives every look-up's rows; `sums[s]` holds the values of a sum inside a key.
 ///
 /// Errors: the name of a look-up with a row that its table lacks: the execution does not satisfy the claims.
-pub fn multiplicities(system: &System, columns: &mut [Vec<F>]) -> Result<Vec<Rows>, ProveError> {
-    let all: Vec<Rows> = system.lookups.iter().map(|l| rows(l, columns)).collect();
+pub fn multiplicities(
+    system: &System,
+    columns: &mut [Vec<F>],
+    sums: &[Vec<F>],
+) -> Result<Vec<Rows>, ProveError> {
+    let mut inner: Vec<Vec<&[F]>> = vec![Vec::new(); system.lookups.len()];
+    for (claim, values) in system.sums.iter().zip(sums) {
+        if let SumPoint::Row(lookup) = claim.point {
+            if values.len() != 1 << system.lookups[lookup].vars {
+                return Err(ProveError::Job("a sum inside a key has no values"));
+            }
+            inner[lookup].push(values);
+        }
+    }
+    let all: Vec<Rows> =
+        system.lookups.par_iter().zip(&inner).map(|(l, sums)| rows(l, columns, sums)).collect();
     let mut counts: Vec<Vec<u32>> = system.tables.iter().map(|t| vec![0; 1 << t.log]).collect();
     for (lookup, rows) in system.lookups.iter().zip(&all) {
         let table = &system.tables[lookup.table];
@@ -225,7 +242,7 @@ fn leaves<'a>(
     }
 }
 
-/// Proves the look-ups.
+/// Proves the look-ups; gives the proof and the leaves' point.
 pub fn prove(
     system: &System,
     plan: &Plan,
@@ -233,7 +250,7 @@ pub fn prove(
     columns: &[Vec<F>],
     pads: &[K],
     transcript: &mut Transcript,
-) -> LogupProof {
+) -> (LogupProof, Vec<K>) {
     let challenges = LeafChallenges::draw(transcript);
     tree::prove(&leaves(system, plan, rows, columns, challenges, pads), plan, pads, transcript)
 }

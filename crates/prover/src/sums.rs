@@ -1,8 +1,9 @@
 //! The prover of the main sumcheck ([`proofmesh_proof::claims`]).
 
 use p3_field::PrimeCharacteristicRing;
-use proofmesh_proof::claims::MainProof;
+use proofmesh_proof::claims::{self, MainProof};
 use proofmesh_proof::field::{F, K, eq_table};
+use proofmesh_proof::logup;
 use proofmesh_proof::plan::Plan;
 use proofmesh_proof::sumcheck::power_of_half;
 use proofmesh_proof::system::{SumClaim, System};
@@ -24,7 +25,7 @@ struct Running {
 }
 
 impl Running {
-    fn new(claim: &SumClaim, columns: &[Vec<F>], tau: &[K]) -> Self {
+    fn new(claim: &SumClaim, columns: &[Vec<F>], tau: &[K], weight: K) -> Self {
         let mut tables: Vec<Vec<K>> =
             claim.factors.iter().map(|f| materialise::table(f, claim.vars, columns, tau)).collect();
         let mut products = claim.products.clone();
@@ -35,7 +36,7 @@ impl Running {
             products.iter_mut().for_each(|(_, fs)| fs.push(tables.len() - 1));
         }
         let rho = vec![None; tables.len()];
-        Self { vars: claim.vars, weight: K::ONE, tables, products, rho }
+        Self { vars: claim.vars, weight, tables, products, rho }
     }
 
     /// The round polynomial of the most significant variable; in the last round masked factors are quadratic.
@@ -74,18 +75,19 @@ pub fn prove(
     plan: &Plan,
     columns: &[Vec<F>],
     pads: &[K],
+    leaf: &[K],
     transcript: &mut Transcript,
 ) -> MainProof {
     let tau = transcript.draw_point(system.tau_len);
     let lambda = transcript.draw();
     let n = plan.main_vars();
-    let mut running: Vec<Running> =
-        system.sums.par_iter().map(|claim| Running::new(claim, columns, &tau)).collect();
-    let mut weight = K::ONE;
-    for claim in &mut running {
-        claim.weight = weight * power_of_half(n - claim.vars);
-        weight *= lambda;
-    }
+    let blocks = logup::block_weights(system, plan, leaf);
+    let weights = claims::weights(system, lambda, &blocks);
+    let start = |(claim, weight): (&SumClaim, K)| {
+        let weight = weight * power_of_half(n - claim.vars);
+        Running::new(claim, columns, claims::point(system, claim, &tau, leaf), weight)
+    };
+    let mut running: Vec<Running> = system.sums.par_iter().zip(weights).map(start).collect();
     for ((claim, factor), pad) in plan.main_values.iter().zip(&plan.main.values) {
         running[*claim].rho[*factor] = Some(pads[*pad]);
     }

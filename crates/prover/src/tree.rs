@@ -408,7 +408,12 @@ fn linear_times_quadratic(claim: K, bound: K, u: K, t0: K, t2: K) -> Vec<K> {
 }
 
 /// Proves the tree over its leaves.
-pub fn prove(leaves: &impl Leaves, plan: &Plan, pads: &[K], transcript: &mut Transcript) -> LogupProof {
+pub fn prove(
+    leaves: &impl Leaves,
+    plan: &Plan,
+    pads: &[K],
+    transcript: &mut Transcript,
+) -> (LogupProof, Vec<K>) {
     // Layers of at least four registers are packed; those above, and a tree too small for registers, are scalars.
     let streamed = leaves.depth() >= WIDTH.trailing_zeros() as usize + 3;
     let mut packed = Vec::new();
@@ -456,5 +461,5 @@ pub fn prove(leaves: &impl Leaves, plan: &Plan, pads: &[K], transcript: &mut Tra
         (point, claims) = (reduced.point, reduced.claims);
         layers.push(reduced.proof);
     }
-    LogupProof { root, layers }
+    (LogupProof { root, layers }, point)
 }

@@ -37,17 +37,16 @@ fn lies(toy: &Toy, rng: &mut StdRng, count: usize) {
     let types = toy.program.check().expect("well-formed");
     for _ in 0..count {
         let id = rng.random_range(0..types.len());
-        let name = if id == 0 { "input" } else { &toy.program.nodes[id - 1].name };
         let (batch, element) =
             (rng.random_range(0..toy.inputs.len()), rng.random_range(0..types[id].shape.len()));
         // A public input element is bound by the statement, a private one by its commitment; every other value by its operands.
         let mut lie = honest.clone();
         let delta = if rng.random() { F::from_i64(rng.random_range(1..=300)) } else { rng.random::<F>() };
         let delta = if delta == F::ZERO { F::ONE } else { delta };
-        lie.column(name)[toy.cell(id, batch, element)] += delta;
+        *lie.element(toy, id, batch, element) += delta;
         assert!(
             lie.named().is_some(),
-            "`{name}` of input {batch}, element {element} may change by {delta}: {:?}",
+            "value {id} of input {batch}, element {element}, may change by {delta}: {:?}",
             toy.program
         );
     }

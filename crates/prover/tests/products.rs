@@ -79,31 +79,39 @@ fn inside(toy: &Toy, name: &str, id: usize, clamp: [i64; 2]) -> (usize, usize) {
     all.find(fits).expect("an unsaturated element")
 }
 
-/// The lies about a rescaled accumulator of a last node, `sums` being the claim that binds the accumulator.
-fn rescaled_lies(toy: &Toy, name: &str, id: usize, shift: u32, clamp: [i64; 2], sums: &str) {
+/// The lies about a rescaled accumulator of a last node, `sums` being the claim that binds the accumulator; `cell` gives its place.
+fn rescaled_lies(
+    toy: &Toy,
+    name: &str,
+    id: usize,
+    shift: u32,
+    clamp: [i64; 2],
+    sums: &str,
+    cell: fn(&Toy, usize, usize) -> usize,
+) {
     let (b, i) = inside(toy, name, id, clamp);
     let (at, q) = (toy.cell(id, b, i), quotient(toy, name, id, b, i));
     let claim = |what: &str| format!("{name}: {what}");
-    let with = |y: i64, dq: F, dr: i64| {
+    let acc = format!("{name}.acc");
+    let with = |y: i64, dq: F, da: i64| {
         let mut w = toy.forged(name, b, i, y);
         w.column(&format!("{name}.q"))[at] += dq;
-        w.add(&format!("{name}.r"), at, dr);
+        w.add(&acc, cell(toy, b, i), da);
         w
     };
-    let r = toy.witness().small(&format!("{name}.r"), at);
     let width = 1i64 << shift;
+    let r = toy.witness().small(&acc, cell(toy, b, i)) + width / 2 - width * q;
+    assert!((0..width).contains(&r));
     refused("result", &with(q + 1, F::ZERO, 0), &[&claim("clamp")]);
-    refused("quotient with its result", &with(q + 1, F::ONE, 0), &[&claim(sums)]);
-    refused("remainder below 0", &with(q + 1, F::ONE, -width), &[&claim("remainder")]);
-    refused("remainder at 2^k", &with(q - 1, -F::ONE, width), &[&claim("remainder")]);
+    refused("quotient with its result", &with(q + 1, F::ONE, 0), &[&claim("remainder")]);
+    refused("a lower quotient", &with(q - 1, -F::ONE, 0), &[&claim("remainder")]);
+    refused("accumulator with its quotient", &with(q + 1, F::ONE, width), &[&claim(sums)]);
     let step = if r < width / 2 { 1 } else { -1 };
-    refused("remainder", &with(q, F::ZERO, step), &[&claim(sums)]);
-    let fraction = int(width).inverse() * int(-step);
-    refused("quotient off by a fraction", &with(q, fraction, step), &[&claim("clamp")]);
+    refused("accumulator", &with(q, F::ZERO, step), &[&claim(sums)]);
+    refused("quotient off by a fraction", &with(q, int(width).inverse() * int(-step), 0), &[&claim("clamp")]);
     // Off by p itself: 2^k q' + r' = 2^k q + r + p has one solution with 0 <= r' < 2^k.
-    let residue = (width * q + r + P).rem_euclid(width);
-    let far = (width * q + r + P - residue) / width;
-    refused("accumulator off by p", &with(q, int(far - q), residue - r), &[&claim("clamp")]);
+    let far = (width * q + r + P).div_euclid(width);
+    refused("accumulator off by p", &with(q, int(far - q), 0), &[&claim("clamp")]);
 }
 
 #[test]
@@ -118,7 +126,7 @@ fn honest_witnesses_violate_nothing() {
 #[test]
 fn lies_about_products() {
     let toy = scaled();
-    rescaled_lies(&toy, "product", 2, 8, [-190, 190], "products");
+    rescaled_lies(&toy, "product", 2, 8, [-190, 190], "products", |toy, b, i| toy.cell(2, b, i));
     let types = toy.program.check().unwrap();
     let sum = |b: usize, row: usize| toy.witness().small("sum", toy.cell(1, b, row));
     // Another row's sum, in the sum itself or in the product alone.
@@ -127,38 +135,35 @@ fn lies_about_products() {
     refused("another row's sum", &toy.forged("sum", b, row, sum(b, other)), &["sum: sums"]);
     let (rows, width) = (types[0].shape.h, types[0].shape.w);
     assert_eq!((rows, width), (3, 5));
-    let apply = |acc: i64| (rescale(8, -200, 200).apply(acc), rescale(8, -200, 200).divide(acc));
     let moved = (0..30).find_map(|i| {
         let x = i64::from(toy.inputs[b].data[i]);
-        let (honest, (_, r)) = apply(x * sum(b, i / width));
-        let (wrong, (q, s)) = apply(x * sum(b, (i / width + 1) % 6));
-        (honest != wrong && i64::from(honest).abs() < 200 && i64::from(wrong) == q).then_some((
-            i,
-            wrong,
-            s - r,
-            q,
-        ))
+        let [honest, wrong] = [0, 1].map(|other| x * sum(b, (i / width + other) % 6));
+        let (y, (q, _)) = (rescale(8, -200, 200).apply(wrong), rescale(8, -200, 200).divide(wrong));
+        (honest != wrong && i64::from(y) == q).then_some((i, q, wrong - honest))
     });
-    let (i, wrong, dr, q) = moved.expect("an element that tells the rows apart");
-    let mut lie = toy.forged("product", b, i, i64::from(wrong));
+    let (i, q, difference) = moved.expect("an element that tells the rows apart");
+    let mut lie = toy.forged("product", b, i, q);
     let at = toy.cell(2, b, i);
-    let honest = lie.small("product.q", at);
-    lie.add("product.q", at, q - honest);
-    lie.add("product.r", at, dr);
+    lie.column("product.q")[at] = int(q);
+    lie.add("product.acc", at, difference);
     refused("a product with another row's sum", &lie, &["product: products"]);
 }
 
 #[test]
 fn lies_about_matrix_products() {
     let toy = matrices();
-    rescaled_lies(&toy, "square", 3, 8, [-95, 100], "accumulators");
+    // Batch, channel, rows and columns of 3, 2, 3 and 3, each padded by itself.
+    let cell = |_: &Toy, b: usize, i: usize| (b * 2 + i / 9) * 16 + i % 9 / 3 * 4 + i % 3;
+    rescaled_lies(&toy, "square", 3, 8, [-95, 100], "accumulators", cell);
     // A consistent lie in the middle: the next product reads it, and its own claim refuses.
     let (b, i) = inside(&toy, "scores", 2, [-110, 110]);
     let q = quotient(&toy, "scores", 2, b, i);
     refused("a score", &toy.forged("scores", b, i, q + 1), &["scores: clamp"]);
     let mut moved = toy.forged("scores", b, i, q + 1);
     moved.add("scores.q", toy.cell(2, b, i), 1);
-    refused("a score with its quotient", &moved, &["scores: accumulators"]);
+    refused("a score with its quotient", &moved, &["scores: remainder"]);
+    moved.add("scores.acc", cell(&toy, b, i), 1 << 9);
+    refused("a score with its sum", &moved, &["scores: accumulators"]);
     let value = |e: usize| toy.witness().small("other", toy.cell(1, 0, e));
     let (x, y) = (value(1), value(5));
     assert_ne!(x, y);
@@ -252,7 +257,7 @@ fn lies_about_sums_and_zeros() {
     refused("sum", &toy.forged("all", b, i, q + 1), &["all: clamp"]);
     let mut moved = toy.forged("all", b, i, q + 1);
     moved.add("all.q", toy.cell(1, b, i), 1);
-    refused("sum with its quotient", &moved, &["all: sums"]);
+    refused("sum with its quotient", &moved, &["all: remainder"]);
     refused("a zero that is none", &toy.forged("wider", b, 1, 1), &["wider: picked"]);
     refused("an element for a zero", &toy.forged("wider", b, 4, q), &["wider: picked"]);
     let last = toy.witness().small("last", toy.cell(3, b, 0));

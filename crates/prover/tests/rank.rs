@@ -12,11 +12,11 @@ use proofmesh_graph::program::{Output, WeightMode};
 use proofmesh_proof::field::{F, K, LIMBS, eq_table, limb_weights};
 use proofmesh_proof::opening::mask_weights;
 use proofmesh_proof::plan::{Plan, SPARE_CELLS};
-use proofmesh_proof::system::System;
+use proofmesh_proof::system::{SumPoint, System};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use revealed::{Replay, pack, value};
-use toys::{Toy, conv, node, program, rescale, window};
+use toys::{Toy, Witness, conv, node, program, rescale, window};
 
 const SEED: u64 = 81;
 /// Coordinates of an extension element.
@@ -51,18 +51,21 @@ impl Masks {
 
 /// The honest columns, multiplicities counted row by row through the look-ups' own expressions.
 fn columns(toy: &Toy, system: &System) -> Vec<Vec<F>> {
-    let mut cells = toy.witness().cells;
+    let Witness { mut cells, sums, .. } = toy.witness();
     for table in &system.tables {
         cells[table.multiplicity] = vec![F::ZERO; 1 << table.log];
     }
-    for lookup in &system.lookups {
+    for (at, lookup) in system.lookups.iter().enumerate() {
+        let inner = || system.sums.iter().zip(&sums).filter(|(s, _)| s.point == SumPoint::Row(at));
         let table = &system.tables[lookup.table];
         for x in 0..1usize << lookup.vars {
             let bits: Vec<K> = (0..lookup.vars).rev().map(|b| K::from_bool(x >> b & 1 == 1)).collect();
             if proofmesh_proof::system::real_at(&lookup.real, &bits) == K::ZERO {
                 continue;
             }
-            let key = value(&lookup.key.at(&[], &bits), &cells, &[]) - K::from(F::from_i64(table.first));
+            let inner: F = inner().map(|(_, rows)| rows[x]).sum();
+            let key =
+                value(&lookup.key.at(&[], &bits), &cells, &[]) + inner - K::from(F::from_i64(table.first));
             let row =
                 (0..1usize << table.log).find(|i| key == K::from_usize(*i)).expect("a row of the table");
             cells[table.multiplicity][row] += F::ONE;
@@ -221,7 +224,8 @@ fn equations_hold_of_the_masks_and_leave_every_witness_possible() {
     }
     // For any other columns, masks that satisfy the same equations exist if and only if the masks' weights have full rank.
     let masked: Vec<_> = replay.equations.iter().filter(|e| !e.pads.is_empty()).collect();
-    assert_eq!(masked.len(), plan.layers.len() + 2 + plan.main.values.len() + 1);
+    // One a layer, the leaves' numerators, one a hidden factor, and the main sumcheck with the leaves' denominators.
+    assert_eq!(masked.len(), plan.layers.len() + 1 + plan.main.values.len() + 1);
     let row = |e: &&proofmesh_proof::system::Affine| {
         let mut row = K::zero_vec(plan.pad_count);
         e.pads.iter().for_each(|(pad, weight)| row[*pad] += *weight);

@@ -1,10 +1,11 @@
 //! From a program to the claims that must hold of its execution, and, on the prover's side, the columns that make them hold.
 //!
 //! One pass writes both: a column is declared with the rule that fills it from a trace, so that claims and witness cannot drift.
-//! Every value of a batch is one column `[batch][channels][rows][columns]`, each axis padded to a power of two. Claims read real elements
-//! only; what a column holds in its padding has no meaning.
+//! Every value of a batch is one column `[batch][channels][plane]`, the plane being rows and columns, each axis padded to a power of two;
+//! [`pieces`] then cuts the padding away. Claims read real elements only; what a column holds in its padding has no meaning.
 
 mod broadcast;
+mod pieces;
 mod sponge;
 mod tables;
 
@@ -15,15 +16,16 @@ use core::ops::Range;
 use p3_field::PrimeCharacteristicRing;
 use proofmesh_proof::field::{F, int, log2_ceil};
 use proofmesh_proof::system::{
-    Axis, Column, ColumnId, Entry, Expr, LinearClaim, Lookup, Source, SumClaim, System, TableId, Term,
+    Axis, Column, ColumnId, Entry, Expr, LinearClaim, Lookup, Source, SumClaim, SumPoint, System, TableId,
+    Term,
 };
 
 use crate::rescale::Rescale;
 use crate::tensor::{Shape, Tensor};
 use crate::value::{Interval, ValueType};
-use crate::window::WindowAxis;
 
 pub use broadcast::{broadcast, repeated};
+pub use pieces::Plane;
 pub use sponge::Absorbed;
 
 /// A system, and the cells of its columns when there is a trace. Multiplicities of tables are left to the prover.
@@ -33,12 +35,14 @@ pub struct Arithmetized {
     pub system: System,
     /// Cells of each column; empty for multiplicities, and throughout when there is no trace.
     pub cells: Vec<Vec<F>>,
+    /// For each sum inside a look-up's key its value on every row of the look-up; empty for other sums and when there is no trace.
+    pub sums: Vec<Vec<F>>,
 }
 
 /// A value of the program as a column.
 #[derive(Clone, Copy, Debug)]
 pub struct ValueColumn {
-    /// The column `[batch][c][h][w]`.
+    /// The column `[batch][c][h * w]`.
     pub column: ColumnId,
     /// Its type.
     pub ty: ValueType,
@@ -47,15 +51,14 @@ pub struct ValueColumn {
 /// `log2` of the padded axes of a tensor.
 #[derive(Clone, Copy, Debug)]
 pub struct Logs {
-    /// Batch, channels, rows, columns.
-    pub axes: [usize; 4],
+    /// Batch, channels, plane.
+    pub axes: [usize; 3],
 }
 
 impl Logs {
     /// Logs of a shape in a batch.
     pub fn new(batch: usize, shape: Shape) -> Self {
-        let [c, h, w] = shape.axes().map(log2_ceil);
-        Self { axes: [log2_ceil(batch), c, h, w] }
+        Self { axes: [batch, shape.c, shape.h * shape.w].map(log2_ceil) }
     }
 
     /// `log2` of the whole column.
@@ -68,23 +71,19 @@ impl Logs {
         self.axes[1..].iter().sum()
     }
 
-    /// Ranges of consecutive coordinates for the four axes, from `start`.
-    pub fn ranges(&self, start: usize) -> [Range<usize>; 4] {
-        let mut next = start;
+    /// Ranges of consecutive coordinates for the three axes.
+    pub fn ranges(&self) -> [Range<usize>; 3] {
+        let mut next = 0;
         self.axes.map(|n| {
             next += n;
             next - n..next
         })
     }
 
-    /// Padded index of an element inside one input's part.
-    pub fn cell(&self, c: usize, y: usize, x: usize) -> usize {
-        ((c << self.axes[2]) + y) << self.axes[3] | x
-    }
-
     /// Padded index of the row-major element `i` of the shape.
     pub fn cell_of(&self, shape: Shape, i: usize) -> usize {
-        self.cell(i / (shape.h * shape.w), i / shape.w % shape.h, i % shape.w)
+        let plane = shape.h * shape.w;
+        (i / plane) << self.axes[2] | (i % plane)
     }
 }
 
@@ -101,7 +100,29 @@ pub struct Builder<'a> {
     /// Executions, on the prover's side.
     pub traces: Option<&'a Traces>,
     out: Arithmetized,
+    planes: Vec<Option<Plane>>,
     tables: tables::Tables,
+}
+
+/// What a layer adds up for each element of its result, on the result's rows `(batch, channel, plane)`.
+pub struct Accumulator<'s> {
+    /// The linear part: terms over the rows.
+    pub linear: Vec<Term>,
+    /// The other part.
+    pub sum: Option<RowSum<'s>>,
+    /// The whole at every element, input by input; empty without traces.
+    pub values: Vec<Vec<i64>>,
+}
+
+/// The sum over the cube of `vars` variables of the product of the factors, whose challenges are the row. No coordinate of the row may enter
+/// twice.
+pub struct RowSum<'s> {
+    /// Number of variables, at least one.
+    pub vars: usize,
+    /// The factors.
+    pub factors: Vec<Expr>,
+    /// What the accumulator holds beside it, one number a channel.
+    pub bias: &'s [i32],
 }
 
 /// The axis entry `v -> i` with weight 1, or with `t`.
@@ -142,7 +163,8 @@ pub fn expr(terms: Vec<Term>) -> Expr {
 impl<'a> Builder<'a> {
     /// A builder for `batch` inputs.
     pub fn new(batch: usize, traces: Option<&'a Traces>) -> Self {
-        Self { batch, traces, out: Arithmetized::default(), tables: tables::Tables::default() }
+        let (out, tables) = (Arithmetized::default(), tables::Tables::default());
+        Self { batch, traces, out, planes: Vec::new(), tables }
     }
 
     /// Declares a column of `2^log` cells; `fill` gives its cells from nothing but what it captures, on the prover's side only.
@@ -154,7 +176,27 @@ impl<'a> Builder<'a> {
     ) -> ColumnId {
         self.out.system.columns.push(Column { name: name.into(), log });
         self.out.cells.push(self.traces.map(fill).unwrap_or_default());
+        self.planes.push(None);
         self.out.system.columns.len() - 1
+    }
+
+    /// Says that a column's lowest index bits run over a plane whose padding need not be committed.
+    pub fn plane(&mut self, of: ColumnId, plane: Plane) {
+        self.planes[of] = Some(plane);
+    }
+
+    /// The padded cells of a value-shaped column, from the elements of each trace.
+    fn fill(&self, shape: Shape, traces: &Traces, of: impl Fn(usize, &[Tensor]) -> Vec<i64>) -> Vec<F> {
+        let logs = Logs::new(self.batch, shape);
+        let mut cells = alloc::vec![F::ZERO; 1 << logs.total()];
+        let plane = shape.h * shape.w;
+        for (b, trace) in traces.values.iter().enumerate() {
+            for (c, row) in of(b, trace).chunks(plane).enumerate() {
+                let start = (b << logs.element()) + (c << logs.axes[2]);
+                cells[start..start + plane].iter_mut().zip(row).for_each(|(cell, v)| *cell = int(*v));
+            }
+        }
+        cells
     }
 
     /// Declares a column shaped like a value, filled element by element from each trace.
@@ -164,16 +206,10 @@ impl<'a> Builder<'a> {
         shape: Shape,
         of: impl Fn(usize, &[Tensor]) -> Vec<i64>,
     ) -> ColumnId {
-        let logs = Logs::new(self.batch, shape);
-        self.column(name, logs.total(), |traces| {
-            let mut cells = alloc::vec![F::ZERO; 1 << logs.total()];
-            for (b, trace) in traces.values.iter().enumerate() {
-                for (i, v) in of(b, trace).into_iter().enumerate() {
-                    cells[(b << logs.element()) + logs.cell_of(shape, i)] = int(v);
-                }
-            }
-            cells
-        })
+        let cells = self.traces.map(|t| self.fill(shape, t, of)).unwrap_or_default();
+        let column = self.column(name, Logs::new(self.batch, shape).total(), |_| cells);
+        self.plane(column, Plane::new(shape.h * shape.w));
+        column
     }
 
     /// Demands `expr = 0`.
@@ -184,6 +220,7 @@ impl<'a> Builder<'a> {
     /// Demands a sum.
     pub fn sum(&mut self, claim: SumClaim) {
         self.out.system.sums.push(claim);
+        self.out.sums.push(Vec::new());
     }
 
     /// Demands that `(key, value)` is a row of a table wherever `real` is 1.
@@ -228,8 +265,8 @@ impl<'a> Builder<'a> {
     /// Number of variables and indicator of the real elements of a value-shaped column.
     pub fn real_rows(&self, shape: Shape) -> (usize, Vec<Axis>) {
         let logs = Logs::new(self.batch, shape);
-        let sizes = [self.batch, shape.c, shape.h, shape.w];
-        let axes = logs.ranges(0).into_iter().zip(sizes).filter(|(r, n)| 1 << r.len() != *n);
+        let sizes = [self.batch, shape.c, shape.h * shape.w];
+        let axes = logs.ranges().into_iter().zip(sizes).filter(|(r, n)| 1 << r.len() != *n);
         (logs.total(), axes.map(|(r, n)| real_var(r, n)).collect())
     }
 
@@ -244,8 +281,8 @@ impl<'a> Builder<'a> {
     pub fn constant_at_tau(&mut self, value: F, shape: Shape) -> Term {
         let logs = Logs::new(self.batch, shape);
         self.reserve(logs.total());
-        let sizes = [self.batch, shape.c, shape.h, shape.w];
-        let axes = logs.ranges(0).into_iter().zip(sizes).map(|(r, n)| real_tau(r, n)).collect();
+        let sizes = [self.batch, shape.c, shape.h * shape.w];
+        let axes = logs.ranges().into_iter().zip(sizes).map(|(r, n)| real_tau(r, n)).collect();
         public(value, alloc::vec![F::ONE], axes)
     }
 
@@ -254,56 +291,75 @@ impl<'a> Builder<'a> {
         self.out.system.tau_len = self.out.system.tau_len.max(len);
     }
 
-    /// The columns of a rescale: quotient, remainder and result, with the look-ups that bound them. Gives the result's column and the
-    /// terms `2^shift q + r - 2^(shift-1)` at tau, which the accumulator must equal.
+    /// Something of each trace, in order; nothing without traces.
+    pub fn each_trace<T>(&self, of: impl FnMut(&Vec<Tensor>) -> T) -> Vec<T> {
+        self.traces.map(|t| t.values.iter().map(of).collect()).unwrap_or_default()
+    }
+
+    /// Demands `0 <= key + sign * accumulator < 2^log` on the rows of a result.
+    pub fn range_around(
+        &mut self,
+        name: &str,
+        log: u32,
+        shape: Shape,
+        mut key: Expr,
+        (sign, accumulator): (i64, &Accumulator<'_>),
+    ) {
+        let coef = int(sign);
+        key.terms.extend(accumulator.linear.iter().map(|t| Term { coef: t.coef * coef, ..t.clone() }));
+        let (vars, real) = self.real_rows(shape);
+        let lookup = self.out.system.lookups.len();
+        self.range(name, 1 << log, vars, key, real);
+        let Some(sum) = &accumulator.sum else { return };
+        let bias = |i: usize| sum.bias.get(i / (shape.h * shape.w)).copied().map_or(0, i64::from);
+        let of = |b: usize, _: &[Tensor]| {
+            let values = accumulator.values[b].iter().enumerate();
+            values.map(|(i, acc)| sign * (acc - bias(i))).collect()
+        };
+        let rows = self.traces.map(|t| self.fill(shape, t, of)).unwrap_or_default();
+        self.out.system.sums.push(SumClaim {
+            name: alloc::format!("{name}, accumulators"),
+            point: SumPoint::Row(lookup),
+            vars: sum.vars,
+            eq: None,
+            products: alloc::vec![(coef, (0..sum.factors.len()).collect())],
+            factors: sum.factors.clone(),
+            rhs: Expr::default(),
+        });
+        self.out.sums.push(rows);
+    }
+
+    /// The columns of a rescale, quotient and result, with the look-ups that bind them to an accumulator below `bound`. Gives the result's
+    /// column.
+    ///
+    /// The remainder `acc + half - 2^shift q` is not committed: it is the key of a range look-up.
     pub fn rescale(
         &mut self,
         name: &str,
         shape: Shape,
-        rescale: Rescale,
-        bound: i64,
-        accumulators: impl Fn(&[Tensor]) -> Vec<i64>,
-    ) -> (ColumnId, Vec<Term>) {
-        let sums: Vec<Vec<i64>> = self
-            .traces
-            .map(|t| t.values.iter().map(|trace| accumulators(trace)).collect())
-            .unwrap_or_default();
+        (rescale, bound): (Rescale, i64),
+        accumulator: &Accumulator<'_>,
+    ) -> ColumnId {
         let each = |f: fn(&Rescale, i64) -> i64| {
-            let sums = &sums;
-            move |b: usize, _: &[Tensor]| sums[b].iter().map(|acc| f(&rescale, *acc)).collect()
+            move |b: usize, _: &[Tensor]| {
+                accumulator.values[b].iter().map(|acc| f(&rescale, *acc)).collect::<Vec<i64>>()
+            }
         };
         let y = self.value_column(name, shape, each(|r, acc| i64::from(r.apply(acc))));
         let q = self.value_column(alloc::format!("{name}.q"), shape, each(|r, acc| r.divide(acc).0));
-        let mut terms = alloc::vec![self.at_tau(int(1 << rescale.shift), q, shape)];
-        let (vars, real) = self.real_rows(shape);
-        if rescale.shift > 0 {
-            let r = self.value_column(alloc::format!("{name}.r"), shape, each(|r, acc| r.divide(acc).1));
-            terms.push(self.at_tau(F::ONE, r, shape));
-            terms.push(self.constant_at_tau(int(-rescale.half()), shape));
-            let key = expr(alloc::vec![self.rows(r, shape)]);
-            self.range(&alloc::format!("{name}: remainder"), 1 << rescale.shift, vars, key, real.clone());
-        }
+        let mut key = expr(alloc::vec![self.rows(q, shape)]);
+        key.terms[0].coef = -int(1 << rescale.shift);
+        key.constant = int(rescale.half());
+        self.range_around(&alloc::format!("{name}: remainder"), rescale.shift, shape, key, (1, accumulator));
         let table = self.clamp_table(rescale, bound);
+        let (vars, real) = self.real_rows(shape);
         let (key, value) = (expr(alloc::vec![self.rows(q, shape)]), expr(alloc::vec![self.rows(y, shape)]));
         self.lookup(alloc::format!("{name}: clamp"), table, vars, key, value, real);
-        (y, terms)
+        y
     }
 
     /// The finished system.
     pub fn finish(self) -> Arithmetized {
-        self.out
+        pieces::lower(self.out, &self.planes)
     }
-}
-
-/// Entries of a sliding window for every output and window position that reads a real element: `f(o, k, i)`.
-pub fn window_entries(axis: &WindowAxis, mut f: impl FnMut(usize, usize, usize) -> Entry) -> Vec<Entry> {
-    let mut entries = Vec::new();
-    for o in 0..axis.output {
-        for k in 0..axis.kernel {
-            if let Some(i) = axis.source(o, k) {
-                entries.push(f(o, k, i));
-            }
-        }
-    }
-    entries
 }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use p3_field::PrimeCharacteristicRing;
 use proofmesh_proof::field::{F, int, log2_ceil};
-use proofmesh_proof::system::{Axis, ColumnId, Entry, SumClaim, Term};
+use proofmesh_proof::system::{Axis, ColumnId, Entry, SumClaim, SumPoint, Term};
 
 use super::{Builder, column, entry, expr, public, real_tau, wire};
 use crate::hash::{self, FULL_ROUNDS, PARTIAL_ROUNDS, Packing, RATE, Salt, WIDTH};
@@ -114,6 +114,7 @@ impl Builder<'_> {
         self.reserve(vars);
         self.sum(SumClaim {
             name,
+            point: SumPoint::Tau,
             vars,
             eq: Some((0..vars, 0..vars)),
             products: alloc::vec![(F::ONE, alloc::vec![0, 0, 0])],

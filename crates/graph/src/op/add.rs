@@ -7,7 +7,7 @@ use proofmesh_proof::system::{ColumnId, Term};
 use serde::{Deserialize, Serialize};
 
 use super::{Operator, Rescale, Site, padded};
-use crate::arith::{Builder, expr};
+use crate::arith::{Accumulator, Builder, ValueColumn};
 use crate::tensor::{Shape, Tensor};
 use crate::value::{ValueType, WeightMode};
 
@@ -37,12 +37,15 @@ impl Add {
         pairs.map(|(a, b)| m0 * i64::from(*a) + m1 * i64::from(*b)).collect()
     }
 
-    /// Demands that every sum equals the given terms at tau.
-    pub(super) fn accumulators(&self, builder: &mut Builder<'_>, site: &Site<'_>, mut terms: Vec<Term>) {
-        for (operand, factor) in site.operands.iter().zip(self.factors) {
-            terms.push(builder.at_tau(int(-i64::from(factor)), operand.column, site.ty.shape));
-        }
-        builder.linear(alloc::format!("{}: accumulators", site.name), expr(terms));
+    /// The sum on the rows of the result.
+    pub(super) fn accumulator(&self, builder: &Builder<'_>, site: &Site<'_>) -> Accumulator<'_> {
+        let read = |(operand, factor): (&ValueColumn, i32)| {
+            let rows = builder.rows(operand.column, site.ty.shape);
+            Term { coef: int(i64::from(factor)), ..rows }
+        };
+        let linear = site.operands.iter().zip(self.factors).map(read).collect();
+        let each = |trace: &Vec<Tensor>| self.accumulate(&site.read(trace));
+        Accumulator { linear, sum: None, values: builder.each_trace(each) }
     }
 }
 
@@ -75,11 +78,8 @@ impl Operator for Add {
 
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {
         let bound = self.accumulator_bound(&site.operand_types());
-        let shape = site.ty.shape;
-        let (y, terms) = builder
-            .rescale(site.name, shape, self.rescale, bound, |trace| self.accumulate(&site.read(trace)));
-        self.accumulators(builder, site, terms);
-        y
+        let accumulator = self.accumulator(builder, site);
+        builder.rescale(site.name, site.ty.shape, (self.rescale, bound), &accumulator)
     }
 
     fn multiply_adds(&self, operands: &[ValueType]) -> u64 {

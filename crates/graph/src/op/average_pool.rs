@@ -4,14 +4,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use p3_field::PrimeCharacteristicRing;
 use proofmesh_proof::field::{F, int, log2_ceil};
-use proofmesh_proof::system::{Axis, ColumnId};
+use proofmesh_proof::system::{Axis, ColumnId, Term};
 use serde::{Deserialize, Serialize};
 
 use super::{Operator, Site, Window, padded, unary};
-use crate::arith::{Builder, Logs, column, entry, expr, window_entries, wire};
+use crate::arith::{Builder, Logs, column, entry, expr, wire};
 use crate::limits;
 use crate::tensor::{Shape, Tensor};
 use crate::value::{Interval, ValueType, WeightMode};
+use crate::window::plane_reads;
 
 /// Mean over sliding windows of each channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,28 +81,19 @@ impl Operator for AveragePool {
         let (a, shape) = (site.operands[0], site.ty.shape);
         let d = self.divisor() as i64;
         let y = builder.value_column(site.name, shape, |_, trace| site.result(trace));
-        let r = builder.value_column(alloc::format!("{}.r", site.name), shape, |_, trace| {
-            self.sums(site.read(trace)[0]).into_iter().map(|sum| self.divide(sum).1).collect()
-        });
         builder.interval(&alloc::format!("{}: mean", site.name), y, shape, site.ty.interval);
-        builder.interval(
-            &alloc::format!("{}: remainder", site.name),
-            r,
-            shape,
-            Interval { lo: 0, hi: d as i32 - 1 },
-        );
-        let [b, c, oy, ox] = Logs::new(builder.batch, shape).ranges(0);
+        // The remainder sum + floor(d/2) - d y.
         let axes = self.window.axes(a.ty.shape.h, a.ty.shape.w).expect("checked before constraining");
-        let [rows, columns] = [(&axes[0], oy), (&axes[1], ox)].map(|(axis, tau)| {
-            wire(tau, 0..0, log2_ceil(axis.input), window_entries(axis, |o, _, i| entry(o, 0, i, F::ONE)))
-        });
-        let terms = alloc::vec![
-            builder.at_tau(int(d), y, shape),
-            builder.at_tau(F::ONE, r, shape),
-            builder.constant_at_tau(int(-(d / 2)), shape),
-            column(-F::ONE, a.column, alloc::vec![Axis::Tau(b), Axis::Tau(c), rows, columns]),
-        ];
-        builder.linear(alloc::format!("{}: sums", site.name), expr(terms));
+        let [batch, channel, plane] = Logs::new(builder.batch, shape).ranges();
+        let reads = plane_reads(&axes).into_iter().map(|[o, _, i]| entry(0, o, i, F::ONE)).collect();
+        let window = wire(0..0, plane, log2_ceil(a.ty.shape.h * a.ty.shape.w), reads);
+        let mut key = expr(alloc::vec![
+            column(F::ONE, a.column, alloc::vec![Axis::Var(batch), Axis::Var(channel), window]),
+            Term { coef: -int(d), ..builder.rows(y, shape) },
+        ]);
+        key.constant = int(d / 2);
+        let (vars, real) = builder.real_rows(shape);
+        builder.range(&alloc::format!("{}: remainder", site.name), d, vars, key, real);
         y
     }
 

@@ -9,13 +9,14 @@ use serde::{Deserialize, Serialize};
 use core::ops::Range;
 use p3_field::PrimeCharacteristicRing;
 use proofmesh_proof::field::{F, int, log2_ceil};
-use proofmesh_proof::system::{Axis, ColumnId, SumClaim, Term};
+use proofmesh_proof::system::{Axis, ColumnId, Term};
 
 use super::{Operator, PrivateWeights, Rescale, Site, Window, WindowAxis, convolve, padded, unary};
-use crate::arith::{Builder, Logs, column, entry, expr, public, real_tau, window_entries, wire};
+use crate::arith::{Accumulator, Builder, Logs, RowSum, column, entry, expr, public, real_var, wire};
 use crate::limits;
 use crate::tensor::{Shape, Tensor};
 use crate::value::{ValueType, WeightMode};
+use crate::window::plane_reads;
 
 /// A convolution's attributes and weights.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,24 +76,20 @@ impl Conv {
         convolve::accumulate(self, a)
     }
 
-    /// Demands that every accumulator equals the given terms at tau.
-    pub(super) fn accumulators(&self, builder: &mut Builder<'_>, site: &Site<'_>, terms: Vec<Term>) {
+    /// The accumulator on the rows of the result.
+    pub(super) fn accumulator(&self, builder: &Builder<'_>, site: &Site<'_>) -> Accumulator<'_> {
         let a = site.operands[0];
         let axes = Axes::new(self, a.ty.shape, builder.batch, site.ty.shape);
-        builder.reserve(Logs::new(builder.batch, site.ty.shape).total());
-        let mut rhs = expr(terms);
-        rhs.terms.extend(axes.bias(self, site.private));
-        builder.sum(SumClaim {
-            name: alloc::format!("{}: accumulators", site.name),
-            vars: axes.vars(),
-            eq: None,
-            products: alloc::vec![(F::ONE, alloc::vec![0, 1])],
-            factors: alloc::vec![
-                expr(alloc::vec![axes.weights(self, site.private)]),
-                expr(alloc::vec![axes.operand(a.column)]),
-            ],
-            rhs,
-        });
+        let factors = alloc::vec![
+            expr(alloc::vec![axes.weights(self, site.private)]),
+            expr(alloc::vec![axes.operand(a.column)]),
+        ];
+        let each = |trace: &Vec<Tensor>| self.accumulate(site.read(trace)[0]);
+        Accumulator {
+            linear: axes.bias(self, site.private),
+            sum: Some(RowSum { vars: axes.vars(), factors, bias: &self.bias }),
+            values: builder.each_trace(each),
+        }
     }
 }
 
@@ -162,13 +159,9 @@ impl Operator for Conv {
     }
 
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {
-        let a = site.operands[0];
-        let bound = self.accumulator_bound(a.ty, site.mode);
-        let (y, terms) = builder.rescale(site.name, site.ty.shape, self.rescale, bound, |trace| {
-            self.accumulate(site.read(trace)[0])
-        });
-        self.accumulators(builder, site, terms);
-        y
+        let bound = self.accumulator_bound(site.operands[0].ty, site.mode);
+        let accumulator = self.accumulator(builder, site);
+        builder.rescale(site.name, site.ty.shape, (self.rescale, bound), &accumulator)
     }
 
     fn multiply_adds(&self, operands: &[ValueType]) -> u64 {
@@ -179,22 +172,21 @@ impl Operator for Conv {
     }
 }
 
-/// The coordinates of the claim: challenges `(batch, out channel, y, x)`, variables `(group, in channel, dy, dx)`.
+/// The coordinates of the sum: the result's row `(batch, out channel, plane)`, variables `(group, in channel, window position)`.
 struct Axes {
     groups: usize,
     input: Shape,
     batch: usize,
     output: Shape,
     window: [WindowAxis; 2],
-    tau: [Range<usize>; 4],
-    var: [Range<usize>; 4],
+    row: [Range<usize>; 3],
+    var: [Range<usize>; 3],
 }
 
 impl Axes {
     fn new(conv: &Conv, input: Shape, batch: usize, output: Shape) -> Self {
         let window = conv.window.axes(input.h, input.w).expect("checked before constraining");
-        let mut logs =
-            [conv.groups, conv.group_inputs(input.c), window[0].kernel, window[1].kernel].map(log2_ceil);
+        let mut logs = [conv.groups, conv.group_inputs(input.c), conv.window.len()].map(log2_ceil);
         if logs.iter().sum::<usize>() == 0 {
             logs[1] = 1; // A sum needs a variable.
         }
@@ -209,22 +201,22 @@ impl Axes {
             batch,
             output,
             window,
-            tau: Logs::new(batch, output).ranges(0),
+            row: Logs::new(batch, output).ranges(),
             var,
         }
     }
 
     fn vars(&self) -> usize {
-        self.var[3].end
+        self.var[2].end
     }
 
-    /// `W(tau_o, .)`, restricted to real output channels and, because a private column's padding is free, to real indices everywhere.
+    /// `W(row_o, .)`, restricted to real output channels and, because a private column's padding is free, to real indices everywhere.
     fn weights(&self, conv: &Conv, private: Option<PrivateWeights>) -> Term {
-        let [group, inner, dy, dx] = self.var.clone();
-        let sizes = [conv.group_inputs(self.input.c), self.window[0].kernel, self.window[1].kernel];
+        let [group, inner, place] = self.var.clone();
+        let sizes = [conv.group_inputs(self.input.c), conv.window.len()];
         let outer = (0..conv.out_channels).map(|o| entry(o, o / conv.group_outputs(), o, F::ONE)).collect();
-        let mut axes = alloc::vec![wire(self.tau[1].clone(), group, self.tau[1].len(), outer)];
-        for (var, size) in [inner, dy, dx].into_iter().zip(sizes) {
+        let mut axes = alloc::vec![wire(self.row[1].clone(), group, self.row[1].len(), outer)];
+        for (var, size) in [inner, place].into_iter().zip(sizes) {
             let log = log2_ceil(size);
             axes.push(if 1 << var.len() == size {
                 Axis::Var(var)
@@ -238,9 +230,9 @@ impl Axes {
         }
     }
 
-    /// `a` contracted with the challenges: what each weight multiplies.
+    /// `a` at the window of the row: what each weight multiplies. Zero in the padding of the row.
     fn operand(&self, of: ColumnId) -> Term {
-        let [group, inner, dy, dx] = self.var.clone();
+        let [group, inner, place] = self.var.clone();
         let channels = group.start..inner.end;
         let log = log2_ceil(self.input.c);
         let groups = 1 << group.len();
@@ -254,35 +246,50 @@ impl Axes {
                 .map(|c| entry(0, ((c / per_group) << inner.len()) | (c % per_group), c, F::ONE));
             wire(0..0, channels, log, cells.collect())
         };
-        let spatial = |axis: &WindowAxis, tau: &Range<usize>, var: Range<usize>| {
-            let entries = window_entries(axis, |o, k, i| entry(o, k, i, F::ONE));
-            wire(tau.clone(), var, log2_ceil(axis.input), entries)
+        let [b, _, o] = self.row.clone();
+        let batch = wire(b.clone(), 0..0, b.len(), (0..self.batch).map(|i| entry(i, 0, i, F::ONE)).collect());
+        let batch = if 1 << b.len() == self.batch { Axis::Tau(b) } else { batch };
+        let reads = plane_reads(&self.window);
+        let plane = log2_ceil(self.input.h * self.input.w);
+        let identity = place.is_empty() && reads.len() == 1 << plane && reads.iter().all(|[o, _, i]| o == i);
+        let plane = if identity {
+            Axis::Tau(o)
+        } else {
+            wire(o, place, plane, reads.into_iter().map(|[o, k, i]| entry(o, k, i, F::ONE)).collect())
         };
-        let rows = spatial(&self.window[0], &self.tau[2], dy);
-        let columns = spatial(&self.window[1], &self.tau[3], dx);
-        column(F::ONE, of, alloc::vec![Axis::Tau(self.tau[0].clone()), channel, rows, columns])
+        column(F::ONE, of, alloc::vec![batch, channel, plane])
     }
 
-    /// `-bias` on the real outputs.
+    /// The bias over the real rows.
     fn bias(&self, conv: &Conv, private: Option<PrivateWeights>) -> Vec<Term> {
-        let [b, o, y, x] = self.tau.clone();
-        let channels =
-            wire(o.clone(), 0..0, o.len(), (0..conv.out_channels).map(|c| entry(c, 0, c, F::ONE)).collect());
-        let real = [real_tau(b, self.batch), real_tau(y, self.output.h), real_tau(x, self.output.w)];
-        let [real_b, real_y, real_x] = real;
+        let [b, o, p] = self.row.clone();
+        let real = |range: &Range<usize>, len: usize| {
+            (1 << range.len() != len).then(|| real_var(range.clone(), len))
+        };
+        let channels = real(&o, conv.out_channels)
+            .map(|_| {
+                wire(
+                    0..0,
+                    o.clone(),
+                    o.len(),
+                    (0..conv.out_channels).map(|c| entry(0, c, c, F::ONE)).collect(),
+                )
+            })
+            .unwrap_or(Axis::Var(o.clone()));
         let axes = |last: Option<Axis>| {
-            let mut axes = alloc::vec![real_b.clone(), channels.clone()];
+            let mut axes: Vec<Axis> = real(&b, self.batch).into_iter().collect();
+            axes.push(channels.clone());
             axes.extend(last);
-            axes.extend([real_y.clone(), real_x.clone()]);
+            axes.extend(real(&p, self.output.h * self.output.w));
             axes
         };
         match private {
             Some(columns) => {
                 let limbs =
                     wire(0..0, 0..0, 1, alloc::vec![entry(0, 0, 0, F::ONE), entry(0, 0, 1, int(1 << 12))]);
-                let offset = alloc::vec![int(1 << (limits::PRIVATE_BIAS_BITS - 1)); 1 << o.len()];
+                let offset = alloc::vec![-int(1 << (limits::PRIVATE_BIAS_BITS - 1)); 1 << o.len()];
                 alloc::vec![
-                    column(-F::ONE, columns.bias, axes(Some(limbs))),
+                    column(F::ONE, columns.bias, axes(Some(limbs))),
                     public(F::ONE, offset, axes(None))
                 ]
             }
@@ -291,33 +298,34 @@ impl Axes {
                 for (v, b) in values.iter_mut().zip(&conv.bias) {
                     *v = int(i64::from(*b));
                 }
-                alloc::vec![public(-F::ONE, values, axes(None))]
+                alloc::vec![public(F::ONE, values, axes(None))]
             }
         }
     }
 }
 
 impl Conv {
-    /// `log2` of the axes of the padded weight tensor, for an operand with `c` channels.
-    pub fn weight_logs(&self, c: usize) -> [usize; 4] {
-        [self.out_channels, self.group_inputs(c), self.window.kernel[0], self.window.kernel[1]].map(log2_ceil)
+    /// `log2` of the axes `[out][in / groups][kernel plane]` of the padded weight tensor, for an operand with `c` channels.
+    pub fn weight_logs(&self, c: usize) -> [usize; 3] {
+        [self.out_channels, self.group_inputs(c), self.window.len()].map(log2_ceil)
     }
 
     /// Padded index of the row-major weight `i`.
     pub fn weight_cell(&self, c: usize, i: usize) -> usize {
-        let [kh, kw] = self.window.kernel;
-        let [_, li, lh, lw] = self.weight_logs(c);
-        let (rest, dx) = (i / kw, i % kw);
-        let (rest, dy) = (rest / kh, rest % kh);
+        let [_, inner_log, plane_log] = self.weight_logs(c);
+        let (rest, place) = (i / self.window.len(), i % self.window.len());
         let (o, inner) = (rest / self.group_inputs(c), rest % self.group_inputs(c));
-        (((o << li | inner) << lh | dy) << lw) | dx
+        (o << inner_log | inner) << plane_log | place
     }
 
     /// The weights as a padded tensor.
     pub fn padded_weights(&self, c: usize) -> Vec<F> {
+        let [_, inner_log, plane_log] = self.weight_logs(c);
         let mut cells = alloc::vec![F::ZERO; 1 << self.weight_logs(c).iter().sum::<usize>()];
-        for (i, w) in self.weights.iter().enumerate() {
-            cells[self.weight_cell(c, i)] = int(i64::from(*w));
+        let (inner, place) = (self.group_inputs(c), self.window.len());
+        for (row, weights) in self.weights.chunks(place).enumerate() {
+            let start = ((row / inner) << inner_log | (row % inner)) << plane_log;
+            cells[start..].iter_mut().zip(weights).for_each(|(cell, w)| *cell = int(i64::from(*w)));
         }
         cells
     }

@@ -100,8 +100,9 @@ impl Operator for Divide {
     }
 
     fn work(&self, _: &[ValueType], result: Shape, batch: usize) -> u64 {
-        // Two columns, three look-ups, three tables of the sum.
-        padded(result, batch).saturating_mul(8)
+        // Two columns, three look-ups, three tables of the sum; three wires over the plane, an entry taking the room of four cells.
+        let wires = 12 * (result.h * result.w) as u64;
+        padded(result, batch).saturating_mul(8).saturating_add(wires)
     }
 
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {

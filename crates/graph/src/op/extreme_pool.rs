@@ -8,13 +8,14 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use p3_field::PrimeCharacteristicRing;
 use proofmesh_proof::field::{F, log2_ceil};
-use proofmesh_proof::system::{Axis, ColumnId, Expr, SumClaim, Term};
+use proofmesh_proof::system::{Axis, ColumnId, Expr, SumClaim, SumPoint, Term};
 use serde::{Deserialize, Serialize};
 
 use super::{Operator, Site, Window, WindowAxis, padded, unary};
-use crate::arith::{Builder, Logs, column, entry, expr, real_var, window_entries, wire};
+use crate::arith::{Builder, Logs, Plane, column, entry, expr, real_var, wire};
 use crate::tensor::{Shape, Tensor};
 use crate::value::{ValueType, WeightMode};
+use crate::window::plane_reads;
 
 /// Maximum or minimum over sliding windows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +69,7 @@ impl Operator for ExtremePool {
         let chosen = builder.column(alloc::format!("{}.chosen", site.name), site_axes.vars, |traces| {
             site_axes.chosen(traces.values.iter().map(|t| (&t[site.inputs[0]], &t[site.id])))
         });
+        builder.plane(chosen, Plane::new(shape.h * shape.w));
         let difference = site_axes.difference(y, a.column, if self.smallest { -F::ONE } else { F::ONE });
         let size = i64::from(a.ty.interval.hi) - i64::from(a.ty.interval.lo) + 1;
         let name = |what: &str| alloc::format!("{}: {what}", site.name);
@@ -76,6 +78,7 @@ impl Operator for ExtremePool {
         builder.reserve(site_axes.vars);
         builder.sum(SumClaim {
             name: name("chosen"),
+            point: SumPoint::Tau,
             vars: site_axes.vars,
             eq: Some((0..site_axes.vars, 0..site_axes.vars)),
             products: alloc::vec![(F::ONE, alloc::vec![0, 1])],
@@ -95,94 +98,82 @@ impl Operator for ExtremePool {
     }
 }
 
-/// The coordinates of the claims: `(batch, channel, dy, oy, dx, ox)`.
+/// The coordinates of the claims: `(batch, channel, window position, output)`.
 struct Axes {
     batch: usize,
     output: Shape,
     window: [WindowAxis; 2],
-    ranges: [Range<usize>; 6],
+    ranges: [Range<usize>; 4],
     vars: usize,
+    reads: Vec<[usize; 3]>,
 }
 
 impl Axes {
     fn new(batch: usize, output: Shape, window: [WindowAxis; 2]) -> Self {
-        let sizes = [batch, output.c, window[0].kernel, output.h, window[1].kernel, output.w];
+        let plane = output.h * output.w;
+        let mut logs = [batch, output.c, window[0].kernel * window[1].kernel, plane].map(log2_ceil);
+        if logs.iter().sum::<usize>() == 0 {
+            logs[2] = 1; // A sum needs a variable; its upper half reads as padding.
+        }
         let mut next = 0;
-        let ranges = sizes.map(|n| {
-            next += log2_ceil(n);
-            next - log2_ceil(n)..next
+        let ranges = logs.map(|n| {
+            next += n;
+            next - n..next
         });
-        // A sum needs a variable; one spare bit reads as padding.
-        Self { batch, output, window, ranges, vars: next.max(1) }
+        let reads = plane_reads(&window);
+        Self { batch, output, window, ranges, vars: next, reads }
     }
 
-    /// Window position and output of one axis, as one index.
-    fn joint(&self, axis: usize, o: usize, k: usize) -> usize {
-        k << self.ranges[3 + 2 * axis].len() | o
+    /// Window position and output as one index.
+    fn joint(&self, k: usize, o: usize) -> usize {
+        k << self.ranges[3].len() | o
     }
 
-    fn joint_range(&self, axis: usize) -> Range<usize> {
-        self.ranges[2 + 2 * axis].start..self.ranges[3 + 2 * axis].end
+    fn joint_range(&self) -> Range<usize> {
+        self.ranges[2].start..self.ranges[3].end
     }
 
     /// `sign * (y - x_j)`.
     fn difference(&self, y: ColumnId, x: ColumnId, sign: F) -> Expr {
-        let [b, c, _, oy, _, ox] = self.ranges.clone().map(Axis::Var);
-        let reads = [0, 1].map(|axis| {
-            let window = &self.window[axis];
-            let entries = window_entries(window, |o, k, i| entry(0, self.joint(axis, o, k), i, F::ONE));
-            wire(0..0, self.joint_range(axis), log2_ceil(window.input), entries)
-        });
-        let [rows, columns] = reads;
+        let [b, c, _, o] = self.ranges.clone().map(Axis::Var);
+        let reads = self.reads.iter().map(|[o, k, i]| entry(0, self.joint(*k, *o), *i, F::ONE)).collect();
+        let input =
+            wire(0..0, self.joint_range(), log2_ceil(self.window[0].input * self.window[1].input), reads);
         expr(alloc::vec![
-            column(sign, y, alloc::vec![b.clone(), c.clone(), oy, ox]),
-            column(-sign, x, alloc::vec![b, c, rows, columns]),
+            column(sign, y, alloc::vec![b.clone(), c.clone(), o]),
+            column(-sign, x, alloc::vec![b, c, input]),
         ])
     }
 
     /// Indicator of real inputs, channels, and window positions that read a real element.
     fn real(&self) -> Vec<Axis> {
-        let mut real = alloc::vec![
+        let reads = self.reads.iter().map(|[o, k, _]| entry(0, self.joint(*k, *o), 0, F::ONE)).collect();
+        alloc::vec![
             real_var(self.ranges[0].clone(), self.batch),
-            real_var(self.ranges[1].clone(), self.output.c)
-        ];
-        for axis in [0, 1] {
-            let entries =
-                window_entries(&self.window[axis], |o, k, _| entry(0, self.joint(axis, o, k), 0, F::ONE));
-            real.push(wire(0..0, self.joint_range(axis), 0, entries));
-        }
-        real
+            real_var(self.ranges[1].clone(), self.output.c),
+            wire(0..0, self.joint_range(), 0, reads),
+        ]
     }
 
     /// The weights of the real positions of each window, summed, at tau.
     fn chosen_sum(&self, chosen: ColumnId) -> Term {
-        let [b, c, oy, ox] = Logs::new(self.batch, self.output).ranges(0);
-        let sums = [(0, oy), (1, ox)].map(|(axis, tau)| {
-            let entries =
-                window_entries(&self.window[axis], |o, k, _| entry(o, 0, self.joint(axis, o, k), F::ONE));
-            wire(tau, 0..0, self.joint_range(axis).len(), entries)
-        });
-        let [rows, columns] = sums;
-        let mut axes = alloc::vec![Axis::Tau(b), Axis::Tau(c), rows, columns];
-        if self.vars > self.joint_range(1).end {
-            axes.push(wire(0..0, 0..0, 1, alloc::vec![entry(0, 0, 0, F::ONE)]));
-        }
-        column(F::ONE, chosen, axes)
+        let [b, c, o] = Logs::new(self.batch, self.output).ranges();
+        let reads = self.reads.iter().map(|[o, k, _]| entry(*o, 0, self.joint(*k, *o), F::ONE)).collect();
+        let sums = wire(o, 0..0, self.joint_range().len(), reads);
+        column(F::ONE, chosen, alloc::vec![Axis::Tau(b), Axis::Tau(c), sums])
     }
 
     /// The column of weights: 1 at the first position of each window that holds the extreme.
     fn chosen<'t>(&self, pairs: impl Iterator<Item = (&'t Tensor, &'t Tensor)>) -> Vec<F> {
         let mut cells = alloc::vec![F::ZERO; 1 << self.vars];
-        let spare = self.vars - self.joint_range(1).end;
-        let [_, lc, ldy, loy, ldx, lox] = self.ranges.clone().map(|r| r.len());
+        let channel_log = self.ranges[1].len();
         for (b, (x, y)) in pairs.enumerate() {
             for c in 0..self.output.c {
-                for oy in 0..self.output.h {
-                    for ox in 0..self.output.w {
-                        let (dy, dx) = self.position(x, y.data[y.shape.at(c, oy, ox)], c, oy, ox);
-                        let high = (b << lc | c) << (ldy + loy) | self.joint(0, oy, dy);
-                        cells[(high << (ldx + lox) | self.joint(1, ox, dx)) << spare] = F::ONE;
-                    }
+                for (oy, ox) in (0..self.output.h).flat_map(|oy| (0..self.output.w).map(move |ox| (oy, ox))) {
+                    let (dy, dx) = self.position(x, y.data[y.shape.at(c, oy, ox)], c, oy, ox);
+                    let place = dy * self.window[1].kernel + dx;
+                    let joint = self.joint(place, oy * self.output.w + ox);
+                    cells[(b << channel_log | c) << self.joint_range().len() | joint] = F::ONE;
                 }
             }
         }

@@ -1,10 +1,10 @@
 //! Elementwise product: `acc = a * b`, then [`Rescale`]. Along each axis the operands have one size, or one of them has one element, which
 //! is repeated.
 //!
-//! Claim: `sum_x eq(tau, x) a(x) b(x) = 2^k q(tau) + r(tau) - 2^(k-1)`, that is, equality at every element. *No wrap*: operands lie in
-//! their intervals, so `|acc|` is at most the product of their magnitudes, refused from 2^29 on; the other side is bounded as in every
-//! rescale, so the two differ by less than p and equality mod p is equality. Cells outside the real elements are constrained by
-//! themselves alone: an element of the cube stands on both sides of one equation only.
+//! Claim, with a committed accumulator: `sum_x eq(tau, x) a(x) b(x) = acc(tau)`, that is, equality at every element; then the rescale of
+//! acc. *No wrap*: operands lie in their intervals, so the product of two real elements is at most the product of their magnitudes,
+//! refused from 2^29 on; acc is that integer, and the rescale's own bound holds. Cells outside the real elements are constrained by
+//! themselves alone: a row of the cube stands on both sides of one equation only.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -14,7 +14,7 @@ use proofmesh_proof::system::ColumnId;
 use serde::{Deserialize, Serialize};
 
 use super::{Operator, Rescale, Site, padded};
-use crate::arith::{Builder, broadcast, expr, repeated};
+use crate::arith::{Accumulator, Builder, broadcast, expr, repeated};
 use crate::tensor::{Shape, Tensor};
 use crate::value::{ValueType, WeightMode};
 
@@ -65,23 +65,27 @@ impl Operator for Multiply {
     }
 
     fn work(&self, _: &[ValueType], result: Shape, batch: usize) -> u64 {
-        // Three columns, two look-ups, three tables of the sum.
-        padded(result, batch).saturating_mul(8)
+        // Three columns, two look-ups, three tables of the sum; two wires over the plane, an entry taking the room of four cells.
+        let wires = 8 * (result.h * result.w) as u64;
+        padded(result, batch).saturating_mul(8).saturating_add(wires)
     }
 
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {
         let shape = site.ty.shape;
-        let bound = self.accumulator_bound(&site.operand_types());
-        let (y, terms) = builder
-            .rescale(site.name, shape, self.rescale, bound, |trace| self.accumulate(&site.read(trace)));
+        let values = builder.each_trace(|trace| self.accumulate(&site.read(trace)));
+        let acc = builder.value_column(alloc::format!("{}.acc", site.name), shape, |b, _| values[b].clone());
         let factor = |i: usize| {
             let operand = site.operands[i];
             expr(alloc::vec![builder.broadcast_rows(F::ONE, operand.column, operand.ty.shape, shape)])
         };
         let factors = alloc::vec![factor(0), factor(1)];
         let product = alloc::vec![(F::ONE, alloc::vec![0, 1])];
-        builder.pointwise(alloc::format!("{}: products", site.name), shape, product, factors, expr(terms));
-        y
+        let rhs = expr(alloc::vec![builder.at_tau(F::ONE, acc, shape)]);
+        builder.pointwise(alloc::format!("{}: products", site.name), shape, product, factors, rhs);
+        let linear = alloc::vec![builder.rows(acc, shape)];
+        let bound = self.accumulator_bound(&site.operand_types());
+        let accumulator = Accumulator { linear, sum: None, values };
+        builder.rescale(site.name, shape, (self.rescale, bound), &accumulator)
     }
 
     fn multiply_adds(&self, operands: &[ValueType]) -> u64 {

@@ -1,18 +1,19 @@
 //! Sum over whole axes: `acc = factor * sum of x over the chosen axes`, then [`Rescale`]. The chosen axes of the result have one element.
 //!
-//! Claim: `factor * sum_x a(tau, x) = 2^k q(tau) + r(tau) - 2^(k-1)`, linear, over real x only. Without a shift, and with a clamp that
+//! Claim: the accumulator is linear in the operand's real elements, and rescaled. Without a shift, and with a clamp that
 //! holds every possible sum, the result is the sum itself and costs no look-up. *No wrap*: `|acc|` is at most `|factor|` times the number
 //! of elements times the magnitude, refused from 2^29 on; where the result is the sum itself, refused beyond 16 bits.
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 use p3_field::PrimeCharacteristicRing;
 use proofmesh_proof::field::{F, int, log2_ceil};
 use proofmesh_proof::system::{Axis, ColumnId};
 use serde::{Deserialize, Serialize};
 
 use super::{Operator, Rescale, Site, padded, unary};
-use crate::arith::{Builder, Logs, column, entry, expr, wire};
+use crate::arith::{Accumulator, Builder, Logs, column, entry, expr, repeated, wire};
 use crate::limits;
 use crate::tensor::{Shape, Tensor};
 use crate::value::{Interval, ValueType, WeightMode};
@@ -54,11 +55,34 @@ impl ReduceSum {
         inside.then_some(Interval { lo: lo as i32, hi: hi as i32 })
     }
 
+    /// The operand summed: real elements, at tau or on the rows of the result.
+    fn axes(&self, batch: usize, a: Shape, tau: bool) -> Vec<Axis> {
+        let shape = self.shape(a);
+        let [batch, channel, plane] = Logs::new(batch, shape).ranges();
+        let keep = |range| if tau { Axis::Tau(range) } else { Axis::Var(range) };
+        let sum = |range: Range<usize>, log, pairs: &mut dyn Iterator<Item = (usize, usize)>| {
+            if tau {
+                wire(range, 0..0, log, pairs.map(|(i, o)| entry(o, 0, i, F::ONE)).collect())
+            } else {
+                wire(0..0, range, log, pairs.map(|(i, o)| entry(0, o, i, F::ONE)).collect())
+            }
+        };
+        let [c, h, w] = self.axes;
+        let flat = |s: Shape| Shape { c: 1, ..s };
+        let channels = sum(channel.clone(), log2_ceil(a.c), &mut (0..a.c).map(|i| (i, 0)));
+        let cells = sum(plane.clone(), log2_ceil(a.h * a.w), &mut repeated(flat(shape), flat(a)).enumerate());
+        alloc::vec![
+            keep(batch),
+            if c { channels } else { keep(channel) },
+            if h || w { cells } else { keep(plane) },
+        ]
+    }
+
     /// Every sum before the rescale.
     fn accumulate(&self, a: &Tensor) -> Vec<i64> {
         let shape = self.shape(a.shape);
         let mut sums = alloc::vec![0i64; shape.len()];
-        for (x, i) in a.data.iter().zip(crate::arith::repeated(shape, a.shape)) {
+        for (x, i) in a.data.iter().zip(repeated(shape, a.shape)) {
             sums[i] += i64::from(*x) * i64::from(self.factor);
         }
         sums
@@ -87,29 +111,26 @@ impl Operator for ReduceSum {
     }
 
     fn work(&self, operands: &[ValueType], result: Shape, batch: usize) -> u64 {
-        // Three columns and two look-ups; a wire an axis, an entry taking the room of four cells.
+        // Two columns and two look-ups; wires over channels and plane, an entry taking the room of four cells.
         let a = operands[0].shape;
-        padded(result, batch).saturating_mul(5).saturating_add(4 * (a.c + a.h + a.w) as u64)
+        padded(result, batch).saturating_mul(4).saturating_add(4 * (a.c + a.h * a.w) as u64)
     }
 
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {
         let (a, shape) = (site.operands[0], site.ty.shape);
-        let (y, mut terms) = if self.exact(a.ty).is_some() {
+        let coef = int(i64::from(self.factor));
+        if self.exact(a.ty).is_some() {
             let y = builder.value_column(site.name, shape, |_, trace| site.result(trace));
-            (y, alloc::vec![builder.at_tau(F::ONE, y, shape)])
-        } else {
-            let bound = self.accumulator_bound(a.ty);
-            builder.rescale(site.name, shape, self.rescale, bound, |t| self.accumulate(site.read(t)[0]))
-        };
-        let ranges = Logs::new(builder.batch, shape).ranges(0);
-        let mut axes = alloc::vec![Axis::Tau(ranges[0].clone())];
-        for ((summed, range), size) in self.axes.into_iter().zip(&ranges[1..]).zip(a.ty.shape.axes()) {
-            let all = (0..size).map(|i| entry(0, 0, i, F::ONE)).collect();
-            axes.push(if summed { wire(0..0, 0..0, log2_ceil(size), all) } else { Axis::Tau(range.clone()) });
+            let result = builder.at_tau(-F::ONE, y, shape);
+            let sums = column(coef, a.column, self.axes(builder.batch, a.ty.shape, true));
+            builder.linear(alloc::format!("{}: sums", site.name), expr(alloc::vec![result, sums]));
+            return y;
         }
-        terms.push(column(int(-i64::from(self.factor)), a.column, axes));
-        builder.linear(alloc::format!("{}: sums", site.name), expr(terms));
-        y
+        let linear = alloc::vec![column(coef, a.column, self.axes(builder.batch, a.ty.shape, false))];
+        let values = builder.each_trace(|trace| self.accumulate(site.read(trace)[0]));
+        let accumulator = Accumulator { linear, sum: None, values };
+        let bound = self.accumulator_bound(a.ty);
+        builder.rescale(site.name, shape, (self.rescale, bound), &accumulator)
     }
 
     fn multiply_adds(&self, operands: &[ValueType]) -> u64 {

@@ -14,7 +14,7 @@ use proofmesh_proof::system::{Axis, ColumnId, Expr, Term};
 use serde::{Deserialize, Serialize};
 
 use super::{Add, Conv, Operator, Rescale, Site, padded};
-use crate::arith::{Builder, Logs, expr, public};
+use crate::arith::{Accumulator, Builder, Logs, expr, public};
 use crate::limits;
 use crate::tensor::{Shape, Tensor};
 use crate::value::{Interval, ValueType, WeightMode};
@@ -149,25 +149,22 @@ impl Requantise {
         let mut key = expr(alloc::vec![builder.rows(y, shape)]);
         key.constant = int(next - i64::from(self.clamp().lo));
         if self.thresholds.len() > self.span() {
-            let channel = Logs::new(builder.batch, shape).ranges(0)[1].clone();
+            let channel = Logs::new(builder.batch, shape).ranges()[1].clone();
             let starts = (0..1i64 << channel.len()).map(|c| int(c * rows)).collect();
             key.terms.push(public(F::ONE, starts, alloc::vec![Axis::Var(channel)]));
         }
         key
     }
 
-    /// The result's column, and the terms `T(y) + 2^shift (v - y) + r` at tau, which the accumulator must equal.
-    fn columns(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> (ColumnId, Vec<Term>) {
+    /// The result's column, bound to the layer's accumulator.
+    fn columns(&self, builder: &mut Builder<'_>, site: &Site<'_>, accumulator: &Accumulator<'_>) -> ColumnId {
         let (shape, name) = (site.ty.shape, site.name);
         let plane = shape.h * shape.w;
         let edges: Vec<Vec<i64>> = (0..shape.c).map(|c| self.edges(c)).collect();
-        let steps: Vec<Vec<Step>> = builder.traces.map_or_else(Vec::new, |traces| {
-            let of = |trace: &Vec<Tensor>| {
-                let sums = self.sum.accumulate(&site.read(trace)).into_iter().enumerate();
-                sums.map(|(i, acc)| self.step(&edges[i / plane], acc)).collect()
-            };
-            traces.values.iter().map(of).collect()
-        });
+        let of = |values: &Vec<i64>| -> Vec<Step> {
+            values.iter().enumerate().map(|(i, acc)| self.step(&edges[i / plane], *acc)).collect()
+        };
+        let steps: Vec<Vec<Step>> = accumulator.values.iter().map(of).collect();
         let each = |f: fn(&Step) -> i64| {
             let steps = &steps;
             move |b: usize, _: &[Tensor]| steps[b].iter().map(f).collect::<Vec<i64>>()
@@ -177,7 +174,6 @@ impl Requantise {
         let v = builder.value_column(part("v"), shape, each(|s| s.v));
         let start = builder.value_column(part("start"), shape, each(|s| s.edges[0]));
         let end = builder.value_column(part("end"), shape, each(|s| s.edges[1]));
-        let r = builder.value_column(part("r"), shape, each(|s| s.r));
 
         let claim = |what: &str| alloc::format!("{name}: {what}");
         let (vars, real) = builder.real_rows(shape);
@@ -190,18 +186,19 @@ impl Requantise {
         let rescale = self.sum.rescale();
         let table = builder.clamp_table(rescale, self.reach(self.bound(site)));
         let (key, value) = (rows(builder, v), rows(builder, y));
-        builder.lookup(claim("clamp"), table, vars, key, value, real.clone());
-        let offset = rows(builder, r);
-        let mut rest = rows(builder, end);
-        rest.constant = -F::ONE;
-        for of in [start, r] {
-            rest.terms.push(Term { coef: -F::ONE, ..builder.rows(of, shape) });
-        }
-        builder.range(&claim("from the start"), self.width(), vars, offset, real.clone());
-        builder.range(&claim("to the end"), self.width(), vars, rest, real);
+        builder.lookup(claim("clamp"), table, vars, key, value, real);
+        // r = acc - T(y) - 2^shift (v - y), and what is left of the step after it.
         let width = int(self.width());
-        let terms = [(F::ONE, start), (width, v), (-width, y), (F::ONE, r)];
-        (y, terms.map(|(coef, of)| builder.at_tau(coef, of, shape)).to_vec())
+        let terms = |parts: &[(F, ColumnId)]| {
+            let term = |(coef, of): &(F, ColumnId)| Term { coef: *coef, ..builder.rows(*of, shape) };
+            expr(parts.iter().map(term).collect())
+        };
+        let offset = terms(&[(-F::ONE, start), (-width, v), (width, y)]);
+        let mut rest = terms(&[(F::ONE, end), (width, v), (-width, y)]);
+        rest.constant = -F::ONE;
+        builder.range_around(&claim("from the start"), rescale.shift, shape, offset, (1, accumulator));
+        builder.range_around(&claim("to the end"), rescale.shift, shape, rest, (-1, accumulator));
+        y
     }
 
     fn bound(&self, site: &Site<'_>) -> i64 {
@@ -260,7 +257,7 @@ impl Operator for Requantise {
     }
 
     fn work(&self, operands: &[ValueType], result: Shape, batch: usize) -> u64 {
-        // Five columns and five look-ups a result where a rescale has three and two.
+        // Four columns and five look-ups a result where a rescale has two and two.
         self.sum.row().work(operands, result, batch)
             + 5 * padded(result, batch)
             + self.thresholds.len() as u64
@@ -271,11 +268,10 @@ impl Operator for Requantise {
     }
 
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {
-        let (y, terms) = self.columns(builder, site);
-        match &self.sum {
-            Sum::Conv(op) => op.accumulators(builder, site, terms),
-            Sum::Add(op) => op.accumulators(builder, site, terms),
-        }
-        y
+        let accumulator = match &self.sum {
+            Sum::Conv(op) => op.accumulator(builder, site),
+            Sum::Add(op) => op.accumulator(builder, site),
+        };
+        self.columns(builder, site, &accumulator)
     }
 }

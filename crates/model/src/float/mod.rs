@@ -5,10 +5,13 @@
 //! parser fills it, [`crate::fold`] simplifies it, [`run`] executes it, [`crate::quantise`] lowers it.
 
 mod conv;
+mod curve;
 pub(crate) mod run;
 
 use proofmesh_graph::op::Window;
 use proofmesh_graph::tensor::Shape;
+
+pub(crate) use curve::Curve;
 
 /// Names a value of a [`FloatGraph`].
 pub(crate) type ValueId = usize;
@@ -47,23 +50,30 @@ pub(crate) struct FloatConv {
     pub clamp: Clamp,
 }
 
-/// A unary function that becomes a table.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Curve {
-    /// `x` for `x >= 0`, else `alpha x`.
-    LeakyRelu(f32),
-    Sigmoid,
-    Tanh,
+/// Marks an element of a [`FloatOp::Gather`] that is zero.
+pub(crate) const ZERO: u32 = u32::MAX;
+
+/// Why a value starts with 12 bits instead of 8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fine {
+    /// What is subtracted before an exponential: a step is a factor.
+    Exponent,
+    /// A term or the sum of a softmax: small ones count together.
+    Weight,
+    /// A square or a variance: its range is that of its operand squared.
+    Square,
+    /// A reciprocal or a root of one: large where its operand is small.
+    Reciprocal,
 }
 
-impl Curve {
-    /// The function's value.
-    pub fn apply(self, x: f32) -> f32 {
+impl Fine {
+    /// In words, for the report.
+    pub fn why(self) -> &'static str {
         match self {
-            Self::LeakyRelu(alpha) if x < 0.0 => alpha * x,
-            Self::LeakyRelu(_) => x,
-            Self::Sigmoid => 1.0 / (1.0 + (-x).exp()),
-            Self::Tanh => x.tanh(),
+            Self::Exponent => "an exponential turns a step of it into a factor",
+            Self::Weight => "many small terms of a softmax count together",
+            Self::Square => "a square has twice its operand's range in bits",
+            Self::Reciprocal => "a reciprocal is large where its operand is small",
         }
     }
 }
@@ -79,17 +89,36 @@ pub(crate) enum FloatOp {
     },
     Clamp(Clamp),
     Curve(Curve),
+    /// One bit an element: `x > at[c]`, or `x >= at[c]` where `inclusive[c]`.
+    Threshold {
+        at: Vec<f32>,
+        inclusive: Vec<bool>,
+    },
+    /// A sum of bits with whole weights, clamped to 0..1: and, or, membership of a leaf. Exact.
+    Truth(FloatConv),
+    /// `gain x0 x1`; an axis of 1 of either operand is repeated.
+    Multiply {
+        gain: f32,
+    },
+    /// `x0 / x1`; an axis of 1 of either operand is repeated.
+    Divide,
+    /// `y[c] = gain x0[c] x1[c]` for matrices `[h, w]`, the second one transposed if so marked.
+    MatMul {
+        transposed: bool,
+        gain: f32,
+    },
     /// `factors[0] * x0 + factors[1] * x1`, clamped.
     Sum {
         factors: [f32; 2],
         clamp: Clamp,
     },
     MaxPool(Window),
+    MinPool(Window),
     /// Padding counts as zeros.
     AveragePool(Window),
     /// The same elements in the same order.
     Reshape(Shape),
-    /// Elements picked by index: transposition.
+    /// Elements picked by index from the operands laid end to end: transposition, slice, concatenation; or [`ZERO`].
     Gather {
         shape: Shape,
         index: Vec<u32>,
@@ -105,6 +134,10 @@ pub(crate) struct FloatNode {
     pub source: String,
     pub op: FloatOp,
     pub inputs: Vec<ValueId>,
+    /// Values of one group share a scale.
+    pub tie: Option<u32>,
+    /// Why 8 bits are too coarse for the result, if they are.
+    pub fine: Option<Fine>,
 }
 
 /// A parsed model.
@@ -124,42 +157,68 @@ impl FloatOp {
             Self::Affine { scale, shift } if scale.len() == first.c && shift.len() == first.c => Ok(first),
             Self::Affine { scale, .. } => Err(format!("{} factors for {} channels", scale.len(), first.c)),
             Self::Clamp(_) | Self::Curve(_) => Ok(first),
+            Self::Threshold { at, inclusive } if at.len() == first.c && inclusive.len() == first.c => {
+                Ok(first)
+            }
+            Self::Threshold { at, .. } => Err(format!("{} thresholds for {} channels", at.len(), first.c)),
+            Self::Truth(conv) => conv.shape(first),
             Self::Sum { .. } if operands.len() == 2 && operands[1] == first => Ok(first),
-            Self::Sum { .. } => Err(
-                "the operands' shapes differ: broadcasting is not supported between activations, reshape one of them".into(),
-            ),
-            Self::MaxPool(window) | Self::AveragePool(window) => {
+            Self::Sum { .. } => Err("the operands' shapes differ: reshape one of them".into()),
+            Self::Multiply { .. } | Self::Divide => {
+                let second = *operands.get(1).ok_or("needs two operands")?;
+                let axis = |(a, b): (usize, usize)| match (a, b) {
+                    (a, b) if a == b || b == 1 => Ok(a),
+                    (1, b) => Ok(b),
+                    _ => Err(format!("{:?} and {:?} do not broadcast", first.axes(), second.axes())),
+                };
+                let [c, h, w] = [(first.c, second.c), (first.h, second.h), (first.w, second.w)].map(axis);
+                Ok(Shape::new(c?, h?, w?))
+            }
+            Self::MatMul { transposed, .. } => {
+                let second = *operands.get(1).ok_or("needs two operands")?;
+                let (inner, outer) = if *transposed { (second.w, second.h) } else { (second.h, second.w) };
+                if first.c != second.c || first.w != inner {
+                    return Err(format!("matrices {:?} and {:?} do not fit", first.axes(), second.axes()));
+                }
+                Ok(Shape::new(first.c, first.h, outer))
+            }
+            Self::MaxPool(window) | Self::MinPool(window) | Self::AveragePool(window) => {
                 let [h, w] = window.axes(first.h, first.w)?;
                 Ok(Shape::new(first.c, h.output, w.output))
             }
             Self::Reshape(shape) if shape.len() == first.len() => Ok(*shape),
             Self::Reshape(shape) => Err(format!("{} elements cannot become {}", first.len(), shape.len())),
-            Self::Gather { shape, index }
-                if index.len() == shape.len() && index.iter().all(|i| (*i as usize) < first.len()) =>
-            {
-                Ok(*shape)
+            Self::Gather { shape, index } => {
+                let total = operands.iter().fold(0usize, |n, o| n.saturating_add(o.len()));
+                let inside = |i: &u32| *i == ZERO || (*i as usize) < total;
+                if index.len() == shape.len() && index.iter().all(inside) {
+                    Ok(*shape)
+                } else {
+                    Err("an index lies outside the operands".into())
+                }
             }
-            Self::Gather { .. } => Err("an index lies outside the operand".into()),
         }
     }
 
     /// Numbers in weights, biases, factors.
     pub fn parameters(&self) -> usize {
         match self {
-            Self::Conv(c) => c.weights.len() + c.bias.len(),
+            Self::Conv(c) | Self::Truth(c) => c.weights.len() + c.bias.len(),
+            Self::Threshold { at, .. } => at.len(),
             Self::Affine { scale, shift } => scale.len() + shift.len(),
             _ => 0,
         }
     }
 
     /// Multiply-adds for one input.
-    pub fn multiply_adds(&self, operand: Shape, result: Shape) -> u64 {
+    pub fn multiply_adds(&self, operands: &[Shape], result: Shape) -> u64 {
         match self {
-            Self::Conv(conv) => {
-                let terms = (operand.c / conv.groups) as u64 * window_len(&conv.window);
+            Self::Conv(conv) | Self::Truth(conv) => {
+                let terms = (operands[0].c / conv.groups) as u64 * window_len(&conv.window);
                 (result.len() as u64).saturating_mul(terms)
             }
-            Self::MaxPool(window) | Self::AveragePool(window) => {
+            Self::MatMul { .. } => (result.len() as u64).saturating_mul(operands[0].w as u64),
+            Self::MaxPool(window) | Self::MinPool(window) | Self::AveragePool(window) => {
                 (result.len() as u64).saturating_mul(window_len(window))
             }
             _ => result.len() as u64,

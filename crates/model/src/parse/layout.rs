@@ -1,39 +1,29 @@
-//! Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Constant, Identity, Dropout: nothing is computed,
-//! elements keep their order or are picked by index.
+//! Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Constant, Identity, Dropout: nothing is computed, the view changes.
 
 use std::rc::Rc;
 
 use super::attribute::axis;
-use super::{Activation, Parser, Value, shape_of};
-use crate::float::FloatOp;
+use super::view::{Activation, positions, row_major};
+use super::{Parser, Value};
 use crate::onnx::{Constant, Numbers, OnnxNode};
 
-/// The same elements under new sizes.
-fn resize(
-    parser: &mut Parser<'_>,
-    node: &OnnxNode,
-    a: Activation,
-    dims: Vec<usize>,
-) -> Result<Value, String> {
-    let (from, to) = (parser.shape(&a), shape_of(&dims)?);
-    if from == to {
-        return Ok(Value::Activation(Activation { id: a.id, dims }));
+/// Operand 0 in whatever order its elements lie, masked or not.
+fn any_view(parser: &Parser<'_>, node: &OnnxNode) -> Result<Activation, String> {
+    match parser.value(node, 0)? {
+        Value::Activation(a) => Ok(a),
+        Value::Constant(_) => Err("input 0 is a constant: fold constants before the export".into()),
     }
-    if from.len() != to.len() {
-        return Err(format!("{:?} cannot become {dims:?}", a.dims));
-    }
-    parser.push(node, FloatOp::Reshape(to), vec![a.id], dims)
 }
 
 pub(super) fn flatten(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, String> {
-    let a = parser.activation(node, 0)?;
+    let a = any_view(parser, node)?;
     let rank = a.dims.len();
     let at = match node.int("axis", 1) {
         whole if whole == rank as i64 => rank,
         value => axis(value, rank)?,
     };
     let (front, back): (usize, usize) = (a.dims[..at].iter().product(), a.dims[at..].iter().product());
-    resize(parser, node, a, vec![front, back])
+    parser.resized(node, a, vec![front, back])
 }
 
 pub(super) fn reshape(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, String> {
@@ -44,9 +34,9 @@ pub(super) fn reshape(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value,
         let dims = resolve(&target, &c.dims, None, allow_zero)?;
         return Ok(Value::Constant(Rc::new(Constant { dims, numbers: c.numbers.clone() })));
     }
-    let a = parser.activation(node, 0)?;
+    let a = any_view(parser, node)?;
     let dims = resolve(&target, &a.dims, parser.batch, allow_zero)?;
-    resize(parser, node, a, dims)
+    parser.resized(node, a, dims)
 }
 
 /// Sizes that a Reshape asks for: 0 copies, -1 takes the rest, the file's own batch means 1.
@@ -121,7 +111,7 @@ pub(super) fn squeeze(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value,
         }
         Value::Activation(a) => {
             let dims = squeezed(&a.dims, list)?;
-            resize(parser, node, a, dims)
+            parser.resized(node, a, dims)
         }
     }
 }
@@ -135,27 +125,9 @@ pub(super) fn unsqueeze(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Valu
         }
         Value::Activation(a) => {
             let dims = unsqueezed(&a.dims, &list)?;
-            resize(parser, node, a, dims)
+            parser.resized(node, a, dims)
         }
     }
-}
-
-/// For every element of the transposed tensor, its position in the operand.
-fn transposition(dims: &[usize], perm: &[usize]) -> Vec<u32> {
-    let mut strides = vec![1usize; dims.len()];
-    for i in (1..dims.len()).rev() {
-        strides[i - 1] = strides[i] * dims[i];
-    }
-    let mut positions = vec![0u32];
-    for axis in perm {
-        let step = |base: &u32| {
-            let base = *base;
-            (0..dims[*axis]).map(move |x| (x, base))
-        };
-        positions =
-            positions.iter().flat_map(step).map(|(x, base)| base + (x * strides[*axis]) as u32).collect();
-    }
-    positions
 }
 
 pub(super) fn transpose(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, String> {
@@ -172,10 +144,11 @@ pub(super) fn transpose(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Valu
     if perm.len() != rank || (0..rank).any(|i| !perm.contains(&i)) {
         return Err(format!("perm {perm:?} does not name each of {rank} axes once"));
     }
-    let to: Vec<usize> = perm.iter().map(|i| dims[*i]).collect();
-    let index = transposition(&dims, &perm);
     match given {
         Value::Constant(c) => {
+            let to: Vec<usize> = perm.iter().map(|i| dims[*i]).collect();
+            let own = row_major(&dims);
+            let index = positions(&to, &perm.iter().map(|i| own[*i]).collect::<Vec<_>>());
             let pick = |i: &u32| *i as usize;
             let numbers = match &c.numbers {
                 Numbers::Float(f) => Numbers::Float(index.iter().map(|i| f[pick(i)]).collect()),
@@ -183,16 +156,7 @@ pub(super) fn transpose(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Valu
             };
             Ok(Value::Constant(Rc::new(Constant { dims: to, numbers })))
         }
-        Value::Activation(a) => {
-            if perm.first() != Some(&0) {
-                return Err(format!("perm {perm:?} moves the batch axis: keep it first"));
-            }
-            if index.iter().enumerate().all(|(i, p)| i == *p as usize) {
-                return resize(parser, node, a, to);
-            }
-            let shape = shape_of(&to)?;
-            parser.push(node, FloatOp::Gather { shape, index }, vec![a.id], to)
-        }
+        Value::Activation(a) => Ok(Value::Activation(a.permuted(&perm))),
     }
 }
 

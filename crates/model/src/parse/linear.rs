@@ -1,11 +1,12 @@
-//! Conv, Gemm, MatMul, BatchNormalization. Source: the ONNX operator specifications, versions 11 (Conv), 13
+//! Conv, ConvTranspose, Gemm, MatMul, BatchNormalization. Source: the ONNX operator specifications, versions 11 (Conv), 13
 //! (Gemm, MatMul), 14 and 15 (BatchNormalization).
 
 use proofmesh_graph::op::Window;
 use proofmesh_graph::tensor::Shape;
 
-use super::{Parser, Value};
-use crate::float::{Clamp, FloatConv, FloatOp};
+use super::view::Activation;
+use super::{Parser, Value, arithmetic};
+use crate::float::{Clamp, FloatConv, FloatOp, ZERO};
 use crate::limits;
 use crate::onnx::{Constant, OnnxNode};
 
@@ -103,10 +104,55 @@ fn transposed(values: &[f32], [k, n]: [usize; 2], factor: f32) -> Vec<f32> {
     (0..n).flat_map(|j| (0..k).map(move |i| factor * values[i * n + j])).collect()
 }
 
+/// `x` times a matrix `[outputs][inputs]` along its last axis, plus a bias: a dense layer on a vector, else a kernel of 1 at every place.
+pub(super) fn dense(
+    parser: &mut Parser<'_>,
+    node: &OnnxNode,
+    a: Activation,
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+) -> Result<Activation, String> {
+    let (last, outputs) = (a.dims.len() - 1, bias.len());
+    if a.len() == a.dims[last] {
+        let mut dims = a.dims.clone();
+        let a = parser.canonical(node, a)?;
+        let layer = FloatConv::dense(parser.shape(&a), weights, bias);
+        let id = parser.append(node, FloatOp::Conv(layer), vec![a.id])?;
+        dims[last] = outputs;
+        return Ok(Activation::new(id, dims));
+    }
+    let (from, strides) = parser.channels_last(node, &a)?;
+    at_every_place(parser, node, Activation { id: from, strides, ..a }, weights, bias, Clamp::NONE)
+}
+
+/// The same on a value whose channels are the view's last axis already.
+pub(super) fn at_every_place(
+    parser: &mut Parser<'_>,
+    node: &OnnxNode,
+    a: Activation,
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+    clamp: Clamp,
+) -> Result<Activation, String> {
+    let outputs = bias.len();
+    let window = Window { kernel: [1, 1], stride: [1, 1], pad: [0; 4] };
+    let layer = FloatConv { out_channels: outputs, groups: 1, window, weights, bias, clamp };
+    let shape = parser.shape(&a);
+    let id = parser.append(node, FloatOp::Conv(layer), vec![a.id])?;
+    let (mut dims, mut strides) = (a.dims, a.strides);
+    if let (Some(size), Some(stride)) = (dims.last_mut(), strides.last_mut()) {
+        (*size, *stride) = (outputs, shape.h * shape.w);
+    }
+    Ok(Activation { id, dims, strides, mask: None })
+}
+
 pub(super) fn gemm(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, String> {
-    let a = parser.activation(node, 0)?;
+    let mut a = parser.view(node, 0)?;
+    if a.dims.len() != 2 {
+        return Err(format!("an operand {:?} is not a matrix: flatten it first", a.dims));
+    }
     if node.int("transA", 0) != 0 {
-        return Err("transA = 1 is not supported: transpose the operand instead".into());
+        a = a.permuted(&[1, 0]);
     }
     let b = parser.constant(node, 1)?;
     let (alpha, beta) = (node.float("alpha", 1.0)?, node.float("beta", 1.0)?);
@@ -116,45 +162,151 @@ pub(super) fn gemm(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, St
     } else {
         (transposed(&b.floats(), sizes, alpha), sizes[0], sizes[1])
     };
-    let bias = match parser.optional_constant(node, 2)? {
-        None => vec![0.0; outputs],
-        Some(c) if c.len() == 1 => vec![beta * c.floats()[0]; outputs],
-        Some(c) if c.len() == outputs && c.dims.last() == Some(&outputs) => {
-            c.floats().iter().map(|v| beta * v).collect()
-        }
-        Some(c) => return Err(format!("a bias {:?} for {outputs} outputs", c.dims)),
-    };
-    if a.dims != [1, inputs] {
+    if a.dims[1] != inputs {
         return Err(format!("an operand {:?} for weights {:?}: flatten it first", a.dims, b.dims));
     }
-    let dense = FloatConv::dense(parser.shape(&a), weights, bias);
-    parser.push(node, FloatOp::Conv(dense), vec![a.id], vec![1, outputs])
+    let zeros = || vec![0.0; outputs];
+    match parser.optional(node, 2)? {
+        None => dense(parser, node, a, weights, zeros()).map(Value::Activation),
+        Some(Value::Constant(c)) if c.len() == 1 || c.len() == outputs && c.dims.last() == Some(&outputs) => {
+            let values = c.floats();
+            let bias = (0..outputs).map(|o| beta * values[if values.len() == 1 { 0 } else { o }]).collect();
+            dense(parser, node, a, weights, bias).map(Value::Activation)
+        }
+        Some(Value::Constant(c)) => {
+            let y = dense(parser, node, a, weights, zeros())?;
+            arithmetic::shifted(parser, node, y, &c, [1.0, beta]).map(Value::Activation)
+        }
+        Some(Value::Activation(c)) => {
+            let y = dense(parser, node, a, weights, zeros())?;
+            arithmetic::weighted(parser, node, &y, &c, [1.0, beta], Clamp::NONE)
+        }
+    }
 }
 
 pub(super) fn matmul(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, String> {
+    match (parser.value(node, 0)?, parser.value(node, 1)?) {
+        (Value::Activation(_), Value::Constant(b)) => {
+            let a = parser.view(node, 0)?;
+            let [inputs, outputs] = matrix(&b)?;
+            if a.dims.last() != Some(&inputs) {
+                return Err(format!("an operand {:?} does not fit weights {:?}", a.dims, b.dims));
+            }
+            let weights = transposed(&b.floats(), [inputs, outputs], 1.0);
+            dense(parser, node, a, weights, vec![0.0; outputs]).map(Value::Activation)
+        }
+        // A x = (x' A')'.
+        (Value::Constant(w), Value::Activation(_)) => {
+            let x = parser.view(node, 1)?;
+            let [outputs, inputs] = matrix(&w)?;
+            let rank = x.dims.len();
+            if rank < 2 || x.dims[rank - 2] != inputs {
+                return Err(format!("weights {:?} do not fit an operand {:?}", w.dims, x.dims));
+            }
+            let mut swap: Vec<usize> = (0..rank).collect();
+            swap.swap(rank - 2, rank - 1);
+            let y = dense(parser, node, x.permuted(&swap), w.floats(), vec![0.0; outputs])?;
+            Ok(Value::Activation(y.permuted(&swap)))
+        }
+        (Value::Activation(_), Value::Activation(_)) => {
+            let (a, b) = (parser.view(node, 0)?, parser.view(node, 1)?);
+            products(parser, node, a, b).map(Value::Activation)
+        }
+        _ => Err("multiplies two constants: fold constants before the export".into()),
+    }
+}
+
+/// A batch of matrix products of two activations.
+fn products(
+    parser: &mut Parser<'_>,
+    node: &OnnxNode,
+    a: Activation,
+    b: Activation,
+) -> Result<Activation, String> {
+    let (ra, rb) = (a.dims.len(), b.dims.len());
+    if ra < 2 || rb < 2 || a.dims[..ra - 2] != b.dims[..rb - 2] || a.dims[ra - 1] != b.dims[rb - 2] {
+        return Err(format!("matrices {:?} and {:?} do not fit: make their batches equal", a.dims, b.dims));
+    }
+    let batch: usize = a.dims[..ra - 2].iter().product();
+    let [i, k, j] = [a.dims[ra - 2], a.dims[ra - 1], b.dims[rb - 1]];
+    let left = Shape::new(batch, i, k);
+    let left = parser.arrange(node, a.id, left, Some(a.positions()))?;
+    // The second operand as it lies, if that is a matrix or its transpose.
+    let swapped = b.with_last(&[rb - 1, rb - 2]);
+    let lies = parser.shape(&b) == Shape::new(batch, j, k) && swapped.is_row_major();
+    let right =
+        if lies { b.id } else { parser.arrange(node, b.id, Shape::new(batch, k, j), Some(b.positions()))? };
+    let id = parser.append(node, FloatOp::MatMul { transposed: lies, gain: 1.0 }, vec![left, right])?;
+    let mut dims = a.dims;
+    dims[ra - 1] = j;
+    Ok(Activation::new(id, dims))
+}
+
+/// A convolution on the operand with zeros between its elements, its kernel turned round.
+pub(super) fn conv_transpose(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, String> {
     let a = parser.activation(node, 0)?;
-    let b = parser.constant(node, 1)?;
-    let [inputs, outputs] = matrix(&b)?;
-    let (last, front) = a.dims.split_last().ok_or("an operand without axes")?;
-    if *last != inputs || front.iter().any(|d| *d != 1) {
+    let kernel = parser.constant(node, 1)?;
+    let spatial = a.dims.len().saturating_sub(2);
+    if !(1..=2).contains(&spatial) || kernel.dims.len() != a.dims.len() {
         return Err(format!(
-            "an operand {:?} for weights {:?}: only a vector times a matrix is supported, use Conv with a kernel of 1 for more",
-            a.dims, b.dims
+            "weights {:?} on an operand {:?}: 1 or 2 spatial axes are supported",
+            kernel.dims, a.dims
         ));
     }
-    let weights = transposed(&b.floats(), [inputs, outputs], 1.0);
-    let from = parser.shape(&a);
-    let dense = FloatConv::dense(from, weights, vec![0.0; outputs]);
-    let dims = [front, &[outputs]].concat();
-    if front.len() == 1 {
-        return parser.push(node, FloatOp::Conv(dense), vec![a.id], dims);
+    if node.sizes("dilations", spatial, 1)?.iter().any(|d| *d != 1) {
+        return Err("dilations other than 1 are not supported: widen the kernel with zeros instead".into());
     }
-    let Value::Activation(flat) = parser.push(node, FloatOp::Conv(dense), vec![a.id], vec![1, outputs])?
-    else {
-        return Err("a dense layer gave a constant".into());
-    };
-    let shape = super::shape_of(&dims)?;
-    parser.push(node, FloatOp::Reshape(shape), vec![flat.id], dims)
+    if node.text("auto_pad", "NOTSET") != "NOTSET" || node.ints("output_shape").is_some() {
+        return Err("auto_pad and output_shape are not supported: state pads and output_padding".into());
+    }
+    let (stride, pads) = (node.sizes("strides", spatial, 1)?, node.sizes("pads", 2 * spatial, 0)?);
+    let extra = node.sizes("output_padding", spatial, 0)?;
+    let groups =
+        usize::try_from(node.int("group", 1)).ok().filter(|g| *g > 0).ok_or("a group count below 1")?;
+    let (inputs, outputs) = (kernel.dims[0], kernel.dims[1].saturating_mul(groups));
+    let from = parser.shape(&a);
+    if stride.contains(&0) || inputs != from.c || !inputs.is_multiple_of(groups) {
+        return Err(format!(
+            "weights {:?} in {groups} groups do not fit an operand {:?}",
+            kernel.dims, a.dims
+        ));
+    }
+    let two = |list: &[usize], fill: usize| if spatial == 2 { [list[0], list[1]] } else { [fill, list[0]] };
+    let (k, s, e) = (two(&kernel.dims[2..], 1), two(&stride, 1), two(&extra, 0));
+    let (before, after) = (two(&pads[..spatial], 0), two(&pads[spatial..], 0));
+    if (0..2).any(|x| before[x] >= k[x] || after[x] >= k[x] || k[x] == 0) {
+        return Err(format!("pads {pads:?} are not smaller than the kernel {k:?}"));
+    }
+    // Zeros between elements, and after them where the output is padded.
+    let size = |n: usize, x: usize| ((n - 1) * s[x] + 1).saturating_add(e[x]);
+    let wide = Shape::new(from.c, size(from.h, 0), size(from.w, 1));
+    if wide.len() > limits::MAX_ACTIVATION_ELEMENTS {
+        return Err("its operand is too large with zeros between its elements".into());
+    }
+    let mut index = vec![ZERO; wide.len()];
+    for c in 0..from.c {
+        for y in 0..from.h {
+            for x in 0..from.w {
+                index[wide.at(c, y * s[0], x * s[1])] = from.at(c, y, x) as u32;
+            }
+        }
+    }
+    let id = parser.arrange(node, a.id, wide, Some(index))?;
+    let pad = [k[0] - 1 - before[0], k[1] - 1 - before[1], k[0] - 1 - after[0], k[1] - 1 - after[1]];
+    let window = Window { kernel: k, stride: [1, 1], pad };
+    let (gi, go, taps) = (inputs / groups, outputs / groups, k[0] * k[1]);
+    let values = kernel.floats();
+    let mut weights = Vec::with_capacity(values.len());
+    for o in 0..outputs {
+        for i in 0..gi {
+            let own = (((o / go) * gi + i) * go + o % go) * taps;
+            weights.extend(values[own..own + taps].iter().rev());
+        }
+    }
+    let bias = parser.optional_constant(node, 2)?.map_or_else(|| vec![0.0; outputs], |b| b.floats());
+    let layer = FloatConv { out_channels: outputs, groups, window, weights, bias, clamp: Clamp::NONE };
+    let dims = window_dims(&window, wide, outputs, a.dims.len())?;
+    parser.push(node, FloatOp::Conv(layer), vec![id], dims)
 }
 
 pub(super) fn batch_normalization(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, String> {

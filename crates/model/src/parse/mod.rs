@@ -1,14 +1,22 @@
 //! ONNX graph to float graph: one file a family of operators, one row an operator in [`OPERATORS`].
 //!
-//! Every activation carries its ONNX sizes with a batch of 1 in front; its elements lie in the same order
-//! in `[C, H, W]`, so that reshapes move nothing.
+//! Activations are views of values ([`view`]): transpositions and reshapes cost nothing until an operator needs another order.
 
+mod arithmetic;
 mod attribute;
+mod compare;
 mod layout;
 mod linear;
+mod normalise;
 mod pointwise;
 mod pool;
+mod recurrent;
+mod reduce;
+mod registry;
+mod select;
 mod static_shape;
+mod trees;
+mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -16,17 +24,12 @@ use std::rc::Rc;
 use proofmesh_graph::tensor::Shape;
 
 use crate::error::ImportError;
-use crate::float::{FloatGraph, FloatNode, FloatOp, ValueId};
+use crate::float::{Fine, FloatGraph, FloatNode, FloatOp, ValueId};
 use crate::limits;
-use crate::onnx::{Constant, OnnxModel, OnnxNode};
+use crate::onnx::{Constant, ML_DOMAIN, OnnxModel, OnnxNode};
+use view::{Activation, shape_of};
 
-/// An activation: a value of the float graph under its ONNX sizes.
-#[derive(Clone, Debug)]
-pub(crate) struct Activation {
-    pub id: ValueId,
-    /// Sizes as in the ONNX graph, the batch (1) first.
-    pub dims: Vec<usize>,
-}
+pub(crate) use registry::{OPERATORS, REFUSED};
 
 /// What a name of the ONNX graph stands for.
 #[derive(Clone, Debug)]
@@ -34,45 +37,6 @@ pub(crate) enum Value {
     Constant(Rc<Constant>),
     Activation(Activation),
 }
-
-/// Translates one operator. The error says what is wrong and what to do.
-type Translate = fn(&mut Parser<'_>, &OnnxNode) -> Result<Value, String>;
-
-/// Every operator that is read.
-const OPERATORS: &[(&str, Translate)] = &[
-    ("Add", pointwise::add),
-    ("AveragePool", pool::average),
-    ("BatchNormalization", linear::batch_normalization),
-    ("Cast", static_shape::cast),
-    ("Clip", pointwise::clip),
-    ("Concat", static_shape::concat),
-    ("Constant", layout::constant),
-    ("Conv", linear::conv),
-    ("Div", pointwise::div),
-    ("Dropout", layout::dropout),
-    ("Flatten", layout::flatten),
-    ("Gather", static_shape::gather),
-    ("Gemm", linear::gemm),
-    ("GlobalAveragePool", pool::global_average),
-    ("GlobalMaxPool", pool::global_max),
-    ("Identity", layout::identity),
-    ("LeakyRelu", pointwise::leaky_relu),
-    ("LogSoftmax", pointwise::final_softmax),
-    ("MatMul", linear::matmul),
-    ("MaxPool", pool::max),
-    ("Mul", pointwise::mul),
-    ("ReduceMean", pool::reduce_mean),
-    ("Relu", pointwise::relu),
-    ("Reshape", layout::reshape),
-    ("Shape", static_shape::shape),
-    ("Sigmoid", pointwise::sigmoid),
-    ("Softmax", pointwise::final_softmax),
-    ("Squeeze", layout::squeeze),
-    ("Sub", pointwise::sub),
-    ("Tanh", pointwise::tanh),
-    ("Transpose", layout::transpose),
-    ("Unsqueeze", layout::unsqueeze),
-];
 
 /// A parsed model with what the parser has to say about it.
 #[derive(Debug)]
@@ -88,6 +52,8 @@ pub(crate) struct Parsed {
     pub parameters: usize,
     /// Multiply-adds for one input.
     pub multiply_adds: u64,
+    /// Whether the input is integers (tokens), read as they are stored.
+    pub whole_input: bool,
 }
 
 /// The state of a translation.
@@ -97,8 +63,13 @@ pub(crate) struct Parser<'a> {
     broken: BTreeMap<String, String>,
     graph: FloatGraph,
     shapes: Vec<Shape>,
+    /// Orders that were asked for, so that each is made once.
+    arranged: BTreeMap<(ValueId, [usize; 3], Option<Vec<u32>>), ValueId>,
     /// The batch that the file fixes, if it fixes one.
     batch: Option<usize>,
+    whole_input: bool,
+    /// Groups of values that share a scale, so far.
+    ties: u32,
     output_name: String,
     notes: Vec<String>,
     multiply_adds: u64,
@@ -120,11 +91,22 @@ pub(crate) fn parse(model: &OnnxModel, output: Option<&str>) -> Result<Parsed, I
         *operators.entry(node.op.clone()).or_insert(0) += 1;
     }
     let model_error = |why: String| ImportError::Model(why);
-    let Some(Value::Activation(result)) = parser.values.get(&parser.output_name) else {
+    let Some(Value::Activation(result)) = parser.values.get(&parser.output_name).cloned() else {
         return Err(model_error(format!("the output `{}` does not depend on the input", parser.output_name)));
     };
-    parser.graph.output = result.id;
+    if result.mask.is_some() {
+        return Err(model_error(format!("the output `{}` holds masked scores", parser.output_name)));
+    }
+    // The output's elements lie as ONNX lists them; its sizes are ONNX's own matter.
+    parser.graph.output = if result.is_row_major() {
+        result.id
+    } else {
+        let last =
+            OnnxNode { name: parser.output_name.clone(), op: "Transpose".into(), ..OnnxNode::default() };
+        parser.canonical(&last, result).map_err(model_error)?.id
+    };
     Ok(Parsed {
+        whole_input: parser.whole_input,
         parameters: parser.parameters,
         multiply_adds: parser.multiply_adds,
         graph: parser.graph,
@@ -179,7 +161,10 @@ impl<'a> Parser<'a> {
             broken,
             graph,
             shapes: Vec::new(),
+            arranged: BTreeMap::new(),
             batch: None,
+            whole_input: false,
+            ties: 0,
             output_name,
             notes: Vec::new(),
             multiply_adds: 0,
@@ -199,8 +184,10 @@ impl<'a> Parser<'a> {
             )));
         };
         let fail = |why: &str| Err(ImportError::Model(format!("input `{}`: {why}", input.name)));
-        if input.element != 1 {
-            return fail("is not float32: export with a float32 input");
+        // Tokens: INT32 and INT64.
+        self.whole_input = matches!(input.element, 6 | 7);
+        if input.element != 1 && !self.whole_input {
+            return fail("is neither float32 nor whole numbers (tokens): export with a float32 input");
         }
         let Some(sizes) = &input.dims else { return fail("has no shape: export with a fixed shape") };
         if !(2..=4).contains(&sizes.len()) {
@@ -220,28 +207,41 @@ impl<'a> Parser<'a> {
         };
         self.graph.input = shape;
         self.shapes.push(shape);
-        self.values.insert(input.name.clone(), Value::Activation(Activation { id: 0, dims }));
+        self.values.insert(input.name.clone(), Value::Activation(Activation::new(0, dims)));
         Ok(input.name.clone())
     }
 
     fn translate(&mut self, node: &OnnxNode) -> Result<(), ImportError> {
         let fail =
             |reason: String| ImportError::Node { node: node.name.clone(), op: node.op.clone(), reason };
-        let row = OPERATORS.iter().find(|(name, _)| *name == node.op);
-        let own = node.domain.is_empty() || node.domain == "ai.onnx";
-        let Some((_, translate)) = row.filter(|_| own) else {
-            let known: Vec<&str> = OPERATORS.iter().map(|(n, _)| *n).collect();
-            let domain = if own { String::new() } else { format!(" of domain `{}`", node.domain) };
+        let domain = if node.domain == "ai.onnx" { "" } else { node.domain.as_str() };
+        let row = OPERATORS.iter().find(|row| row.name == node.op && row.domain() == domain);
+        let Some(row) = row else {
+            if let Some((_, why)) = REFUSED.iter().find(|(name, _)| *name == node.op) {
+                return Err(fail(format!("operator is not supported: {why}")));
+            }
+            let known: Vec<&str> = OPERATORS.iter().map(|row| row.name).collect();
+            let domain = if domain.is_empty() { String::new() } else { format!(" of domain `{domain}`") };
             return Err(fail(format!(
                 "operator{domain} is not supported: rebuild the layer from {}",
                 known.join(", ")
             )));
         };
-        let value = translate(self, node).map_err(fail)?;
-        if let Some(name) = node.outputs.first() {
+        let value = (row.translate)(self, node).map_err(fail)?;
+        self.give(node, 0, value);
+        Ok(())
+    }
+
+    /// Names a value after an output of the node.
+    fn give(&mut self, node: &OnnxNode, output: usize, value: Value) {
+        if let Some(name) = node.outputs.get(output).filter(|name| !name.is_empty()) {
             self.values.insert(name.clone(), value);
         }
-        Ok(())
+    }
+
+    /// Whether the node's output `i` is the model's.
+    fn is_last(&self, node: &OnnxNode, i: usize) -> bool {
+        node.outputs.get(i) == Some(&self.output_name)
     }
 
     /// The value of input `i`, or `None` if it is left out.
@@ -260,13 +260,6 @@ impl<'a> Parser<'a> {
         self.optional(node, i)?.ok_or_else(|| format!("input {i} is missing"))
     }
 
-    fn activation(&self, node: &OnnxNode, i: usize) -> Result<Activation, String> {
-        match self.value(node, i)? {
-            Value::Activation(a) => Ok(a),
-            Value::Constant(_) => Err(format!("input {i} is a constant: fold constants before the export")),
-        }
-    }
-
     fn optional_constant(&self, node: &OnnxNode, i: usize) -> Result<Option<Rc<Constant>>, String> {
         match self.optional(node, i)? {
             None => Ok(None),
@@ -281,7 +274,7 @@ impl<'a> Parser<'a> {
         self.optional_constant(node, i)?.ok_or_else(|| format!("input {i} is missing"))
     }
 
-    /// Appends a node whose result has the given ONNX sizes.
+    /// Appends a node whose result has the given ONNX sizes, in row-major order.
     fn push(
         &mut self,
         node: &OnnxNode,
@@ -289,48 +282,70 @@ impl<'a> Parser<'a> {
         inputs: Vec<ValueId>,
         dims: Vec<usize>,
     ) -> Result<Value, String> {
+        let expected = shape_of(&dims)?;
+        let id = self.append(node, op, inputs)?;
+        if self.shapes[id] != expected {
+            return Err(format!("gives {:?}, expected {:?}", self.shapes[id].axes(), expected.axes()));
+        }
+        Ok(Value::Activation(Activation::new(id, dims)))
+    }
+
+    /// Appends a node that keeps the operand's view.
+    fn same(&mut self, node: &OnnxNode, op: FloatOp, a: Activation) -> Result<Value, String> {
+        let id = self.append(node, op, vec![a.id])?;
+        Ok(Value::Activation(Activation { id, ..a }))
+    }
+
+    /// Appends a node and gives its value.
+    fn append(&mut self, node: &OnnxNode, op: FloatOp, inputs: Vec<ValueId>) -> Result<ValueId, String> {
         let operands: Vec<Shape> = inputs.iter().map(|i| self.shapes[*i]).collect();
         let shape = op.shape(&operands)?;
-        let expected = shape_of(&dims)?;
-        if shape != expected {
-            return Err(format!("gives {:?}, expected {:?}", shape.axes(), expected.axes()));
+        if shape.is_empty() || shape.len() > limits::MAX_ACTIVATION_ELEMENTS {
+            return Err(format!(
+                "its result is empty or beyond {} elements",
+                limits::MAX_ACTIVATION_ELEMENTS
+            ));
         }
-        self.multiply_adds = self.multiply_adds.saturating_add(op.multiply_adds(operands[0], shape));
+        if self.graph.nodes.len() >= limits::MAX_NODES {
+            return Err(format!("the model unrolls to more than {} steps", limits::MAX_NODES));
+        }
+        self.multiply_adds = self.multiply_adds.saturating_add(op.multiply_adds(&operands, shape));
         if self.multiply_adds > limits::MAX_MULTIPLY_ADDS {
             return Err(format!("the model needs more than {} multiply-adds", limits::MAX_MULTIPLY_ADDS));
         }
         self.parameters = self.parameters.saturating_add(op.parameters());
-        self.graph.nodes.push(FloatNode { name: node.name.clone(), source: node.op.clone(), op, inputs });
-        self.shapes.push(shape);
         if self.parameters > limits::MAX_PARAMETERS {
             return Err(format!("the model has more than {} parameters", limits::MAX_PARAMETERS));
         }
-        Ok(Value::Activation(Activation { id: self.shapes.len() - 1, dims }))
+        self.graph.nodes.push(FloatNode {
+            name: node.name.clone(),
+            source: node.op.clone(),
+            op,
+            inputs,
+            tie: None,
+            fine: None,
+        });
+        self.shapes.push(shape);
+        Ok(self.shapes.len() - 1)
     }
 
-    fn shape(&self, a: &Activation) -> Shape {
-        self.shapes[a.id]
+    /// Says that 8 bits are too coarse for a value, and why.
+    fn fine(&mut self, value: ValueId, why: Fine) {
+        if let Some(at) = value.checked_sub(1) {
+            self.graph.nodes[at].fine = Some(why);
+        }
     }
-}
 
-/// The `[C, H, W]` shape of ONNX sizes with a batch of 1: `[1, C]`, `[1, C, W]`, `[1, C, H, W]`; other
-/// ranks lie flat.
-pub(crate) fn shape_of(dims: &[usize]) -> Result<Shape, String> {
-    if dims.first() != Some(&1) {
-        return Err(format!("sizes {dims:?} have no batch axis of 1 in front: keep the batch first"));
+    /// A new group of values that share a scale.
+    fn new_tie(&mut self) -> u32 {
+        self.ties += 1;
+        self.ties
     }
-    let shape = match dims {
-        [_, c] => Shape::new(*c, 1, 1),
-        [_, c, w] => Shape::new(*c, 1, *w),
-        [_, c, h, w] => Shape::new(*c, *h, *w),
-        [_, rest @ ..] => Shape::new(rest.iter().fold(1, |n: usize, d| n.saturating_mul(*d)), 1, 1),
-        [] => Shape::new(0, 0, 0),
-    };
-    if shape.is_empty() || shape.len() > limits::MAX_ACTIVATION_ELEMENTS {
-        return Err(format!(
-            "sizes {dims:?} are empty or beyond {} elements",
-            limits::MAX_ACTIVATION_ELEMENTS
-        ));
+
+    /// Puts a value in a group.
+    fn tie(&mut self, value: ValueId, group: u32) {
+        if let Some(at) = value.checked_sub(1) {
+            self.graph.nodes[at].tie = Some(group);
+        }
     }
-    Ok(shape)
 }

@@ -1,9 +1,7 @@
-//! MaxPool, AveragePool, the global pools, ReduceMean. Source: ONNX operator specifications, MaxPool 12,
-//! AveragePool 11, ReduceMean 13.
+//! MaxPool, AveragePool, the global pools. Source: ONNX operator specifications, MaxPool 12, AveragePool 11.
 
 use proofmesh_graph::op::Window;
 
-use super::attribute::axis;
 use super::linear::{window, window_dims};
 use super::{Parser, Value};
 use crate::float::FloatOp;
@@ -82,36 +80,4 @@ pub(super) fn global_average(parser: &mut Parser<'_>, node: &OnnxNode) -> Result
 
 pub(super) fn global_max(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, String> {
     global(parser, node, false)
-}
-
-pub(super) fn reduce_mean(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, String> {
-    let a = parser.activation(node, 0)?;
-    let rank = a.dims.len();
-    let list = node.ints("axes").ok_or("means over every axis, also the batch: name the spatial axes")?;
-    let mut axes = list.iter().map(|v| axis(*v, rank)).collect::<Result<Vec<_>, _>>()?;
-    axes.sort_unstable();
-    axes.dedup();
-    if !(3..=4).contains(&rank) || axes.iter().any(|x| *x < 2) {
-        return Err(format!(
-            "means over axes {axes:?} of {:?}: only spatial axes of [N, C, H, W] or [N, C, W] are supported",
-            a.dims
-        ));
-    }
-    let from = parser.shape(&a);
-    let over = |x: usize| axes.contains(&x);
-    let (h, w) = if rank == 3 {
-        (1, from.w)
-    } else {
-        (if over(2) { from.h } else { 1 }, if over(3) { from.w } else { 1 })
-    };
-    let mut dims = a.dims;
-    axes.iter().for_each(|x| dims[*x] = 1);
-    let pooled = parser.push(node, FloatOp::AveragePool(whole(h, w)), vec![a.id], dims.clone())?;
-    if node.int("keepdims", 1) != 0 {
-        return Ok(pooled);
-    }
-    let Value::Activation(pooled) = pooled else { return Err("a mean gave a constant".into()) };
-    let kept: Vec<usize> = (0..rank).filter(|x| !over(*x)).map(|x| dims[x]).collect();
-    let shape = super::shape_of(&kept)?;
-    parser.push(node, FloatOp::Reshape(shape), vec![pooled.id], kept)
 }

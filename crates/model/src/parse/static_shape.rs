@@ -1,9 +1,7 @@
-//! Shape, Gather, Concat, Cast on sizes that are known at import: exporters compute a Reshape's target with
-//! them. On activations they are refused by name.
+//! Shape, Cast, ConstantOfShape: what is known at import. Exporters compute a Reshape's target with them.
 
 use std::rc::Rc;
 
-use super::attribute::axis;
 use super::{Parser, Value};
 use crate::limits;
 use crate::onnx::{Constant, Numbers, OnnxNode};
@@ -23,45 +21,33 @@ pub(super) fn shape(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, S
     Ok(sizes(dims.get(start..end).unwrap_or_default().iter().map(|d| *d as i64).collect()))
 }
 
-pub(super) fn gather(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, String> {
-    let Value::Constant(data) = parser.value(node, 0)? else {
-        return Err(
-            "picks elements of an activation: only constants are supported, slice the input instead".into()
-        );
-    };
-    let index = parser.constant(node, 1)?;
-    let (Some(list), Some(at)) = (data.ints(), index.ints()) else {
-        return Err("only lists of sizes are supported".into());
-    };
-    if data.dims.len() != 1 || index.dims.len() > 1 || at.len() > limits::MAX_RANK {
-        return Err("only lists of sizes are supported".into());
-    }
-    let picked = at.iter().map(|i| axis(*i, list.len()).map(|i| list[i])).collect::<Result<Vec<_>, _>>()?;
-    Ok(Value::Constant(Rc::new(Constant { dims: index.dims.clone(), numbers: Numbers::Int(picked) })))
-}
-
-pub(super) fn concat(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, String> {
-    let mut all = Vec::new();
-    for i in 0..node.inputs.len() {
-        let Value::Constant(part) = parser.value(node, i)? else {
-            return Err(
-                "joins activations, which is not supported: stack them as channels of one Conv".into()
-            );
-        };
-        all.extend_from_slice(part.ints().ok_or("only lists of sizes are supported")?);
-        if all.len() > limits::MAX_RANK || part.dims.len() > 1 {
-            return Err("only lists of sizes are supported".into());
-        }
-    }
-    Ok(sizes(all))
-}
-
 /// Sizes stay integers; an activation stays as it is if it stays float32.
 pub(super) fn cast(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, String> {
     let (value, to) = (parser.value(node, 0)?, node.int("to", 1));
     match (&value, to) {
-        (Value::Activation(_), 1) | (Value::Constant(_), 1) => Ok(value),
+        // Bits and whole numbers are numbers like others: only a cast that rounds is refused.
+        (_, 1 | 11) => Ok(value),
+        (Value::Activation(a), 6 | 7 | 9) if parser.is_whole(a.id) => Ok(value),
         (Value::Constant(c), 6 | 7) if c.ints().is_some() => Ok(value),
         _ => Err(format!("casts to element type {to}: only float32 is supported")),
     }
+}
+
+/// A constant of the given sizes.
+pub(super) fn constant_of_shape(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, String> {
+    let sizes = parser.constant(node, 0)?;
+    let size = |v: &i64| usize::try_from(*v).ok();
+    let dims = sizes.ints().and_then(|list| list.iter().map(size).collect::<Option<Vec<usize>>>());
+    let dims = dims.ok_or("the sizes are not whole numbers")?;
+    let count = dims.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
+    let count = count.filter(|n| *n <= limits::MAX_PARAMETERS).ok_or("the constant is too large")?;
+    let numbers = match node.attribute("value").and_then(|a| a.tensor.clone()).transpose()? {
+        Some(Constant { numbers: Numbers::Int(v), .. }) if v.len() == 1 => Numbers::Int(vec![v[0]; count]),
+        Some(Constant { numbers: Numbers::Float(v), .. }) if v.len() == 1 => {
+            Numbers::Float(vec![v[0]; count])
+        }
+        None => Numbers::Float(vec![0.0; count]),
+        Some(_) => return Err("attribute value is not one number".into()),
+    };
+    Ok(Value::Constant(Rc::new(Constant { dims, numbers })))
 }

@@ -6,15 +6,21 @@ use proofmesh_graph::program::{InputSpec, Interval, Node, Output, Program, Value
 use proofmesh_graph::tensor::Shape;
 
 use super::Grid;
+use super::joint::Joint;
 use super::settings::Settings;
 use crate::calibrate::Observed;
 use crate::error::ImportError;
-use crate::float::{Clamp, Curve, FloatConv, FloatGraph, FloatNode, FloatOp};
+use crate::float::{Clamp, Curve, FloatConv, FloatGraph, FloatNode, FloatOp, ZERO};
 
 /// Widest bounds of the output: differences of two outputs fit 4096 rows.
 pub(crate) const OUTPUT: Interval = Interval { lo: -2048, hi: 2047 };
 /// How often a scale is widened by a hundredth until its layer fits the clamp table.
 const WIDENINGS: usize = 700;
+
+/// How often the scale of a group of values is widened.
+const REJOININGS: usize = 64;
+/// Scales that differ by less are one.
+pub(super) const SAME_SCALE: f64 = 1e-9;
 
 /// A channel's scale is at least this share of the loudest channel's: the calibration set may have missed
 /// what it can do.
@@ -50,12 +56,30 @@ fn fail(node: &FloatNode, reason: impl Into<String>) -> ImportError {
 /// Errors: a layer that fits neither the field nor the clamp table at any scale; a table beyond its limit;
 /// whatever [`Program::check`] refuses.
 pub(crate) fn lower(source: &Source<'_>, settings: &Settings) -> Result<Lowered, ImportError> {
+    let mut joint = Joint::of(source, settings);
+    for _ in 0..REJOININGS {
+        if let Some(lowered) = once(source, settings, &mut joint)? {
+            return Ok(lowered);
+        }
+    }
+    Err(ImportError::Model(
+        "values that are joined found no common scale: change what is concatenated".into(),
+    ))
+}
+
+/// One pass; `None` if a member of a group needed a larger scale than the group had, which it has now.
+fn once(source: &Source<'_>, settings: &Settings, joint: &mut Joint) -> Result<Option<Lowered>, ImportError> {
     let mut grids = vec![source.input.clone()];
-    let free = free_values(source.graph);
+    let free = free_values(source.graph, joint);
     let mut nodes = Vec::with_capacity(source.graph.nodes.len());
     for (i, node) in source.graph.nodes.iter().enumerate() {
-        let layer = Layer { source, settings, grids: &grids, node, value: i + 1, free: free[i + 1] };
+        let value = i + 1;
+        let scale = joint.scale(value);
+        let layer = Layer { source, settings, grids: &grids, node, value, free: free[value], joint: scale };
         let (op, grid) = layer.lower().map_err(|reason| fail(node, reason))?;
+        if joint.widen(value, grid.scale()) {
+            return Ok(None);
+        }
         nodes.push(Node { name: node.name.clone(), op, inputs: node.inputs.clone() });
         grids.push(grid);
     }
@@ -71,34 +95,37 @@ pub(crate) fn lower(source: &Source<'_>, settings: &Settings) -> Result<Lowered,
         weights: source.weights,
     };
     program.check()?;
-    Ok(Lowered { program, grids })
+    Ok(Some(Lowered { program, grids }))
 }
 
-struct Layer<'a> {
-    source: &'a Source<'a>,
-    settings: &'a Settings,
+pub(super) struct Layer<'a> {
+    pub(super) source: &'a Source<'a>,
+    pub(super) settings: &'a Settings,
     grids: &'a [Grid],
-    node: &'a FloatNode,
-    value: usize,
+    pub(super) node: &'a FloatNode,
+    pub(super) value: usize,
     /// Whether each channel of the result may have a scale of its own.
     free: bool,
+    /// The scale of the group that the result belongs to, if it shares one.
+    joint: Option<f64>,
 }
 
 /// Which values may have one scale a channel: results of layers with no bound but 0, which only layers and
 /// pools read.
-fn free_values(graph: &FloatGraph) -> Vec<bool> {
+fn free_values(graph: &FloatGraph, joint: &Joint) -> Vec<bool> {
     let mut free = vec![true; graph.nodes.len() + 1];
     free[0] = false;
     free[graph.output] = false;
     for (i, node) in graph.nodes.iter().enumerate().rev() {
         let value = i + 1;
+        free[value] &= joint.scale(value).is_none();
         let passes = match &node.op {
             FloatOp::Conv(conv) => {
                 let bound = |b: f32| b == 0.0 || b.is_infinite();
                 free[value] &= bound(conv.clamp.lo) && bound(conv.clamp.hi);
                 true
             }
-            FloatOp::MaxPool(_) | FloatOp::AveragePool(_) => free[value],
+            FloatOp::MaxPool(_) | FloatOp::MinPool(_) | FloatOp::AveragePool(_) => free[value],
             _ => {
                 free[value] = false;
                 false
@@ -110,46 +137,66 @@ fn free_values(graph: &FloatGraph) -> Vec<bool> {
 }
 
 impl Layer<'_> {
-    fn operand(&self, i: usize) -> &Grid {
+    pub(super) fn operand(&self, i: usize) -> &Grid {
         &self.grids[self.node.inputs[i]]
     }
 
-    fn channels(&self) -> usize {
+    pub(super) fn channels(&self) -> usize {
         self.source.shapes[self.value].c
     }
 
-    fn is_output(&self) -> bool {
+    pub(super) fn is_output(&self) -> bool {
         self.source.graph.output == self.value
     }
 
     fn lower(&self) -> Result<(Op, Grid), String> {
         let first = self.operand(0);
-        let picked = |shape: Shape, index: Vec<u32>| {
-            let grid = Grid::uniform(first.scale(), shape.c, first.interval);
-            Ok((Op::Gather(Gather { shape, index }), grid))
-        };
         match &self.node.op {
             FloatOp::Conv(conv) => self.conv(conv),
+            FloatOp::Truth(conv) => self.truth(conv),
+            FloatOp::Threshold { at, inclusive } => self.threshold(at, inclusive),
             FloatOp::Sum { factors, clamp } => self.sum(*factors, *clamp),
+            FloatOp::Multiply { gain } => self.multiply(*gain),
+            FloatOp::MatMul { transposed, gain } => self.matmul(*transposed, *gain),
+            FloatOp::Divide => self.divide(),
             FloatOp::Curve(curve) => self.curve(*curve),
-            FloatOp::MaxPool(window) => {
-                Ok((Op::ExtremePool(ExtremePool { window: *window, smallest: false }), first.clone()))
+            FloatOp::MaxPool(window) | FloatOp::MinPool(window) => {
+                let smallest = matches!(self.node.op, FloatOp::MinPool(_));
+                Ok((Op::ExtremePool(ExtremePool { window: *window, smallest }), first.clone()))
             }
             FloatOp::AveragePool(window) => {
                 let interval = Interval { lo: first.interval.lo.min(0), hi: first.interval.hi.max(0) };
                 let grid = Grid { interval, scales: first.scales.clone() };
                 Ok((Op::AveragePool(AveragePool { window: *window }), grid))
             }
-            FloatOp::Reshape(shape) => picked(*shape, (0..shape.len() as u32).collect()),
-            FloatOp::Gather { shape, index } => picked(*shape, index.clone()),
+            FloatOp::Reshape(shape) => self.picked(*shape, (0..shape.len() as u32).collect()),
+            FloatOp::Gather { shape, index } => self.picked(*shape, index.clone()),
             FloatOp::Affine { .. } | FloatOp::Clamp(_) => {
                 Err("was not folded into a layer: this is a fault of the importer, report it".into())
             }
         }
     }
 
+    /// Elements of one or several values on one scale.
+    fn picked(&self, shape: Shape, index: Vec<u32>) -> Result<(Op, Grid), String> {
+        let operands: Vec<&Grid> = (0..self.node.inputs.len()).map(|i| self.operand(i)).collect();
+        let scale = operands[0].scale();
+        if operands.iter().any(|g| (g.scale() / scale - 1.0).abs() > SAME_SCALE) {
+            return Err("joins values of different scales: this is a fault of the importer, report it".into());
+        }
+        let zero = index.contains(&ZERO);
+        let bound =
+            |f: fn(&Interval) -> i32| operands.iter().map(move |g| f(&g.interval)).chain(zero.then_some(0));
+        let interval =
+            Interval { lo: bound(|i| i.lo).min().unwrap_or(0), hi: bound(|i| i.hi).max().unwrap_or(0) };
+        Ok((Op::Gather(Gather { shape, index }), Grid::uniform(scale, shape.c, interval)))
+    }
+
     /// For each channel the finest scale that the calibration set and the value's levels allow.
-    fn calibrated_scales(&self, clamp: Clamp) -> Vec<f64> {
+    pub(super) fn calibrated_scales(&self, clamp: Clamp) -> Vec<f64> {
+        if let Some(scale) = self.joint {
+            return vec![scale; self.channels()];
+        }
         let observed = &self.source.observed[self.value];
         let levels = self.levels();
         let largest = f64::from(observed.lo.abs().max(observed.hi.abs()));
@@ -165,16 +212,16 @@ impl Layer<'_> {
         observed.channels.iter().map(|c| bound * share(c).max(QUIETEST_CHANNEL) / f64::from(levels)).collect()
     }
 
-    fn rows_log2(&self) -> u32 {
+    pub(super) fn rows_log2(&self) -> u32 {
         if self.is_output() { self.settings.output_rows_log2 } else { self.settings.rows_log2 }
     }
 
-    fn levels(&self) -> i32 {
+    pub(super) fn levels(&self) -> i32 {
         if self.is_output() { OUTPUT.hi } else { self.settings.levels[self.value] }
     }
 
     /// The clamp in integers.
-    fn interval(&self, clamp: Clamp, scale: f64) -> Interval {
+    pub(super) fn interval(&self, clamp: Clamp, scale: f64) -> Interval {
         let widest = self.levels();
         let lowest = if self.is_output() { OUTPUT.lo } else { -widest };
         let at = |bound: f32| {
@@ -185,7 +232,7 @@ impl Layer<'_> {
 
     /// Tries scales from the finest on until `build` gives a layer that fits the clamp table; gives it with
     /// its grid.
-    fn fit<T>(
+    pub(super) fn fit<T>(
         &self,
         clamp: Clamp,
         shift: u32,
@@ -309,6 +356,8 @@ impl Layer<'_> {
         let within = self.interval(Clamp::NONE, scale);
         let row = |q: i32| {
             let y = f64::from(curve.apply((f64::from(q) * x.scale()) as f32)) / scale;
+            // Beyond what calibration saw a function may have no value: any integer does.
+            let y = if y.is_nan() { 0.0 } else { y };
             y.round().clamp(f64::from(within.lo), f64::from(within.hi)) as i32
         };
         let table: Vec<i32> = (lo..=hi).map(row).collect();

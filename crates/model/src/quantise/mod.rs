@@ -10,7 +10,11 @@
 //!
 //! [`settings`] picks the sizes, [`lower`] makes the program.
 
+mod bits;
+mod joint;
 pub(crate) mod lower;
+mod products;
+mod sensitivity;
 pub(crate) mod settings;
 
 use proofmesh_graph::program::Interval;

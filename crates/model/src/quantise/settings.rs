@@ -11,9 +11,10 @@ use proofmesh_graph::program::WeightMode;
 use proofmesh_graph::tensor::Tensor;
 
 use super::lower::{Lowered, Source, lower};
+use super::sensitivity;
 use crate::error::ImportError;
 use crate::evaluate::Task;
-use crate::float::FloatOp;
+use crate::float::{Fine, FloatOp};
 use crate::tables::Tables;
 
 /// Levels above zero of an 8-bit value, and the next steps where that is too coarse.
@@ -225,9 +226,17 @@ impl Search<'_> {
     }
 }
 
-/// Values whose scale is their own: results of layers, sums and tables.
-fn owns_scale(op: &FloatOp) -> bool {
-    matches!(op, FloatOp::Conv(_) | FloatOp::Sum { .. } | FloatOp::Curve(_))
+/// Values whose scale is their own: results of layers, sums, products and tables.
+pub(super) fn owns_scale(op: &FloatOp) -> bool {
+    matches!(
+        op,
+        FloatOp::Conv(_)
+            | FloatOp::Sum { .. }
+            | FloatOp::Curve(_)
+            | FloatOp::Multiply { .. }
+            | FloatOp::MatMul { .. }
+            | FloatOp::Divide
+    )
 }
 
 /// The cheapest settings that reach the target, or the best ones there are.
@@ -239,16 +248,19 @@ pub(crate) fn choose(
     target: Target,
     clip: bool,
 ) -> Result<Chosen, ImportError> {
-    let values = source.shapes.len();
+    let levels = |level: i32| -> Vec<i32> {
+        let own = |fine: bool| if fine { LEVELS[2] } else { level };
+        std::iter::once(level).chain(source.graph.nodes.iter().map(|n| own(n.fine.is_some()))).collect()
+    };
     let start = |level: i32| Settings {
-        levels: vec![level; values],
+        levels: levels(level),
         rows_log2: WIDEST_ROWS_LOG2,
         output_rows_log2: WIDEST_ROWS_LOG2,
         shift: WIDEST_SHIFT,
         clip,
     };
     let mut search = Search { source, trials, target, best: None };
-    let mut notes = Vec::new();
+    let mut notes = fine_notes(source);
     let first = start_or_widen(&search, start(LEVELS[0]))?;
     let settings = first.0.clone();
     search.keep(first.0, (first.1, first.2));
@@ -260,12 +272,12 @@ pub(crate) fn choose(
     if !search.quality().reaches(target) {
         let before = search.quality();
         let best = search.best.as_ref().map_or(settings, |b| b.0.clone());
-        let wider = Settings { levels: vec![LEVELS[1]; values], ..best };
+        let wider = Settings { levels: levels(LEVELS[1]), ..best };
         if search.improve(wider)? {
             let (wide, narrow) = (LEVELS[1], LEVELS[0]);
             notes.push(format!("values above zero use 0..{wide}: 0..{narrow} was too coarse, {before}"));
         }
-        widen_tensors(&mut search, &mut notes)?;
+        widen_tensors(&mut search, &mut notes);
     }
     let reached = search.quality();
     if !reached.reaches(target) {
@@ -297,43 +309,44 @@ fn start_or_widen(
     Err(last.unwrap_or_else(|| ImportError::Model("nothing to quantise".into())))
 }
 
-/// Gives one tensor after another more bits, the one that helps most first.
-fn widen_tensors(search: &mut Search<'_>, notes: &mut Vec<String>) -> Result<(), ImportError> {
-    let graph = search.source.graph;
-    let owners: Vec<usize> = graph
-        .nodes
-        .iter()
-        .enumerate()
-        .filter(|(i, n)| owns_scale(&n.op) && i + 1 != graph.output)
-        .map(|(i, _)| i + 1)
-        .collect();
-    for _ in 0..owners.len() {
-        let Some((settings, _, quality)) = search.best.as_ref() else { return Ok(()) };
-        if quality.reaches(search.target) {
-            return Ok(());
-        }
-        let (settings, before) = (settings.clone(), quality.error);
-        let mut winner: Option<(usize, Settings, (Lowered, Quality))> = None;
-        for value in owners.iter().copied().filter(|v| settings.levels[*v] < LEVELS[2]) {
-            let mut wider = settings.clone();
-            wider.levels[value] = LEVELS[2];
-            let Ok(tried) = search.attempt(&wider) else { continue };
-            if winner.as_ref().is_none_or(|w| tried.1.error < w.2.1.error) {
-                winner = Some((value, wider, tried));
-            }
-        }
-        match winner {
-            Some((value, wider, tried)) if tried.1.error < 0.97 * before => {
-                notes.push(format!(
-                    "tensor `{}` uses 12 bits: 8 were too coarse, the output's error falls from {before:.3} to {:.3}",
-                    graph.nodes[value - 1].name, tried.1.error
-                ));
-                search.keep(wider, tried);
-            }
-            _ => return Ok(()),
+/// Why some tensors have 12 bits from the start, one note a reason.
+fn fine_notes(source: &Source<'_>) -> Vec<String> {
+    let mut reasons: Vec<(Fine, Vec<&str>)> = Vec::new();
+    for node in &source.graph.nodes {
+        let Some(fine) = node.fine else { continue };
+        match reasons.iter_mut().find(|(reason, _)| *reason == fine) {
+            Some((_, names)) => names.push(&node.name),
+            None => reasons.push((fine, vec![&node.name])),
         }
     }
-    Ok(())
+    let note = |(fine, names): &(Fine, Vec<&str>)| {
+        format!("{} tensors (first: `{}`) use 12 bits: {}", names.len(), names[0], fine.why())
+    };
+    reasons.iter().map(note).collect()
+}
+
+/// Gives tensors more bits, those first whose rounding moves the output most: one, then one more, then twice as many each time.
+fn widen_tensors(search: &mut Search<'_>, notes: &mut Vec<String>) {
+    let Some((settings, lowered, _)) = search.best.clone() else { return };
+    let shares = sensitivity::shares(search.source, &lowered, search.trials);
+    let ranked: Vec<(usize, f64)> =
+        shares.into_iter().filter(|(v, share)| settings.levels[*v] < LEVELS[2] && *share > 0.0).collect();
+    let (mut tried, mut kept) = (0, 0);
+    while tried < ranked.len() && !search.quality().reaches(search.target) {
+        tried = (2 * tried).max(1).min(ranked.len());
+        let mut wider = settings.clone();
+        ranked[..tried].iter().for_each(|(v, _)| wider.levels[*v] = LEVELS[2]);
+        // Where several tensors err alike, one alone may not help: more are tried, but only what helps is kept.
+        if matches!(search.improve(wider), Ok(true)) {
+            kept = tried;
+        }
+    }
+    for (value, share) in &ranked[..kept] {
+        notes.push(format!(
+            "tensor `{}` uses 12 bits: rounding it to 8 alone moves the output by {share:.3} of its spread",
+            search.source.graph.nodes[value - 1].name
+        ));
+    }
 }
 
 /// Smaller tables while the floor holds, once from the widest shift and once from a middle one: the

@@ -3,6 +3,8 @@
 //! layer of a classifier is fitted to its classes, so that accuracy means something. Inputs are smooth random fields.
 
 mod net;
+mod script;
+mod sequence;
 mod stream;
 mod vision;
 
@@ -17,6 +19,7 @@ use crate::evaluate::Task;
 use crate::model::FloatModel;
 use crate::options::{ImportOptions, InputScale};
 use net::{Id, Net};
+use sequence::{FEATURES, Forest, Gpt, STEPS};
 use stream::{Stream, field};
 
 /// Stored integers that stand for 1: data files hold signed bytes.
@@ -60,6 +63,12 @@ pub struct Entry {
 enum Kind {
     /// Layers on a field of the given sizes; the number of classes, 0 for a reconstruction.
     Layers { input: [usize; 3], classes: usize, build: fn(&mut Net, Size) -> Id },
+    /// A recurrent operator over a window.
+    Recurrent { op: &'static str },
+    /// A transformer on tokens.
+    Tokens { full: Gpt, small: Gpt },
+    /// Boosted trees.
+    Trees { full: Forest, small: Forest },
 }
 
 /// Every model of the zoo.
@@ -106,6 +115,36 @@ pub const ZOO: &[Entry] = &[
         million_multiply_adds: 555.0,
         kind: Kind::Layers { input: [3, 32, 32], classes: 10, build: vision::resnet18 },
     },
+    Entry {
+        name: "nanogpt",
+        about: "GPT of 4 layers, 64 wide, 4 heads, 65 characters, context 64: next-token scores",
+        million_multiply_adds: 15.2,
+        kind: Kind::Tokens {
+            full: Gpt { vocabulary: 65, context: 64, width: 64, heads: 4, layers: 4 },
+            small: Gpt { vocabulary: 11, context: 8, width: 16, heads: 2, layers: 1 },
+        },
+    },
+    Entry {
+        name: "lstm",
+        about: "LSTM of 32 units over 32 steps of 8 features, 4 classes",
+        million_multiply_adds: 0.17,
+        kind: Kind::Recurrent { op: "LSTM" },
+    },
+    Entry {
+        name: "gru",
+        about: "GRU of 32 units over 32 steps of 8 features, 4 classes",
+        million_multiply_adds: 0.13,
+        kind: Kind::Recurrent { op: "GRU" },
+    },
+    Entry {
+        name: "trees",
+        about: "100 boosted trees of depth 5 on 16 features, one logit",
+        million_multiply_adds: 0.1,
+        kind: Kind::Trees {
+            full: Forest { features: 16, trees: 100, depth: 5 },
+            small: Forest { features: 4, trees: 5, depth: 3 },
+        },
+    },
 ];
 
 /// A model with the data to calibrate and test it.
@@ -134,52 +173,132 @@ pub struct Made {
 impl Entry {
     /// Makes the model and its data: the same bytes for the same seed and size.
     pub fn make(&self, seed: u64, size: Size) -> Made {
+        let stream = || Stream::new(seed, "weights");
+        let small = size == Size::Small;
         match self.kind {
-            Kind::Layers { input, classes, build } => self.layers(seed, size, input, classes, build),
+            Kind::Layers { input: [c, h, w], classes, build } => {
+                let large = !small && self.million_multiply_adds * 1e6 >= LARGE as f64;
+                let data = Data::fields(seed, [c, h, w], classes);
+                let batch = data.real("layers", if large { 1 } else { 4 });
+                let mut net = Net::new(stream(), Shape::new(c, h, w), batch);
+                let output = build(&mut net, size);
+                let shape = if h * w == 1 { vec![1, c] } else { vec![1, c, h, w] };
+                self.made(net.finish(output), data, shape, large)
+            }
+            Kind::Recurrent { op } => {
+                let steps = if small { 4 } else { STEPS };
+                let data = Data::fields(seed, [1, steps, FEATURES], 4);
+                let onnx = sequence::recurrent(stream(), op, steps, &data.real("layers", 8), 4);
+                self.made(onnx, data, vec![1, steps, FEATURES], false)
+            }
+            Kind::Tokens { full, small: few } => {
+                let sizes = if small { few } else { full };
+                let data = Data::tokens(seed, sizes.context, sizes.vocabulary);
+                self.made(sequence::gpt(stream(), sizes), data, vec![1, sizes.context], false)
+            }
+            Kind::Trees { full, small: few } => {
+                let sizes = if small { few } else { full };
+                let data = Data::fields(seed, [sizes.features, 1, 1], 0);
+                self.made(sequence::boosted(stream(), sizes), data, vec![1, sizes.features], false)
+            }
         }
     }
 
-    fn layers(
-        &self,
-        seed: u64,
-        size: Size,
-        [c, h, w]: [usize; 3],
-        classes: usize,
-        build: fn(&mut Net, Size) -> Id,
-    ) -> Made {
-        let large = size == Size::Full && self.million_multiply_adds * 1e6 >= LARGE as f64;
-        let kinds = if classes > 0 { classes } else { KINDS };
-        let mut prototypes = Stream::new(seed, "classes");
-        let prototypes: Vec<Vec<f32>> = (0..kinds).map(|_| field(&mut prototypes, [c, h, w])).collect();
-        let data = |purpose: &str, rows: usize| -> Vec<Vec<f32>> {
-            let mut stream = Stream::new(seed, purpose);
-            let row = |i: usize| {
-                let own = field(&mut stream, [c, h, w]);
-                let mix = prototypes[i % kinds].iter().zip(own).map(|(class, own)| class + OWN * own);
-                mix.map(|v| (v * STEP).round().clamp(-128.0, 127.0)).collect()
-            };
-            (0..rows).map(row).collect()
+    fn made(&self, onnx: Vec<u8>, data: Data, shape: Vec<usize>, large: bool) -> Made {
+        let rows = |each: usize| (each / data.kinds).max(1);
+        let test = data.stored("test", if large { 2 } else { rows(200) });
+        let calibration = data.stored("calibration", rows(if large { 16 } else { 96 }));
+        let task = match self.kind {
+            Kind::Layers { classes: 0, .. } => Task::Reconstruct,
+            Kind::Trees { .. } => Task::Binary,
+            _ => Task::Classify,
         };
-        let real = |rows: Vec<Vec<f32>>| -> Vec<Vec<f32>> {
-            rows.into_iter().map(|row| row.into_iter().map(|q| q / STEP).collect()).collect()
+        let labels: Vec<f32> = match self.kind {
+            Kind::Tokens { .. } | Kind::Trees { .. } => {
+                // Nothing was learnt: the float model's own answers are the labels.
+                let float = FloatModel::parse(&onnx, None).expect("the zoo's models are read");
+                let answer = |row: &Vec<f32>| {
+                    let real: Vec<f32> = row.iter().map(|q| q / data.step).collect();
+                    task.answer(&float.run(&real).expect("rows fit the input")) as f32
+                };
+                test.iter().map(answer).collect()
+            }
+            _ => (0..test.len()).map(|i| (i % data.classes.max(2)) as f32).collect(),
         };
-        let batch = real(data("layers", if large { kinds } else { 4 * kinds }));
-        let mut net = Net::new(Stream::new(seed, "weights"), Shape::new(c, h, w), batch);
-        let output = build(&mut net, size);
-        let shape = if h * w == 1 { vec![1, c] } else { vec![1, c, h, w] };
-        let test = data("test", if large { 2 * kinds } else { 20 * kinds });
-        let labels: Vec<f32> = (0..test.len()).map(|i| (i % classes.max(2)) as f32).collect();
         Made {
             name: self.name,
-            onnx: net.finish(output).encode(),
-            task: if classes > 0 { Task::Classify } else { Task::Reconstruct },
-            classes,
-            step: STEP,
-            calibration: array(&shape, Element::I8, data("calibration", if large { 16 } else { 96 })),
+            onnx,
+            task,
+            classes: if task == Task::Classify { data.classes } else { 0 },
+            step: data.step,
+            calibration: array(&shape, data.element, calibration),
             labels: Array::new(vec![test.len()], Element::U8, labels).expect("a label a row"),
-            test: array(&shape, Element::I8, test),
+            test: array(&shape, data.element, test),
             shape,
         }
+    }
+}
+
+/// Where a model's inputs are drawn from.
+struct Data {
+    seed: u64,
+    shape: [usize; 3],
+    classes: usize,
+    /// Kinds of rows: row `i` is of kind `i % kinds`.
+    kinds: usize,
+    /// A field each; none for tokens.
+    prototypes: Vec<Vec<f32>>,
+    element: Element,
+    step: f32,
+}
+
+impl Data {
+    /// Smooth fields, each class around one of its own; `classes = 0` for data without classes.
+    fn fields(seed: u64, shape: [usize; 3], classes: usize) -> Self {
+        let kinds = if classes > 0 { classes } else { KINDS };
+        let mut stream = Stream::new(seed, "classes");
+        let prototypes = (0..kinds).map(|_| field(&mut stream, shape)).collect();
+        Self { seed, shape, classes, kinds, prototypes, element: Element::I8, step: STEP }
+    }
+
+    /// Sequences of tokens, each an even chance to repeat an earlier one.
+    fn tokens(seed: u64, context: usize, vocabulary: usize) -> Self {
+        let shape = [1, 1, context];
+        Self {
+            seed,
+            shape,
+            classes: vocabulary,
+            kinds: 1,
+            prototypes: Vec::new(),
+            element: Element::U8,
+            step: 1.0,
+        }
+    }
+
+    /// `each` rows of every kind, as they are stored.
+    fn stored(&self, purpose: &str, each: usize) -> Vec<Vec<f32>> {
+        let mut stream = Stream::new(self.seed, purpose);
+        (0..each * self.kinds).map(|i| self.row(&mut stream, i % self.kinds)).collect()
+    }
+
+    fn row(&self, stream: &mut Stream, kind: usize) -> Vec<f32> {
+        let Some(prototype) = self.prototypes.get(kind) else {
+            let mut row: Vec<f32> = Vec::with_capacity(self.shape[2]);
+            for i in 0..self.shape[2] {
+                let repeats = i > 0 && stream.below(2) == 0;
+                row.push(if repeats { row[stream.below(i)] } else { stream.below(self.classes) as f32 });
+            }
+            return row;
+        };
+        let own = field(stream, self.shape);
+        let mix = prototype.iter().zip(own).map(|(class, own)| class + OWN * own);
+        mix.map(|v| (v * STEP).round().clamp(-128.0, 127.0)).collect()
+    }
+
+    /// The same as real values.
+    fn real(&self, purpose: &str, each: usize) -> Vec<Vec<f32>> {
+        let rows = self.stored(purpose, each);
+        rows.into_iter().map(|row| row.into_iter().map(|q| q / self.step).collect()).collect()
     }
 }
 

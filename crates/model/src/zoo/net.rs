@@ -4,9 +4,10 @@
 use proofmesh_graph::op::Window;
 use proofmesh_graph::tensor::Shape;
 
+use super::script::{INPUT, Script, int, ints};
 use super::stream::Stream;
 use crate::float::{Clamp, FloatConv, FloatOp, run};
-use crate::onnx::{Attribute, Constant, Numbers, OnnxModel, OnnxNode, ValueInfo};
+use crate::onnx::Attribute;
 
 /// Added to variances.
 const EPSILON: f32 = 1e-3;
@@ -37,8 +38,12 @@ impl Layer {
     }
 }
 
+/// Sizes and values of a constant.
+type Tensor = (Vec<usize>, Vec<f32>);
+
 /// A value on every row of the batch.
 struct Held {
+    name: String,
     shape: Shape,
     rows: Vec<Vec<f32>>,
 }
@@ -46,18 +51,8 @@ struct Held {
 /// A network under construction.
 pub(super) struct Net {
     pub stream: Stream,
-    model: OnnxModel,
+    script: Script,
     held: Vec<Held>,
-}
-
-/// An attribute that is a list of integers.
-pub(super) fn ints(name: &str, list: &[usize]) -> Attribute {
-    Attribute { name: name.into(), ints: list.iter().map(|v| *v as i64).collect(), ..Attribute::default() }
-}
-
-/// An attribute that is an integer.
-pub(super) fn int(name: &str, v: i64) -> Attribute {
-    Attribute { name: name.into(), int: Some(v), ..Attribute::default() }
 }
 
 fn window_attributes(window: &Window) -> Vec<Attribute> {
@@ -68,22 +63,12 @@ fn window_attributes(window: &Window) -> Vec<Attribute> {
     ]
 }
 
-/// The name of a value.
-fn named(id: Id) -> String {
-    if id == 0 { "input".into() } else { format!("v{id}") }
-}
-
-/// An empty model with one input.
-pub(super) fn empty(dims: &[usize], element: i64) -> OnnxModel {
-    let dims = Some(dims.iter().map(|d| Some(*d)).collect());
-    OnnxModel { opset: 17, inputs: vec![ValueInfo { name: named(0), element, dims }], ..OnnxModel::default() }
-}
-
 impl Net {
     /// A network on `[c, h, w]` images, or on vectors if `h = w = 1`, with the batch that it runs on.
     pub fn new(stream: Stream, shape: Shape, rows: Vec<Vec<f32>>) -> Self {
         let dims = if shape.h * shape.w == 1 { vec![1, shape.c] } else { vec![1, shape.c, shape.h, shape.w] };
-        Self { stream, model: empty(&dims, 1), held: vec![Held { shape, rows }] }
+        let held = vec![Held { name: INPUT.into(), shape, rows }];
+        Self { stream, script: Script::new(17, &dims, 1), held }
     }
 
     pub fn shape(&self, id: Id) -> Shape {
@@ -95,34 +80,23 @@ impl Net {
         &mut self,
         kind: &str,
         inputs: &[Id],
-        constants: Vec<Constant>,
+        constants: Vec<Tensor>,
         attributes: Vec<Attribute>,
         op: &FloatOp,
     ) -> Id {
-        let id = self.held.len();
-        let mut names: Vec<String> = inputs.iter().map(|i| named(*i)).collect();
-        for (i, constant) in constants.into_iter().enumerate() {
-            let name = format!("{}.{i}", named(id));
-            names.push(name.clone());
-            self.model.initializers.push((name, Ok(constant)));
-        }
+        let mut names: Vec<String> = inputs.iter().map(|i| self.held[*i].name.clone()).collect();
+        names.extend(constants.into_iter().map(|(dims, values)| self.script.tensor(&dims, values)));
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let name = self.script.node(kind, &names, attributes);
         let shapes: Vec<Shape> = inputs.iter().map(|i| self.shape(*i)).collect();
         let to = op.shape(&shapes).expect("the zoo's layers fit their operands");
         let row = |r: usize| {
             let operands: Vec<&[f32]> = inputs.iter().map(|i| self.held[*i].rows[r].as_slice()).collect();
-            run::apply(op, shapes[0], to, &operands)
+            run::apply(op, &shapes, to, &operands)
         };
         let rows = (0..self.held[0].rows.len()).map(row).collect();
-        self.model.nodes.push(OnnxNode {
-            name: format!("{}_{id}", kind.to_lowercase()),
-            op: kind.into(),
-            inputs: names,
-            outputs: vec![named(id)],
-            attributes,
-            ..OnnxNode::default()
-        });
-        self.held.push(Held { shape: to, rows });
-        id
+        self.held.push(Held { name, shape: to, rows });
+        self.held.len() - 1
     }
 
     /// He et al. 2015: keeps the variance through a layer that a Relu follows.
@@ -134,7 +108,7 @@ impl Net {
         let inputs = self.shape(x).c / layer.groups;
         let [kh, kw] = layer.window.kernel;
         let weights = self.he(layer.out * inputs * kh * kw, inputs * kh * kw);
-        let kernel = tensor(&[layer.out, inputs, kh, kw], weights.clone());
+        let kernel = (vec![layer.out, inputs, kh, kw], weights.clone());
         let mut attributes = window_attributes(&layer.window);
         attributes.push(int("group", layer.groups as i64));
         let op = FloatOp::Conv(FloatConv {
@@ -151,7 +125,7 @@ impl Net {
     /// A dense layer with given weights `[out][in]`, on a vector.
     fn gemm(&mut self, x: Id, weights: Vec<f32>, bias: Vec<f32>) -> Id {
         let (from, out) = (self.shape(x), bias.len());
-        let constants = vec![tensor(&[out, from.c], weights.clone()), tensor(&[out], bias.clone())];
+        let constants = vec![(vec![out, from.c], weights.clone()), (vec![out], bias.clone())];
         let op = FloatOp::Conv(FloatConv::dense(from, weights, bias));
         self.push("Gemm", &[x], constants, vec![int("transB", 1)], &op)
     }
@@ -165,7 +139,7 @@ impl Net {
 
     /// Normalises with the batch's own mean and variance, then scales by about 1 and shifts a little, as trained layers do.
     pub fn normalise(&mut self, x: Id) -> Id {
-        let Held { shape, rows } = &self.held[x];
+        let Held { shape, rows, .. } = &self.held[x];
         let plane = shape.h * shape.w;
         let count = (rows.len() * plane) as f64;
         let moment = |c: usize, f: &dyn Fn(f64) -> f64| {
@@ -180,7 +154,7 @@ impl Net {
         let bias = self.stream.uniforms(channels, -0.3, 0.3);
         let scale: Vec<f32> = gain.iter().zip(&variance).map(|(g, v)| g / (v + EPSILON).sqrt()).collect();
         let shift = (0..channels).map(|c| bias[c] - mean[c] * scale[c]).collect();
-        let constants = [gain, bias, mean, variance].map(|v| tensor(&[channels], v)).to_vec();
+        let constants = [gain, bias, mean, variance].map(|v| (vec![channels], v)).to_vec();
         let epsilon = Attribute { name: "epsilon".into(), float: Some(EPSILON), ..Attribute::default() };
         self.push("BatchNormalization", &[x], constants, vec![epsilon], &FloatOp::Affine { scale, shift })
     }
@@ -229,52 +203,51 @@ impl Net {
 
     /// A last layer fitted to the batch, whose row `i` is of class `i % classes`: the nearest class mean as a linear layer.
     pub fn classify(&mut self, x: Id, classes: usize) -> Id {
-        let Held { shape, rows } = &self.held[x];
-        let width = shape.len();
-        let mean = |rows: &mut dyn Iterator<Item = &Vec<f32>>| {
-            let (mut sum, mut n) = (vec![0f64; width], 0.0);
-            for row in rows {
-                sum.iter_mut().zip(row).for_each(|(s, v)| *s += f64::from(*v));
-                n += 1.0;
-            }
-            sum.iter_mut().for_each(|s| *s /= f64::max(n, 1.0));
-            sum
-        };
-        let middle = mean(&mut rows.iter());
-        let (mut weights, mut bias) = (Vec::with_capacity(classes * width), Vec::with_capacity(classes));
-        for class in 0..classes {
-            let own = mean(&mut rows.iter().skip(class).step_by(classes));
-            let away: Vec<f64> = own.iter().zip(&middle).map(|(o, m)| o - m).collect();
-            bias.push(
-                away.iter().zip(own.iter().zip(&middle)).map(|(a, (o, m))| -a * (o + m) / 2.0).sum::<f64>(),
-            );
-            weights.extend(away);
-        }
-        let logits = rows.iter().flat_map(|row| {
-            let dot = |class: usize| -> f64 {
-                let line = &weights[class * width..(class + 1) * width];
-                bias[class] + line.iter().zip(row).map(|(w, v)| w * f64::from(*v)).sum::<f64>()
-            };
-            (0..classes).map(dot).collect::<Vec<_>>()
-        });
-        let logits: Vec<f64> = logits.collect();
-        let spread = (logits.iter().map(|v| v * v).sum::<f64>() / logits.len().max(1) as f64).sqrt();
-        let gain = f64::from(LOGIT_SPREAD) / spread.max(1e-6);
-        let real = |list: Vec<f64>| list.into_iter().map(|v| (v * gain) as f32).collect();
-        let (weights, bias) = (real(weights), real(bias));
+        let (weights, bias) = fitted(&self.held[x].rows, classes);
         self.gemm(x, weights, bias)
     }
 
-    /// The finished file's model; `y` is its output.
-    pub fn finish(mut self, y: Id) -> OnnxModel {
+    /// The finished file's bytes; `y` is its output.
+    pub fn finish(mut self, y: Id) -> Vec<u8> {
         let Shape { c, h, w } = self.shape(y);
-        let dims = if h * w == 1 { vec![Some(1), Some(c)] } else { [1, c, h, w].map(Some).to_vec() };
-        self.model.outputs.push(ValueInfo { name: named(y), element: 1, dims: Some(dims) });
-        self.model
+        let dims = if h * w == 1 { vec![1, c] } else { vec![1, c, h, w] };
+        let name = self.held[y].name.clone();
+        self.script.encode(&name, &dims)
     }
 }
 
-/// A float tensor.
-pub(super) fn tensor(dims: &[usize], values: Vec<f32>) -> Constant {
-    Constant { dims: dims.to_vec(), numbers: Numbers::Float(values) }
+/// Weights and bias of the nearest class mean as a linear layer, fitted to rows of which row `i` is of class `i % classes`.
+pub(super) fn fitted(rows: &[Vec<f32>], classes: usize) -> (Vec<f32>, Vec<f32>) {
+    let width = rows[0].len();
+    let mean = |rows: &mut dyn Iterator<Item = &Vec<f32>>| {
+        let (mut sum, mut n) = (vec![0f64; width], 0.0);
+        for row in rows {
+            sum.iter_mut().zip(row).for_each(|(s, v)| *s += f64::from(*v));
+            n += 1.0;
+        }
+        sum.iter_mut().for_each(|s| *s /= f64::max(n, 1.0));
+        sum
+    };
+    let middle = mean(&mut rows.iter());
+    let (mut weights, mut bias) = (Vec::with_capacity(classes * width), Vec::with_capacity(classes));
+    for class in 0..classes {
+        let own = mean(&mut rows.iter().skip(class).step_by(classes));
+        let away: Vec<f64> = own.iter().zip(&middle).map(|(o, m)| o - m).collect();
+        bias.push(
+            away.iter().zip(own.iter().zip(&middle)).map(|(a, (o, m))| -a * (o + m) / 2.0).sum::<f64>(),
+        );
+        weights.extend(away);
+    }
+    let logits = rows.iter().flat_map(|row| {
+        let dot = |class: usize| -> f64 {
+            let line = &weights[class * width..(class + 1) * width];
+            bias[class] + line.iter().zip(row).map(|(w, v)| w * f64::from(*v)).sum::<f64>()
+        };
+        (0..classes).map(dot).collect::<Vec<_>>()
+    });
+    let logits: Vec<f64> = logits.collect();
+    let spread = (logits.iter().map(|v| v * v).sum::<f64>() / logits.len().max(1) as f64).sqrt();
+    let gain = f64::from(LOGIT_SPREAD) / spread.max(1e-6);
+    let real = |list: Vec<f64>| list.into_iter().map(|v| (v * gain) as f32).collect();
+    (real(weights), real(bias))
 }

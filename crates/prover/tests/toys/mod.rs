@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use p3_field::PrimeCharacteristicRing;
-use proofmesh_graph::arith::{Builder, Logs, Traces};
+use proofmesh_graph::arith::{Arithmetized, Builder, Logs, Traces};
 use proofmesh_graph::assemble::{self, Secrets};
 use proofmesh_graph::hash::{RATE, Salt};
 use proofmesh_graph::op::{Conv, ExtremePool, Op, Rescale, Window};
@@ -12,7 +12,7 @@ use proofmesh_graph::program::{InputSpec, Interval, Node, Output, Program, Weigh
 use proofmesh_graph::statement::Statement;
 use proofmesh_graph::tensor::{Shape, Tensor};
 use proofmesh_proof::field::F;
-use proofmesh_proof::system::System;
+use proofmesh_proof::system::{SumClaim, SumPoint, System};
 use proofmesh_prover::{Job, ProveError, Proved, prove, salt, satisfied, state};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -33,6 +33,8 @@ pub struct Witness {
     pub statement: Statement,
     pub system: System,
     pub cells: Vec<Vec<F>>,
+    /// The honest values of the sums inside look-ups' keys.
+    pub sums: Vec<Vec<F>>,
 }
 
 /// A node.
@@ -150,7 +152,7 @@ impl Toy {
         let secrets = Secrets { program: &self.program, salts: &self.salts, weight_salt };
         let builder = Builder::new(self.inputs.len(), Some(traces));
         let built = assemble::build(builder, &statement, Some(&secrets)).expect("a statement of the toy");
-        Witness { statement, system: built.system, cells: built.cells }
+        Witness { statement, system: built.system, cells: built.cells, sums: built.sums }
     }
 
     /// The honest cells.
@@ -160,7 +162,7 @@ impl Toy {
     }
 
     /// Cells in which one element of a node's result is another value and everything after it, the statement's outputs included, agrees
-    /// with that. The node's own quotient and remainder stay honest.
+    /// with that. The node's own quotient stays honest.
     pub fn forged(&self, node: &str, batch: usize, element: usize, value: i64) -> Witness {
         let id = 1 + self.program.nodes.iter().position(|n| n.name == node).expect("a node of the program");
         let (mut statement, honest) = self.state();
@@ -227,9 +229,31 @@ impl Witness {
         if v > p / 2 { v - p } else { v }
     }
 
+    /// An element of a value, in whichever piece of the value's column it lies.
+    pub fn element(&mut self, toy: &Toy, value: usize, batch: usize, element: usize) -> &mut F {
+        let name = if value == 0 { "input" } else { &toy.program.nodes[value - 1].name };
+        if self.system.columns.iter().any(|c| c.name == name) {
+            return &mut self.column(name)[toy.cell(value, batch, element)];
+        }
+        let shape = toy.program.check().expect("a well-formed toy")[value].shape;
+        let [batch_log, channel_log, _] = Logs::new(toy.inputs.len(), shape).axes;
+        let (channel, place) = (element / (shape.h * shape.w), element % (shape.h * shape.w));
+        let start = |c: &str| c.strip_prefix(name)?.strip_prefix(" [")?.strip_suffix("..]")?.parse().ok();
+        let pieces = self.system.columns.iter().enumerate();
+        let starts = pieces.filter_map(|(i, c)| Some((start(&c.name)?, i))).filter(|(s, _)| *s <= place);
+        let (start, piece): (usize, usize) = starts.max().expect("a piece holds the element");
+        let log = self.system.columns[piece].log - batch_log - channel_log;
+        &mut self.cells[piece][((batch << channel_log | channel) << log) + place - start]
+    }
+
     /// Adds to a cell.
     pub fn add(&mut self, name: &str, cell: usize, delta: i64) {
         self.column(name)[cell] += F::from_i64(delta);
+    }
+
+    /// What the prover is given.
+    pub fn arithmetized(self) -> Arithmetized {
+        Arithmetized { system: self.system, cells: self.cells, sums: self.sums }
     }
 
     /// The claim that the prover names, if it refuses.
@@ -252,15 +276,20 @@ impl Witness {
             ..System::default()
         };
         let ours = |name: &str| name.starts_with(prefix);
-        let lookups = lookups.iter().filter(|l| ours(&l.name));
-        let sums = sums.iter().filter(|s| ours(&s.name));
+        let keyed = |at: usize| {
+            let inner = sums.iter().filter(move |s| s.point == SumPoint::Row(at));
+            inner.map(|s| SumClaim { point: SumPoint::Row(0), ..s.clone() }).collect()
+        };
+        let lookups = lookups.iter().enumerate().filter(|(_, l)| ours(&l.name));
+        let alone = sums.iter().filter(|s| ours(&s.name) && s.point == SumPoint::Tau);
         let linears = linears.iter().filter(|l| ours(&l.name));
-        let lookups = lookups.map(|l| System { lookups: vec![l.clone()], ..bare.clone() });
-        let sums = sums.map(|s| System { sums: vec![s.clone()], ..bare.clone() });
+        let lookups =
+            lookups.map(|(at, l)| System { lookups: vec![l.clone()], sums: keyed(at), ..bare.clone() });
+        let alone = alone.map(|s| System { sums: vec![s.clone()], ..bare.clone() });
         let linears = linears.map(|l| System { linears: vec![l.clone()], ..bare.clone() });
         let mut rng = StdRng::seed_from_u64(98);
         let judge = |one: System| name(satisfied(&one, self.cells.clone(), &mut rng));
-        lookups.chain(sums).chain(linears).filter_map(judge).collect()
+        lookups.chain(alone).chain(linears).filter_map(judge).collect()
     }
 }
 
@@ -272,6 +301,18 @@ pub fn refused(what: &str, witness: &Witness, claims: &[&str]) {
         Some(name) => assert!(expected.contains(&name), "{what}: the prover named `{name}`"),
         None => assert!(expected.is_empty(), "{what}: the prover named nothing"),
     }
+}
+
+/// Asserts that the named claims refuse the cells, and at most those of the second list beside them: a remainder that moves may stay in
+/// range.
+pub fn refused_by(what: &str, witness: &Witness, claims: &[&str], perhaps: &[&str]) {
+    let violated = witness.violated();
+    let known = |c: &String| claims.contains(&c.as_str()) || perhaps.contains(&c.as_str());
+    assert!(
+        claims.iter().all(|c| violated.contains(*c)) && violated.iter().all(known),
+        "{what}: {violated:?}"
+    );
+    assert!(witness.named().is_some(), "{what}: the prover named nothing");
 }
 
 /// The name in a refusal.

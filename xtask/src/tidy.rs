@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which crates each crate may use: the picture in ARCHITECTURE.md. An arrow that is not here needs a note in docs/decisions.
-pub const MAY_USE: [(&str, &[&str]); 11] = [
+pub const MAY_USE: [(&str, &[&str]); 12] = [
     ("proof", &[]),
     ("graph", &["proof"]),
     ("prover", &["graph", "proof"]),
     ("model", &["graph"]),
     ("verifier", &["graph", "proof"]),
-    ("wasm", &["verifier", "proof"]),
+    ("python", &["graph", "model", "prover", "verifier"]),
+    ("wasm", &["verifier"]),
     ("market", &[]),
     ("services", &["market"]),
     ("settle", &["market"]),

@@ -7,8 +7,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use proofmesh_proof::reject::Reject;
-use proofmesh_verifier::{InspectDoc, StatementDoc, read_program};
+use proofmesh_verifier::read_program;
 use serde::Serialize;
 
 /// What goes in and out.
@@ -56,29 +55,16 @@ pub extern "C" fn verify() -> usize {
     reply(&mut call, &verdict)
 }
 
-/// A description, or why there is none.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Inspected {
-    Described(Box<InspectDoc>),
-    Refused { check: &'static str, expected: String, got: String },
-}
-
-/// Describes the proof file; if there is a document, also its statement's soundness.
+/// Describes the proof file; if there is a document, also its statement's soundness. Answers a [`proofmesh_verifier::Inspected`].
 #[unsafe(no_mangle)]
 pub extern "C" fn inspect() -> usize {
     let mut call = call();
     let [model, document, proof] = &call.arguments;
-    let described = || {
-        let statement = match document.is_empty() {
-            true => None,
-            false => Some(StatementDoc::read(document)?.about(&read_program(model)?)?),
-        };
-        proofmesh_verifier::inspect(proof, statement.as_ref())
-    };
-    let answer = match described() {
-        Ok(document) => Inspected::Described(Box::new(document)),
-        Err(Reject { check, expected, got }) => Inspected::Refused { check, expected, got },
+    let program = if document.is_empty() { None } else { Some(read_program(model)) };
+    let answer = match program {
+        None => proofmesh_verifier::inspect(proof, None),
+        Some(Ok(program)) => proofmesh_verifier::inspect(proof, Some((&program, document))),
+        Some(Err(reject)) => reject.into(),
     };
     reply(&mut call, &answer)
 }

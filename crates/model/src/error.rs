@@ -9,6 +9,9 @@ pub enum ImportError {
     /// The bytes are not an ONNX file that we read.
     #[error("onnx file: {0}")]
     Onnx(String),
+    /// The bytes are not a TensorFlow Lite file that we read.
+    #[error("tflite file: {0}")]
+    Tflite(String),
     /// A node of the foreign graph is not supported as it stands.
     #[error("node `{node}` ({op}): {reason}")]
     Node {
@@ -46,6 +49,7 @@ impl ImportError {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Onnx(_) => "onnx-malformed",
+            Self::Tflite(_) => "tflite-malformed",
             Self::Node { .. } => "node-unsupported",
             Self::Model(_) => "model-unsupported",
             Self::Data { .. } => "data-malformed",

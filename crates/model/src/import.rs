@@ -2,14 +2,13 @@
 
 use proofmesh_graph::limits as bounds;
 use proofmesh_graph::op::{ExtremePool, Gather, Op, Window};
-use proofmesh_graph::program::{Interval, Node, Output, Program};
+use proofmesh_graph::program::{Interval, Node, Output, Program, ValueId};
 use proofmesh_graph::tensor::{Shape, Tensor};
 
 use crate::calibrate::{Usage, observe, usage};
 use crate::data::{Array, Element, spread};
 use crate::error::ImportError;
 use crate::file::{Metadata, ModelFile};
-use crate::float::FloatGraph;
 use crate::fold::fold;
 use crate::limits;
 use crate::model::FloatModel;
@@ -103,7 +102,7 @@ pub fn import(onnx: &[u8], options: &ImportOptions, calibration: &Array) -> Resu
     };
     let mut notes = float.parsed.notes.clone();
     notes.extend(chosen.notes);
-    let program = with_outputs(&chosen.lowered, &graph, options)?;
+    let program = with_outputs(chosen.lowered.program.clone(), graph.output, options)?;
     let some: Vec<&[f32]> = spread(rows.len(), USAGE_ROWS).into_iter().map(|i| rows[i].as_slice()).collect();
     let usage = usage(&graph, &shapes, &some, &chosen.lowered.grids);
     let report = report(&source, &chosen.lowered, &program, &float, calibration, notes, &usage)?;
@@ -208,13 +207,12 @@ fn real_quantiser(lo: f32, hi: f32) -> Result<Quantiser, ImportError> {
     Ok(Quantiser { kind: Kind::Real, scale, interval: Interval { lo: at(lo.min(0.0)), hi: at(hi.max(0.0)) } })
 }
 
-/// The program with the outputs and public channels that the options ask for.
-fn with_outputs(
-    lowered: &Lowered,
-    graph: &FloatGraph,
+/// The program, whose model gives value `result`, with the outputs and public channels that the options ask for.
+pub(crate) fn with_outputs(
+    mut program: Program,
+    result: ValueId,
     options: &ImportOptions,
 ) -> Result<Program, ImportError> {
-    let mut program = lowered.program.clone();
     let shape = program.input.shape;
     if options.public_channels.start > options.public_channels.end || options.public_channels.end > shape.c {
         return Err(ImportError::Options(format!(
@@ -224,15 +222,15 @@ fn with_outputs(
     }
     program.input.public_channels = options.public_channels.clone();
     let types = program.check()?;
-    let several = types[graph.output].shape.len() > 1;
+    let several = types[result].shape.len() > 1;
     let classify = options.task == crate::evaluate::Task::Classify && several;
     let default = [if classify { OutputChoice::ArgMax } else { OutputChoice::Values }];
     let wanted = if options.outputs.is_empty() { &default[..] } else { &options.outputs };
     program.outputs.clear();
     for choice in wanted {
         let output = match *choice {
-            OutputChoice::Values => Output::Values(graph.output),
-            OutputChoice::ArgMax if several => Output::ArgMax(graph.output),
+            OutputChoice::Values => Output::Values(result),
+            OutputChoice::ArgMax if several => Output::ArgMax(result),
             OutputChoice::ArgMax => {
                 return Err(ImportError::Options("argmax of an output with one element: use values".into()));
             }

@@ -8,6 +8,7 @@ mod calibrate;
 pub mod data;
 mod error;
 mod evaluate;
+mod exact;
 mod file;
 mod float;
 mod fold;
@@ -25,6 +26,7 @@ pub mod zoo;
 
 pub use error::ImportError;
 pub use evaluate::{Evaluation, Score, Task, evaluate};
+pub use exact::{Kernels, import_exact, is_tflite};
 pub use file::{Metadata, ModelFile};
 pub use import::{Imported, import};
 pub use model::FloatModel;

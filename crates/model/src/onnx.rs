@@ -8,6 +8,8 @@
 mod field;
 mod write;
 
+use std::collections::BTreeSet;
+
 use crate::error::ImportError;
 use crate::limits;
 use field::{attribute, graph, model, node, operator_set, tensor, value_info};
@@ -199,6 +201,8 @@ pub(crate) struct OnnxModel {
     pub nodes: Vec<OnnxNode>,
     /// A constant that cannot be read is an error only where it is used.
     pub initializers: Vec<(String, Result<Constant, String>)>,
+    /// Those that are stored as unsigned bytes.
+    pub unsigned: BTreeSet<String>,
     pub inputs: Vec<ValueInfo>,
     pub outputs: Vec<ValueInfo>,
 }
@@ -252,7 +256,11 @@ impl OnnxModel {
                     "nodes",
                 )?,
                 graph::INITIALIZER => {
-                    let named = read_tensor(wire.bytes()?, &mut parameters)?;
+                    let bytes = wire.bytes()?;
+                    let named = read_tensor(bytes, &mut parameters)?;
+                    if element_type(bytes)? == UINT8 {
+                        self.unsigned.insert(named.0.clone());
+                    }
                     push(&mut self.initializers, named, limits::MAX_INITIALIZERS, "initializers")?;
                 }
                 graph::INPUT => push(
@@ -383,6 +391,9 @@ fn read_dimension(bytes: &[u8]) -> Result<Option<usize>, ImportError> {
     Ok(size)
 }
 
+/// The element type of unsigned bytes.
+const UINT8: i64 = 2;
+
 /// Payload of a TensorProto before its type is applied.
 #[derive(Default)]
 struct RawTensor<'a> {
@@ -424,6 +435,17 @@ fn read_tensor(
         }
     }
     Ok((name, value))
+}
+
+/// A tensor's element type.
+fn element_type(bytes: &[u8]) -> Result<i64, ImportError> {
+    let (mut element, mut fields) = (0, Fields::of(bytes));
+    while let Some((number, wire)) = fields.next()? {
+        if number == tensor::ELEMENT {
+            element = wire.int()?;
+        }
+    }
+    Ok(element)
 }
 
 impl RawTensor<'_> {

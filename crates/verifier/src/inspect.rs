@@ -1,10 +1,11 @@
 //! What a proof says of itself, and how sound it is for a statement.
 
+use proofmesh_graph::program::Program;
 use proofmesh_graph::statement::{Claimed, Statement, decode_proof, soundness};
 use proofmesh_proof::reject::Reject;
 use serde::Serialize;
 
-use crate::document::Digest;
+use crate::document::{Digest, StatementDoc};
 
 /// A proof file, described. Nothing in it has been verified.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -46,10 +47,42 @@ pub struct TermDoc {
     pub grinding_bits: usize,
 }
 
-/// Describes a proof file; with a statement also how sound a proof of it is.
+/// A description, or why there is none.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Inspected {
+    /// The proof file can be read, and so can the statement if there is one.
+    Described(InspectDoc),
+    /// It cannot.
+    Refused {
+        /// Stable name of the check that failed.
+        check: &'static str,
+        /// What would have passed.
+        expected: String,
+        /// What came.
+        got: String,
+    },
+}
+
+impl From<Reject> for Inspected {
+    fn from(Reject { check, expected, got }: Reject) -> Self {
+        Self::Refused { check, expected, got }
+    }
+}
+
+/// Describes a proof file; with a program and a statement's document also how sound a proof of the statement is.
 ///
-/// Errors: `proof.size`, `proof.encoding`; with a statement those of [`Statement::system`].
-pub fn inspect(proof: &[u8], statement: Option<&Statement>) -> Result<InspectDoc, Reject> {
+/// Refuses: `proof.size`, `proof.encoding`; with a statement those of [`StatementDoc::read`], [`StatementDoc::about`] and
+/// [`Statement::system`].
+pub fn inspect(proof: &[u8], about: Option<(&Program, &[u8])>) -> Inspected {
+    let described = || {
+        let statement = about.map(|(program, document)| StatementDoc::read(document)?.about(program));
+        describe(proof, statement.transpose()?.as_ref())
+    };
+    described().map_or_else(Inspected::from, Inspected::Described)
+}
+
+fn describe(proof: &[u8], statement: Option<&Statement>) -> Result<InspectDoc, Reject> {
     let (Claimed { version, model, inputs, outputs, context }, _) = decode_proof(proof)?;
     Ok(InspectDoc {
         bytes: proof.len(),

@@ -8,8 +8,8 @@ pub mod inspect;
 pub mod verdict;
 
 pub use document::{StatementDoc, read_program};
-pub use inspect::{InspectDoc, inspect};
-pub use verdict::{Check, VerdictDoc, verify};
+pub use inspect::{InspectDoc, Inspected, inspect};
+pub use verdict::{Check, VerdictDoc, verify, verify_program};
 
 use serde::Serialize;
 

@@ -4,7 +4,8 @@
 //! which stages passed before it, and a proof that holds passed all of them. A name that two stages share counts for the first of the two
 //! that fails, and a name that no stage knows for the very first: never is a stage said to have passed that did not run.
 
-use proofmesh_graph::statement::{self, Statement};
+use proofmesh_graph::program::Program;
+use proofmesh_graph::statement;
 use proofmesh_proof::reject::Reject;
 use serde::Serialize;
 
@@ -87,15 +88,19 @@ impl VerdictDoc {
 
 /// Checks a proof file against a model file and a statement's document.
 pub fn verify(model: &[u8], document: &[u8], proof: &[u8]) -> VerdictDoc {
-    match read_program(model).and_then(|program| StatementDoc::read(document)?.about(&program)) {
-        Ok(statement) => verify_statement(&statement, proof),
+    match read_program(model) {
+        Ok(program) => verify_program(&program, document, proof),
         Err(reject) => VerdictDoc::refused(0, reject),
     }
 }
 
-/// Checks a proof file against a statement.
-pub fn verify_statement(statement: &Statement, proof: &[u8]) -> VerdictDoc {
-    match statement::verify(statement, proof) {
+/// Checks a proof file against a program and a statement's document.
+pub fn verify_program(program: &Program, document: &[u8], proof: &[u8]) -> VerdictDoc {
+    let statement = match StatementDoc::read(document).and_then(|document| document.about(program)) {
+        Ok(statement) => statement,
+        Err(reject) => return VerdictDoc::refused(0, reject),
+    };
+    match statement::verify(&statement, proof) {
         Ok(()) => VerdictDoc::holds(),
         Err(reject) => VerdictDoc::refused(stage(reject.check, statement.check().is_ok()), reject),
     }

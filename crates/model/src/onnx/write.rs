@@ -185,6 +185,7 @@ mod tests {
             opset: 17,
             nodes: vec![node],
             initializers: vec![("w".into(), Ok(weights)), ("k".into(), Ok(tensor))],
+            unsigned: Default::default(),
             inputs: vec![value("x")],
             outputs: vec![value("y")],
         };

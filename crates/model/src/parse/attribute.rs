@@ -8,12 +8,12 @@ impl OnnxNode {
     }
 
     /// An integer attribute, or its default.
-    pub(super) fn int(&self, name: &str, default: i64) -> i64 {
+    pub(crate) fn int(&self, name: &str, default: i64) -> i64 {
         self.attribute(name).and_then(|a| a.int).unwrap_or(default)
     }
 
     /// A float attribute, or its default. Errors: infinite or not a number.
-    pub(super) fn float(&self, name: &str, default: f32) -> Result<f32, String> {
+    pub(crate) fn float(&self, name: &str, default: f32) -> Result<f32, String> {
         let value = self.attribute(name).and_then(|a| a.float).unwrap_or(default);
         if value.is_finite() { Ok(value) } else { Err(format!("attribute {name} is not finite")) }
     }
@@ -24,7 +24,7 @@ impl OnnxNode {
     }
 
     /// A list of sizes of the given length, or a default for every entry.
-    pub(super) fn sizes(&self, name: &str, length: usize, default: usize) -> Result<Vec<usize>, String> {
+    pub(crate) fn sizes(&self, name: &str, length: usize, default: usize) -> Result<Vec<usize>, String> {
         let Some(list) = self.ints(name) else { return Ok(vec![default; length]) };
         if list.len() != length {
             return Err(format!("attribute {name} has {} entries, {length} are needed", list.len()));

@@ -58,6 +58,13 @@ pub(super) fn window(node: &OnnxNode, kernel: &[usize], dims: &[usize]) -> Resul
     })
 }
 
+impl OnnxNode {
+    /// [`window`], for quantised nodes, which are read elsewhere.
+    pub(crate) fn window(&self, kernel: &[usize], dims: &[usize]) -> Result<Window, String> {
+        window(self, kernel, dims)
+    }
+}
+
 /// ONNX sizes of a result with `channels` whose window slides over `from`.
 pub(super) fn window_dims(
     window: &Window,

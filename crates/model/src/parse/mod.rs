@@ -27,7 +27,8 @@ use crate::error::ImportError;
 use crate::float::{Fine, FloatGraph, FloatNode, FloatOp, ValueId};
 use crate::limits;
 use crate::onnx::{Constant, ML_DOMAIN, OnnxModel, OnnxNode};
-use view::{Activation, shape_of};
+use view::Activation;
+pub(crate) use view::shape_of;
 
 pub(crate) use registry::{OPERATORS, REFUSED};
 

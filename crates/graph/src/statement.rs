@@ -126,11 +126,14 @@ impl Statement {
 
     /// What a proof file of this statement says it proves.
     pub fn claimed(&self) -> Claimed {
+        // Parts carry their lengths, so a batch without words of its own cannot be taken for one that has them.
+        let (outputs, batch) = (bytes(&self.outputs), bytes(&self.batch_outputs));
+        let parts: &[&[u8]] = if self.batch_outputs.is_empty() { &[&outputs] } else { &[&outputs, &batch] };
         Claimed {
             version: VERSION,
             model: self.model_id(),
             inputs: self.inputs.iter().map(|i| blake("proofmesh input 1", &[&bytes(i)])).collect(),
-            outputs: blake("proofmesh outputs 1", &[&bytes(&self.outputs), &bytes(&self.batch_outputs)]),
+            outputs: blake("proofmesh outputs 1", parts),
             context: blake("proofmesh context 1", &[&self.context]),
         }
     }

@@ -2,11 +2,18 @@
 //!
 //! Bodies are hostile: bounded in size and (by the JSON reader) in depth, of the content type
 //! `application/json`, which a page of another origin cannot send without a preflight that nobody answers;
-//! the Host header must name this machine. Every answer that is not a document is a [`Fault`] as JSON: 400
-//! misuse, 404 unknown, 409 refused, 413 too large, 415 another content type, 503 trouble.
+//! the Host header must name this machine. `own` asks for the owner's key besides; `live` is a stream; [`page`]
+//! serves the page. Every answer that is not a document is a [`Fault`] as JSON: 400
+//! misuse, 401 not the owner, 404 unknown, 409 refused, 413 too large, 415 another content type, 503 trouble.
 
+mod live;
+mod own;
+pub mod page;
+
+use crate::client::Client;
 use crate::coordinator::Coordinator;
 use crate::fault::{Fault, Kind, Result};
+use crate::own::Own;
 use crate::wire::{
     ChallengeDoc, DeliverDoc, DoneDoc, EnrolDeviceDoc, FaucetDoc, FeedDoc, IdDoc, MeasureDoc, MintedDoc,
     PassTimeDoc,
@@ -25,7 +32,7 @@ use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 /// Bytes of a body with a proof or a feed: 4 MiB of evidence in hexadecimal, and the receipt.
 pub const BODY_BYTES_MAX: usize = 9 << 20;
@@ -36,7 +43,9 @@ pub const SMALL_BODY_BYTES_MAX: usize = 64 << 10;
 #[derive(Clone, Debug)]
 pub struct Served {
     coordinator: Arc<Coordinator>,
+    own: Arc<Own>,
     rpc: Option<String>,
+    listeners: Arc<Semaphore>,
 }
 
 type Shared = State<Served>;
@@ -44,6 +53,7 @@ type Shared = State<Served>;
 /// A running server; stops when dropped.
 #[derive(Debug)]
 pub struct Server {
+    own: Arc<Own>,
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
 }
@@ -53,6 +63,12 @@ impl Server {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The page with the owner's key in its fragment, which no browser sends anywhere.
+    #[must_use]
+    pub fn page(&self) -> String {
+        format!("{}/#key={}", self.url(), self.own.key())
     }
 }
 
@@ -84,7 +100,9 @@ pub async fn serve(
     let listen = |error: std::io::Error| Fault::trouble("api.listen", address, error);
     let listener = tokio::net::TcpListener::bind(address).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
-    let app = routes(Served { coordinator, rpc });
+    let own = Arc::new(Own::open(coordinator.clone(), Client::new(&format!("http://{address}"))?)?);
+    let listeners = Arc::new(Semaphore::new(live::LISTENERS_MAX));
+    let app = routes(Served { coordinator, own: own.clone(), rpc, listeners });
     let (stop, stopped) = oneshot::channel();
     tokio::spawn(async move {
         let serving = axum::serve(listener, app).with_graceful_shutdown(async {
@@ -94,12 +112,16 @@ pub async fn serve(
         // Accept errors are retried inside; there is nobody to tell about the rest.
         let _ = serving.await;
     });
-    Ok(Server { address, stop: Some(stop) })
+    Ok(Server { own, address, stop: Some(stop) })
 }
 
 fn routes(served: Served) -> Router {
     Router::new()
+        .merge(page::routes())
+        .merge(own::routes(&served))
+        .route("/v1/events", get(live::events))
         .route("/v1/status", get(status))
+        .route("/v1/nodes", get(members))
         .route("/v1/accounts/{account}", get(account))
         .route("/v1/nodes/{node}", get(node))
         .route("/v1/nodes/{node}/challenge", get(challenge))
@@ -108,6 +130,9 @@ fn routes(served: Served) -> Router {
         .route("/v1/jobs/{job}/receipts", get(receipts_of))
         .route("/v1/receipts/{digest}", get(receipt))
         .route("/v1/receipts/{digest}/proof", get(receipt_proof))
+        .route("/v1/epochs/{number}/chain", get(chain_epoch))
+        .route("/v1/models", get(model_cards))
+        .route("/v1/economics", get(economics))
         .route("/v1/epochs/{number}", get(epoch))
         .route("/v1/epochs/{number}/balances/{account}", get(balance_proof))
         .route("/v1/log/{from}", get(log_page))
@@ -116,9 +141,9 @@ fn routes(served: Served) -> Router {
         .route("/v1/feeds/{commitment}", get(feed))
         .route("/v1/feeds", post(add_feed))
         .route("/v1/orders", post(order))
-        .route("/v1/receipts", post(deliver))
+        .route("/v1/receipts", get(newest_receipts).post(deliver))
         .route("/v1/measure", post(measure))
-        .route("/v1/epochs", post(close_epoch))
+        .route("/v1/epochs", get(newest_epochs).post(close_epoch))
         .route("/v1/dev/faucet", post(faucet))
         .route("/v1/dev/devices", post(enrol_device))
         .route("/v1/dev/pass-time", post(pass_time))
@@ -222,6 +247,35 @@ async fn node(State(it): Shared, Path(node): Path<String>) -> Response {
         it.coordinator.look_at_stake(node).await?;
         blocking(|| it.coordinator.node(&node))
     };
+    answer(look.await)
+}
+
+async fn members(State(it): Shared) -> Response {
+    answer(Ok(blocking(|| it.coordinator.members())))
+}
+
+async fn newest_receipts(State(it): Shared) -> Response {
+    answer(Ok(blocking(|| it.coordinator.newest_receipts())))
+}
+
+async fn newest_epochs(State(it): Shared) -> Response {
+    answer(Ok(blocking(|| it.coordinator.newest_epochs())))
+}
+
+async fn model_cards(State(it): Shared) -> Response {
+    answer(blocking(|| it.coordinator.model_cards()))
+}
+
+async fn economics(State(it): Shared) -> Response {
+    let look = async {
+        it.coordinator.sync_chain().await?;
+        it.coordinator.economics().await
+    };
+    answer(look.await)
+}
+
+async fn chain_epoch(State(it): Shared, Path(number): Path<String>) -> Response {
+    let look = async { it.coordinator.chain_epoch(parse(&number, "epoch")?).await };
     answer(look.await)
 }
 

@@ -24,13 +24,13 @@ use proofmesh_services::inference::Terms;
 use proofmesh_services::reference::ReferenceTable;
 use proofmesh_services::{Checker, Engines, SERVICES};
 use proofmesh_settle::{Chain, Clock, Cursor, EventKind, Settlement};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 /// What an audit that found no difference went through.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditDoc {
     /// Events folded.
     pub events: u64,

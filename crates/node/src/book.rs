@@ -8,6 +8,7 @@ use crate::fault::{Fault, Result};
 use crate::time::Time;
 use proofmesh_market::{Effect, Event, SignedReceipt, State, What};
 use std::path::Path;
+use tokio::sync::watch;
 
 /// A log and its fold.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub struct Book {
     time: Time,
     draws: u64,
     equivocations: Vec<(SignedReceipt, SignedReceipt)>,
+    news: watch::Sender<()>,
 }
 
 /// A book, and what its log's end looked like.
@@ -35,8 +37,8 @@ impl Book {
     /// What [`Log::open`] refuses; `book.event-refused` when the log holds an event that is illegal.
     pub fn open(path: &Path, time: Time) -> Result<OpenedBook> {
         let opened = Log::open(path)?;
-        let mut book =
-            Book { log: opened.log, state: State::new(), time, draws: 0, equivocations: Vec::new() };
+        let (state, news) = (State::new(), watch::Sender::new(()));
+        let mut book = Book { log: opened.log, state, time, draws: 0, equivocations: Vec::new(), news };
         for (number, record) in opened.records.iter().enumerate() {
             let fold = Event::decode(record).and_then(|event| Ok((book.state.step(&event)?, event)));
             let (effects, event) = fold.map_err(|refusal| {
@@ -74,7 +76,19 @@ impl Book {
         let effects = self.state.step(&event)?;
         self.log.append(&record)?;
         self.count(&event.what, &effects);
+        self.tell_news();
         Ok(effects)
+    }
+
+    /// Wakes whoever waits for news.
+    pub fn tell_news(&self) {
+        self.news.send_replace(());
+    }
+
+    /// Changes whenever something happened.
+    #[must_use]
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
     }
 
     /// The state.

@@ -9,7 +9,7 @@ use proofmesh_market::{
 use proofmesh_services::inference::{SERVICE, Terms};
 use proofmesh_services::window::WINDOW_S;
 use proofmesh_settle::{CoverReport, CoverState, CoverTerms, Done, Settlement, Signer};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A job about genuine days of one device.
 #[derive(Clone, Debug)]
@@ -181,7 +181,7 @@ pub async fn report(
 }
 
 /// What a claim did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimDoc {
     /// Whose.
     pub account: Address,

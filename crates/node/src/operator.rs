@@ -11,7 +11,7 @@ use crate::fault::{Fault, Kind, Result};
 use crate::weather::{CELL, Hours, PHASE_S, STATIONS, date};
 use crate::wire::{Delivered, Hex, MeasureDoc, NodeDoc, ReasonDoc};
 use crate::zk;
-use proofmesh_graph::statement::Statement;
+use proofmesh_graph::statement::{self, Statement};
 use proofmesh_market::order::{Bind, Enroll};
 use proofmesh_market::receipt::{context, output_hash};
 use proofmesh_market::{
@@ -55,7 +55,7 @@ pub struct DayDoc {
     pub station: String,
     /// Date.
     pub date: String,
-    /// `paid`, `refused`, or `skipped` (nothing was proved).
+    /// `paid`, `refused`, `skipped` (nothing was proved), or `practised` (nothing was handed in).
     pub outcome: String,
     /// Why not.
     pub reason: Option<ReasonDoc>,
@@ -370,20 +370,65 @@ impl Operator {
         public: Option<&[i32]>,
         start_s: u64,
     ) -> Result<DayDoc> {
-        self.hear(start_s)?;
-        let own = match self.words(start_s) {
-            Err(fault) if fault.kind == Kind::Refused => return Ok(self.skipped(start_s, fault)),
-            own => own?,
+        let day = match self.proved(model, id, public, start_s).await? {
+            Ok(day) => day,
+            Err(skipped) => return Ok(skipped),
         };
-        let Some(public) = public else {
-            let fault = Fault::refused("reference.missing", "complete readings of both neighbours", "a gap");
-            return Ok(self.skipped(start_s, fault));
-        };
-        let day = self.prove(model, id, &own, public, start_s).await?;
         let output = day.statement.outputs[0].clone();
         let receipt = self.sign(id, job.model, &day, &output).await?;
         let delivered = self.hand_in(&receipt, &day.proof).await?;
         Ok(self.done(&day, delivered))
+    }
+
+    /// One day as in [`Operator::work`], but the proof is checked here and nothing is signed or handed in.
+    ///
+    /// # Errors
+    /// Trouble, and `proof.*` if the node's own proof does not check.
+    pub async fn practise(
+        &mut self,
+        model: &ModelFile,
+        id: &Hash32,
+        public: Option<&[i32]>,
+        start_s: u64,
+    ) -> Result<DayDoc> {
+        let day = match self.proved(model, id, public, start_s).await? {
+            Ok(day) => day,
+            Err(skipped) => return Ok(skipped),
+        };
+        let began = Instant::now();
+        tokio::task::block_in_place(|| statement::verify(&day.statement, &day.proof))?;
+        let check_ms = began.elapsed().as_secs_f64() * 1_000.0;
+        Ok(DayDoc {
+            station: self.station().to_owned(),
+            date: date(start_s),
+            outcome: "practised".to_owned(),
+            reason: None,
+            receipt: None,
+            output: day.statement.outputs[0].clone(),
+            prove_ms: day.prove_ms,
+            proof_bytes: day.proof.len(),
+            check_ms,
+        })
+    }
+
+    /// A day heard and proved, or what is said of a day that cannot be.
+    async fn proved(
+        &mut self,
+        model: &ModelFile,
+        id: &Hash32,
+        public: Option<&[i32]>,
+        start_s: u64,
+    ) -> Result<std::result::Result<ProvedDay, DayDoc>> {
+        self.hear(start_s)?;
+        let own = match self.words(start_s) {
+            Err(fault) if fault.kind == Kind::Refused => return Ok(Err(self.skipped(start_s, fault))),
+            own => own?,
+        };
+        let Some(public) = public else {
+            let fault = Fault::refused("reference.missing", "complete readings of both neighbours", "a gap");
+            return Ok(Err(self.skipped(start_s, fault)));
+        };
+        self.prove(model, id, &own, public, start_s).await.map(Ok)
     }
 
     fn skipped(&self, start_s: u64, fault: Fault) -> DayDoc {
@@ -391,7 +436,7 @@ impl Operator {
             station: self.station().to_owned(),
             date: date(start_s),
             outcome: "skipped".to_owned(),
-            reason: Some(ReasonDoc { name: fault.name, expected: fault.expected, got: fault.got }),
+            reason: Some(fault.into()),
             receipt: None,
             output: Vec::new(),
             prove_ms: 0.0,
@@ -444,11 +489,12 @@ pub fn windows(job: &Job) -> Vec<u64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proofmesh_market::Assurance;
 
-    fn job(service: Hash32, window_s: u64) -> Job {
+    /// A job of a buyer at one micro-USD a unit.
+    pub(crate) fn job(service: Hash32, window_s: u64) -> Job {
         let terms = Terms { class: Some(0), window_s, phase_s: PHASE_S, feed: None };
         Job {
             buyer: Address([1; 20]),

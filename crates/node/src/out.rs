@@ -30,6 +30,8 @@ pub struct UpDoc {
     pub rpc: Option<String>,
     /// Its process.
     pub pid: u32,
+    /// Its page, without the owner's key.
+    pub page: String,
 }
 
 impl Context {
@@ -83,6 +85,16 @@ impl Context {
     pub fn announce(&self, doc: &UpDoc) -> Result<()> {
         let text = serde_json::to_vec(doc).map_err(|error| Fault::trouble("up.json", "a document", error))?;
         replace(&self.dir.join("up.json"), &text)
+    }
+}
+
+/// Shows a page in the user's browser; where there is none, says so.
+pub fn open_page(page: &str, context: &Context) {
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let quiet = std::process::Stdio::null;
+    let opened = std::process::Command::new(opener).arg(page).stdout(quiet()).stderr(quiet()).spawn();
+    if opened.is_err() {
+        context.tell("no browser was found; open the page by hand");
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Up {
     pub api: String,
     /// URL of its chain's JSON-RPC.
     pub rpc: Option<String>,
-    _servers: (Server, Option<HttpServer>),
+    servers: (Server, Option<HttpServer>),
 }
 
 impl Up {
@@ -38,7 +38,13 @@ impl Up {
         };
         let rpc = chain_server.as_ref().map(|server| format!("http://{}", server.address())).or(remote);
         let server = serve(coordinator.clone(), rpc.clone(), api).await?;
-        Ok(Up { coordinator, api: server.url(), rpc, _servers: (server, chain_server) })
+        Ok(Up { coordinator, api: server.url(), rpc, servers: (server, chain_server) })
+    }
+
+    /// The page's address, with the owner's key.
+    #[must_use]
+    pub fn page(&self) -> String {
+        self.servers.0.page()
     }
 
     /// A client of its API.

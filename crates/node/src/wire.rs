@@ -3,6 +3,8 @@
 //! Hashes, accounts and devices are text (`0x...`, `did:key:...`), money is micro-USD, times are Unix
 //! seconds, bytes are `0x` hexadecimal.
 
+pub mod overview;
+
 use proofmesh_market::ledger::Conservation;
 use proofmesh_market::state::{DeliveredReceipt, JobStatus, Node, PostedJob, ReceiptStatus, Standing};
 use proofmesh_market::{Address, ChainRef, Device, Domain, Epoch, Hash32, Job, Reason, Rules, Usd};
@@ -189,6 +191,12 @@ pub struct ReasonDoc {
     pub got: String,
 }
 
+impl From<crate::fault::Fault> for ReasonDoc {
+    fn from(fault: crate::fault::Fault) -> Self {
+        ReasonDoc { name: fault.name, expected: fault.expected, got: fault.got }
+    }
+}
+
 impl From<&Reason> for ReasonDoc {
     fn from(reason: &Reason) -> Self {
         let text = |text: &str| text.to_owned();
@@ -201,6 +209,8 @@ impl From<&Reason> for ReasonDoc {
 pub struct ReceiptDoc {
     /// Its digest.
     pub digest: Hash32,
+    /// Unix second of its delivery.
+    pub at_s: u64,
     /// `pending`, `refused`, `accepted`, `settled`.
     pub status: String,
     /// Why it was refused.
@@ -241,6 +251,7 @@ impl ReceiptDoc {
         };
         ReceiptDoc {
             digest: *digest,
+            at_s: delivered.at_s,
             status: status.to_owned(),
             reason,
             share,

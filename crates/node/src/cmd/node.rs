@@ -1,15 +1,16 @@
 //! `proofmesh node`: an operator node with one replaying station.
 
-use crate::fault::{Fault, Kind, Result};
-use crate::operator::{DayDoc, Operator, require_fit, windows};
+use crate::client::Client;
+use crate::fault::{Fault, Result};
+use crate::operator::DayDoc;
 use crate::out::{Context, bar, median};
+use crate::time::Time;
 use crate::weather::{airports, station};
 use crate::wire::{JobDoc, NodeDoc};
+use crate::work::{Heard, Worker};
+use indicatif::ProgressBar;
 use proofmesh_market::{Address, Device};
-use proofmesh_services::inference::Terms;
-use proofmesh_services::reference::{ReferenceTable, References};
 use serde::Serialize;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Subcommands.
@@ -85,6 +86,31 @@ fn describe(doc: &NodeDoc) -> String {
     lines.join("\n")
 }
 
+/// A bar on the terminal, and what a person should know.
+struct Bar<'a> {
+    context: &'a Context,
+    bar: ProgressBar,
+}
+
+impl Heard for Bar<'_> {
+    fn job(&mut self, _job: &JobDoc, windows: usize) {
+        self.bar.finish_and_clear();
+        self.bar = bar(windows as u64);
+    }
+
+    fn day(&mut self, day: &DayDoc) {
+        if let Some(reason) = &day.reason {
+            self.tell(&format!("{} {} {}: {}", day.station, day.date, day.outcome, reason.name));
+        }
+        self.bar.set_message(format!("{} {}", day.station, day.date));
+        self.bar.inc(1);
+    }
+
+    fn tell(&mut self, text: &str) {
+        self.bar.suspend(|| self.context.tell(text));
+    }
+}
+
 async fn work(args: RunArgs, context: &Context) -> Result<()> {
     let client = context.client()?;
     let number = station(&args.station)?;
@@ -92,38 +118,27 @@ async fn work(args: RunArgs, context: &Context) -> Result<()> {
     for text in &args.show {
         super::device::show(&mut recording, number, text)?;
     }
-    let status = client.status().await?;
-    let mut operator = Operator::new(client.clone(), &context.dir, &args.name, number, recording).await?;
-    operator.join(status.rules.min_stake).await?;
-    for model in &status.models {
-        operator.be_measured(&client.model(model).await?).await?;
-    }
-    context.tell(&format!("joined as {} with {}", operator.account(), operator.device().device()));
-    if let Some(delivered) = operator.resume().await? {
-        context.tell(&format!("handed in {}, signed by an earlier run", delivered.receipt.digest));
-    }
+    let mut heard = Bar { context, bar: bar(0) };
+    let worker =
+        Worker::new(client.clone(), &context.dir, &args.name, number, Some(recording), Time::system())?;
+    let operator = worker.join(&mut heard).await?;
+    let (account, device) = (operator.account(), operator.device().device());
+    context.tell(&format!("joined as {account} with {device}"));
     let mut days = Vec::new();
     if !args.join_only {
-        for job in assigned(&client, &operator, args.wait).await? {
-            match one_job(&client, &mut operator, &job, args.days, context).await {
-                // A job that asks for what cannot be had is its buyer's problem, not the end of this node's work.
-                Err(fault) if fault.kind == Kind::Refused => {
-                    context.tell(&format!("job {} left out: {}", job.id, fault.name));
-                }
-                done => days.extend(done?),
-            }
-        }
+        let jobs = assigned(&client, &worker, &account, args.wait).await?;
+        days = worker.work(&jobs, args.days.unwrap_or(usize::MAX), &mut heard).await?;
     }
-    let node = client.node(&operator.account()).await?;
-    let doc = RunDoc { account: operator.account(), device: operator.device().device(), node, days };
+    heard.bar.finish_and_clear();
+    let node = client.node(&account).await?;
+    let doc = RunDoc { account, device, node, days };
     context.print(&doc, || summary(&doc))
 }
 
 /// Jobs that this node was drawn for, waited for if there are none.
-async fn assigned(client: &crate::client::Client, operator: &Operator, wait_s: u64) -> Result<Vec<JobDoc>> {
+async fn assigned(client: &Client, worker: &Worker, account: &Address, wait_s: u64) -> Result<Vec<JobDoc>> {
     for _ in 0..=wait_s {
-        let mine = |job: &JobDoc| job.status == "assigned" && job.nodes.contains(&operator.account());
-        let jobs: Vec<JobDoc> = client.jobs().await?.into_iter().filter(mine).collect();
+        let jobs = worker.assigned(&client.node(account).await?).await?;
         if !jobs.is_empty() {
             return Ok(jobs);
         }
@@ -132,51 +147,6 @@ async fn assigned(client: &crate::client::Client, operator: &Operator, wait_s: u
         }
     }
     Err(Fault::refused("node.no-job", "a job that this node was drawn for (`proofmesh job post`)", "none"))
-}
-
-async fn one_job(
-    client: &crate::client::Client,
-    operator: &mut Operator,
-    job: &JobDoc,
-    most: Option<usize>,
-    context: &Context,
-) -> Result<Vec<DayDoc>> {
-    require_fit(&job.job)?;
-    let model = client.model(&job.job.model).await?;
-    let feed: Option<ReferenceTable> = match Terms::decode(&job.job.terms).ok().and_then(|terms| terms.feed) {
-        Some(feed) => Some(client.feed(&feed).await?),
-        None => None,
-    };
-    let done: BTreeSet<u64> =
-        client.receipts_of(&job.id).await?.iter().map(|doc| doc.window_start_s).collect();
-    let todo: Vec<u64> = windows(&job.job).into_iter().filter(|start_s| !done.contains(start_s)).collect();
-    let todo = &todo[..most.unwrap_or(usize::MAX).min(todo.len())];
-    // The device's stream starts with the job, however often the node does.
-    for start_s in windows(&job.job).into_iter().take_while(|start_s| Some(start_s) != todo.first()) {
-        operator.hear(start_s)?;
-    }
-    let bar = bar(todo.len() as u64);
-    let mut days = Vec::new();
-    for start_s in todo {
-        let device = operator.device().device();
-        let public = match &feed {
-            Some(feed) => feed.reference(&feed.commitment(), &device, *start_s).map(<[i32]>::to_vec),
-            None => Some(Vec::new()),
-        };
-        let day = operator.work(&model, &job.id, &job.job, public.as_deref(), *start_s).await?;
-        if let Some(reason) = &day.reason {
-            context.tell(&format!("{} {} {}: {}", day.station, day.date, day.outcome, reason.name));
-        }
-        bar.set_message(format!("{} {}", day.station, day.date));
-        bar.inc(1);
-        let spent = day.reason.as_ref().is_some_and(|reason| reason.name == "receipt.cap-reached");
-        days.push(day);
-        if spent {
-            break;
-        }
-    }
-    bar.finish_and_clear();
-    Ok(days)
 }
 
 fn summary(doc: &RunDoc) -> String {

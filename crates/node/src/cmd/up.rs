@@ -1,10 +1,13 @@
-//! `proofmesh up`: a coordinator with its embedded chain, until it is interrupted.
+//! `proofmesh up`: a coordinator with its embedded chain and its page, until it is interrupted.
 
 use crate::coordinator::{Config, MarketTerms};
-use crate::fault::Result;
-use crate::out::{Context, UpDoc};
+use crate::fault::{Fault, Result};
+use crate::operator::DayDoc;
+use crate::out::{Context, UpDoc, open_page};
 use crate::time::Time;
 use crate::up::Up;
+use crate::weather::station;
+use crate::work::{Heard, Worker};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +19,8 @@ Examples:
   proofmesh up                                    API on 127.0.0.1:7166, JSON-RPC of the chain on 7167
   proofmesh up --port 0 --rpc-port 0 --json       any free ports, printed as JSON
   proofmesh up --chain http://127.0.0.1:8545      contracts on another EVM chain
+  proofmesh up --with ewr=EWR --with jfk=JFK --open
+                                                  two nodes in the same process, and the page in a browser
 
 A new market gets the weather-qod model, or every --model instead. State is in --dir: log, blobs, models,
 feeds, keys, chain. Until proofs can be checked by a contract, whoever posts epochs is trusted to count
@@ -42,6 +47,44 @@ pub struct Args {
     /// Close and post an epoch every so many seconds; 0 for never
     #[arg(long, default_value_t = 0, value_name = "SECONDS")]
     epoch_every: u64,
+    /// Run a node of this name at a station, too; may be repeated
+    #[arg(long = "with", value_name = "NAME=STATION")]
+    nodes: Vec<String>,
+    /// Show the page in a browser
+    #[arg(long)]
+    open: bool,
+}
+
+/// What the nodes of this process say.
+struct Talk<'a>(&'a Context);
+
+impl Heard for Talk<'_> {
+    fn day(&mut self, day: &DayDoc) {
+        let why = day.reason.as_ref().map_or(String::new(), |reason| format!(": {}", reason.name));
+        self.0.tell(&format!("{} {} {}{why}", day.station, day.date, day.outcome));
+    }
+
+    fn tell(&mut self, text: &str) {
+        self.0.tell(text);
+    }
+}
+
+/// Starts a worker for each `NAME=STATION`, for as long as the runtime lives.
+fn start_nodes(nodes: &[String], up: &Up, context: &Context) -> Result<()> {
+    for text in nodes {
+        let form = || Fault::misuse("up.with", "NAME=STATION, ewr=EWR", format_args!("{text:.60}"));
+        let (name, at) = text.split_once('=').ok_or_else(form)?;
+        let time = up.coordinator.time().clone();
+        let worker = Worker::new(up.client()?, &context.dir, name, station(at)?, None, time)?;
+        go_on(worker, context);
+    }
+    Ok(())
+}
+
+/// Lets a node work in this process, for as long as the runtime lives.
+pub(super) fn go_on(worker: Worker, context: &Context) {
+    let context = context.clone();
+    tokio::spawn(async move { worker.stay(&mut Talk(&context)).await });
 }
 
 /// Runs until SIGINT or SIGTERM.
@@ -65,16 +108,22 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     for path in &args.models {
         up.coordinator.add_model(super::model_at(Some(path))?).await?;
     }
-    let doc = UpDoc { api: up.api.clone(), rpc: up.rpc.clone(), pid: std::process::id() };
+    let page = format!("{}/", up.api);
+    let doc = UpDoc { api: up.api.clone(), rpc: up.rpc.clone(), pid: std::process::id(), page };
     context.announce(&doc)?;
+    start_nodes(&args.nodes, &up, context)?;
     context.print(&doc, || {
         let rpc = doc.rpc.as_deref().unwrap_or("-");
         format!(
-            "coordinator {}\nchain       {rpc}\nstate       {}\nready; Ctrl-C stops",
+            "coordinator {}\nchain       {rpc}\nstate       {}\npage        {}\nready; Ctrl-C stops",
             doc.api,
-            context.dir.display()
+            context.dir.display(),
+            up.page()
         )
     })?;
+    if args.open {
+        open_page(&up.page(), context);
+    }
     let mut closing = tokio::time::interval(Duration::from_secs(args.epoch_every.max(1)));
     closing.tick().await;
     loop {
@@ -91,7 +140,8 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     Ok(())
 }
 
-async fn interrupted() {
+/// Waits for SIGINT or SIGTERM.
+pub(super) async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
     tokio::select! {

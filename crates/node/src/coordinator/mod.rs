@@ -10,6 +10,7 @@ mod draw;
 mod epochs;
 mod ground;
 mod intake;
+mod overview;
 mod show;
 
 use crate::book::Book;
@@ -188,6 +189,23 @@ impl Coordinator {
     /// `blob.damaged`, `file.io`.
     pub fn blob(&self, hash: &Hash32) -> Result<Option<Vec<u8>>> {
         self.blobs.get(hash)
+    }
+
+    /// Where its state is.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Changes whenever something happened; see [`Self::tell_news`].
+    #[must_use]
+    pub fn news(&self) -> tokio::sync::watch::Receiver<()> {
+        self.book().news()
+    }
+
+    /// Wakes whoever waits for news: something changed that is not in the log.
+    pub fn tell_news(&self) {
+        self.book().tell_news();
     }
 
     /// Its clock.

@@ -16,9 +16,10 @@ use crate::audit::{AuditDoc, of_url};
 use crate::buyer::CoverDoc;
 use crate::fault::{Fault, Result};
 use crate::operator::DayDoc;
-use crate::out::{Context, bar, median};
+use crate::out::{Context, bar, median, open_page};
 use crate::weather::{CLASSES, STATIONS, date};
 use crate::wire::{ClosedDoc, ReasonDoc};
+use crate::work::Worker;
 use proofmesh_market::{Address, Hash32, Usd};
 use proofmesh_services::window::WINDOW_S;
 use serde::Serialize;
@@ -47,6 +48,8 @@ pub struct Plan {
     pub keep: bool,
     /// Where; `None` for a directory of its own that is removed unless kept.
     pub dir: Option<PathBuf>,
+    /// Show the page in a browser while the story is told.
+    pub open: bool,
 }
 
 /// A day with what its device did.
@@ -167,14 +170,42 @@ impl Drop for Place {
     }
 }
 
+/// The story that was told, with everything that it happened on still running.
+pub struct Told {
+    /// What it found.
+    pub doc: DemoDoc,
+    stage: Stage,
+    place: Place,
+}
+
+impl Told {
+    /// The page's address, with the owner's key.
+    #[must_use]
+    pub fn page(&self) -> String {
+        self.stage.page()
+    }
+
+    /// The three nodes, which go on with whatever is asked of them.
+    ///
+    /// # Errors
+    /// `owner.json`, `file.io`.
+    pub fn workers(&self) -> Result<Vec<Worker>> {
+        self.stage.workers(&self.place.dir)
+    }
+}
+
 /// Tells the story.
 ///
 /// # Errors
 /// Trouble, or a refusal where the story expects none.
-pub async fn tell(plan: &Plan, context: &Context) -> Result<DemoDoc> {
+pub async fn tell(plan: &Plan, context: &Context) -> Result<Told> {
     let place = Place::new(plan)?;
     let began = Instant::now();
     let mut stage = Stage::build(&place.dir, context).await?;
+    if plan.open {
+        context.tell(&format!("page        {}", stage.page()));
+        open_page(&stage.page(), context);
+    }
     context.tell(&format!("{} days of three stations: each is proved, checked, settled", plan.days));
     let days = month(&mut stage, plan.days, context).await?;
     let lies = lies::tell(&mut stage, &days).await?;
@@ -184,7 +215,7 @@ pub async fn tell(plan: &Plan, context: &Context) -> Result<DemoDoc> {
     if minted != found {
         return Err(Fault::trouble("demo.not-conserved", minted, found));
     }
-    Ok(DemoDoc {
+    let doc = DemoDoc {
         dir: place.keep.then(|| absolute(&place.dir)),
         seconds: began.elapsed().as_secs_f64(),
         model: stage.model_id,
@@ -199,7 +230,8 @@ pub async fn tell(plan: &Plan, context: &Context) -> Result<DemoDoc> {
         lies,
         audit,
         trust: TRUST,
-    })
+    };
+    Ok(Told { doc, stage, place })
 }
 
 fn absolute(dir: &Path) -> PathBuf {

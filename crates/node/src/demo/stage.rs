@@ -13,6 +13,7 @@ use crate::time::Time;
 use crate::up::Up;
 use crate::weather::{CELL, STATIONS, airports, date, day_start_s, feed, forgery, import_model, salt};
 use crate::wire::{ClosedDoc, FeedDoc, JobDoc};
+use crate::work::Worker;
 use proofmesh_market::order::Withdraw;
 use proofmesh_market::{AccountSecret, Domain, Hash32, Signed, Usd, What};
 use proofmesh_model::ModelFile;
@@ -54,7 +55,7 @@ pub(super) struct Stage {
     pub(super) paid: Vec<PaidDoc>,
     pub(super) minted: u64,
     frost: Vec<Hash32>,
-    _up: Up,
+    up: Up,
 }
 
 impl Stage {
@@ -95,7 +96,7 @@ impl Stage {
             model_id,
             keys,
             first_s,
-            _up: up,
+            up,
         };
         context.tell("three nodes join: stake, device, a measured proof each");
         stage.join(dir).await?;
@@ -159,6 +160,21 @@ impl Stage {
         self.minted += self.client.faucet(self.insurer.address(), PAYOUT).await?.micro();
         self.cover = open_cover(&*self.settlement, &self.insurer, &terms, salt("frost")).await?;
         Ok(())
+    }
+
+    /// The page's address, with the owner's key.
+    pub(super) fn page(&self) -> String {
+        self.up.page()
+    }
+
+    /// The three nodes as they go on without the story, each at its own station.
+    pub(super) fn workers(&self, dir: &Path) -> Result<Vec<Worker>> {
+        let time = self.up.coordinator.time();
+        let worker = |(station, name): (usize, &&str)| {
+            let name = name.to_ascii_lowercase();
+            Worker::new(self.client.clone(), dir, &name, station, None, time.clone())
+        };
+        STATIONS.iter().enumerate().map(worker).collect()
     }
 
     /// Lets time pass until a second.

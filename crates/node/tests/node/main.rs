@@ -4,4 +4,6 @@ mod cli;
 mod crash;
 mod demo;
 mod http;
+mod own;
 mod place;
+mod types;

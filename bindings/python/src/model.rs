@@ -98,7 +98,7 @@ impl Model {
     /// Errors: the numbers do not fill rows, or do not fit the input.
     pub fn inputs(&self, values: &[f32]) -> PyResult<Vec<Tensor>> {
         let length = self.file.input_shape().len();
-        if values.is_empty() || values.len() % length != 0 {
+        if values.is_empty() || !values.len().is_multiple_of(length) {
             let got = format!("{} numbers do not fill rows of {length}", values.len());
             return Err(failure("model.data-malformed", got));
         }

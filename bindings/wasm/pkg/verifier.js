@@ -22,6 +22,15 @@ async function compile(source) {
 async function run(name, args) {
   if (compiled === undefined) await load();
   const { exports } = await WebAssembly.instantiate(await compiled, {});
+  try {
+    return call(exports, name, args);
+  } catch (cause) {
+    if (!(cause instanceof WebAssembly.RuntimeError)) throw cause;
+    throw new Error("verifier.stopped: the input asks for more than this machine has; nothing is verified", { cause });
+  }
+}
+
+function call(exports, name, args) {
   args.forEach((bytes, index) => {
     const at = exports.argument(index, bytes.length) >>> 0;
     new Uint8Array(exports.memory.buffer, at, bytes.length).set(bytes);

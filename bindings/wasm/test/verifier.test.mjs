@@ -112,3 +112,12 @@ test("the module may be given, compiled or as bytes", async () => {
   await assert.rejects(load(new Response("", { status: 404 })), /HTTP status 404/);
   await load(bytes);
 });
+
+test("a machine that stops is an error, and the next call is served", async () => {
+  // (module (memory (export "memory") 1) (func (export "argument") (param i32 i32) (result i32) unreachable))
+  const stops = "0061736d0100000001070160027f7f017f03020100050301000107150206" + "6d656d6f72790200" + "08617267756d656e740000" + "0a0501030000" + "0b";
+  await load(Buffer.from(stops, "hex"));
+  await assert.rejects(inspect(bases.public.proof), /^Error: verifier\.stopped/);
+  await load(readFileSync(module));
+  assert.equal((await inspect(bases.public.proof)).bytes, bases.public.proof.length);
+});

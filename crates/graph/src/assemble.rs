@@ -2,19 +2,21 @@
 
 use alloc::vec::Vec;
 use p3_field::PrimeCharacteristicRing;
-use proofmesh_proof::field::{F, int, log2_ceil};
+use proofmesh_proof::field::{F, int};
+use proofmesh_proof::lattice::{RING, RING_LOG};
 use proofmesh_proof::reject::Reject;
-use proofmesh_proof::system::{Axis, ColumnId};
+use proofmesh_proof::system::Axis;
 
 use crate::arith::{
-    Absorbed, Arithmetized, Builder, Logs, ValueColumn, column, entry, expr, public, real_var, wire,
+    Absorbed, Arithmetized, Builder, Layout, Logs, Stretch, ValueColumn, column, entry, expr, public, wire,
 };
-use crate::hash::{self, Packing, Salt};
+use crate::hash::{self, Salt};
+use crate::lattice::{self, SALT_BLOCKS};
 use crate::limits;
 use crate::op::{Conv, PrivateWeights, Site, padded};
 use crate::outputs::{self, output_salts};
-use crate::program::{Output, Program, ValueType, WeightMode};
-use crate::statement::{Statement, input_packing};
+use crate::program::{InputSpec, Interval, Output, Program, ValueType, WeightMode};
+use crate::statement::{Images, Statement, input_packing};
 use crate::tensor::Tensor;
 
 /// The prover's secrets beside the traces.
@@ -33,37 +35,83 @@ pub fn private_values(program: &Program, input: &Tensor) -> Vec<u32> {
     program.input.private_elements().into_iter().map(|i| (i64::from(input.data[i]) - lo) as u32).collect()
 }
 
-/// 12-bit digits of `bias + 2^23`.
-fn bias_limbs(bias: i32) -> [u32; 2] {
-    let v = (i64::from(bias) + (1 << (limits::PRIVATE_BIAS_BITS - 1))) as u32;
-    [v & 0xfff, v >> 12]
+/// `bias` as `low + 2^12 high + 2^11`, both digits in `[-2^11, 2^11)`.
+fn bias_digits(bias: i32) -> [i32; 2] {
+    let v = bias + (1 << (limits::PRIVATE_BIAS_BITS - 1));
+    let half = lattice::HALF as i32;
+    [(v & 0xfff) - half, (v >> 12) - half]
 }
 
 fn convs(program: &Program) -> impl Iterator<Item = (usize, &Conv)> {
     program.nodes.iter().enumerate().filter_map(|(i, n)| n.op.conv().map(|op| (i, op)))
 }
 
-/// How weights and bias limbs are absorbed.
-fn weight_packing(len: usize) -> Packing {
-    let bits = limits::PRIVATE_WEIGHT_BITS;
-    Packing { len, bits: bits as usize, offset: 1 << (bits - 1) }
+/// Where private weights lie in their vector: of each convolution the weights `[out][in / groups][kernel]`, then the bias' digits
+/// `[out][2]`.
+fn weight_layout(program: &Program, types: &[ValueType]) -> Layout {
+    let shapes = convs(program).flat_map(|(i, conv)| {
+        let channels = types[program.nodes[i].inputs[0]].shape.c;
+        let kernel = conv.window.len();
+        [
+            alloc::vec![conv.out_channels, conv.group_inputs(channels), kernel],
+            alloc::vec![conv.out_channels, 2],
+        ]
+    });
+    Layout::new(&shapes.collect::<Vec<_>>())
 }
 
-/// All private weights and bias limbs in the order in which their commitment absorbs them.
-pub fn weight_values(program: &Program) -> (Packing, Vec<u32>) {
-    let half = 1i64 << (limits::PRIVATE_WEIGHT_BITS - 1);
-    let mut values = Vec::new();
-    for (_, conv) in convs(program) {
-        values.extend(conv.weights.iter().map(|w| (i64::from(*w) + half) as u32));
-        values.extend(conv.bias.iter().flat_map(|b| bias_limbs(*b)));
+/// The vector of all private weights, with the salt of its commitment. The types are the program's.
+pub fn weight_cells(program: &Program, types: &[ValueType], salt: &Salt) -> Vec<F> {
+    let digits = |conv: &Conv| conv.bias.iter().flat_map(|b| bias_digits(*b)).collect();
+    let values: Vec<Vec<i32>> =
+        convs(program).flat_map(|(_, conv)| [conv.weights.clone(), digits(conv)]).collect();
+    lattice::salted(weight_layout(program, types).cells(&values), salt)
+}
+
+/// Cells of the private weights' vector, salt included.
+///
+/// Errors: a program that does not check.
+pub fn weight_cell_count(program: &Program) -> Result<usize, Reject> {
+    let types = program.check().map_err(|e| Reject::new("statement.program", "a valid program", e))?;
+    Ok((weight_layout(program, &types).blocks() + SALT_BLOCKS) * RING)
+}
+
+/// Cells of one large input's vector, salt included.
+pub fn input_cell_count(program: &Program) -> usize {
+    (1 << Logs::new(1, program.input.shape).element()) + SALT_BLOCKS * RING
+}
+
+/// Whether an input's commitment is a lattice one: it then costs a cell for each of its elements, and a salt of 21,504.
+pub fn has_large_input(program: &Program) -> bool {
+    let InputSpec { shape, interval, public_channels } = &program.input;
+    let span = i64::from(interval.hi) - i64::from(interval.lo);
+    public_channels.is_empty() && shape.len() > limits::MAX_ABSORBED && span < 1 << lattice::CELL_BITS
+}
+
+/// The cells of one large input: its elements as they lie in the column, padding that passes for elements, and salt.
+pub fn input_cells(program: &Program, input: &Tensor, salt: &Salt) -> Vec<F> {
+    lattice::salted(padded_input(&program.input, input), salt)
+}
+
+/// One input's part of its column.
+fn padded_input(spec: &InputSpec, input: &Tensor) -> Vec<F> {
+    let logs = Logs::new(1, spec.shape);
+    let spare = 0.clamp(spec.interval.lo, spec.interval.hi);
+    let mut cells = alloc::vec![int(i64::from(spare)); 1 << logs.element()];
+    for (i, v) in input.data.iter().enumerate() {
+        cells[logs.cell_of(spec.shape, i)] = int(i64::from(*v));
     }
-    (weight_packing(values.len()), values)
+    cells
 }
 
 /// About how many cells, look-ups and wire entries a statement takes, before anything is allocated. The types are the program's.
 pub fn work(program: &Program, types: &[ValueType], batch: usize) -> u64 {
-    // An input value is a cell, a look-up, and with its digit a share of a permutation's 160 cells.
+    // An input value is a cell, a look-up, and with its digit a share of a permutation's 160 cells. A salt cell of a lattice commitment is
+    // a cell, a look-up and a coefficient of a public element.
     let mut total = padded(types[0].shape, batch).saturating_mul(32);
+    let salts = if has_large_input(program) { batch.next_power_of_two() } else { 0 };
+    let salts = salts + usize::from(program.weights == WeightMode::Private);
+    total = total.saturating_add((salts * 3 * (SALT_BLOCKS + 2) * RING) as u64);
     for (i, node) in program.nodes.iter().enumerate() {
         let operands: Vec<ValueType> = node.inputs.iter().map(|id| types[*id]).collect();
         total = total.saturating_add(node.op.row().work(&operands, types[i + 1].shape, batch));
@@ -80,15 +128,22 @@ pub fn work(program: &Program, types: &[ValueType], batch: usize) -> u64 {
 pub fn build(
     mut b: Builder<'_>,
     statement: &Statement,
+    images: &Images,
     secrets: Option<&Secrets<'_>>,
 ) -> Result<Arithmetized, Reject> {
     let program = &statement.program;
     let types = program.check().map_err(|e| Reject::new("statement.program", "a valid program", e))?;
     let private = match program.weights {
-        WeightMode::Private => private_weights(&mut b, statement, &types, secrets)?,
-        WeightMode::Public => alloc::vec![None; program.nodes.len()],
+        WeightMode::Private => Some(private_weights(&mut b, program, &types, secrets)),
+        WeightMode::Public => None,
     };
-    let mut columns = alloc::vec![input(&mut b, statement, types[0], secrets)?];
+    let (first, large) = if has_large_input(program) {
+        let (value, stretches) = large_input(&mut b, program, types[0], secrets);
+        (value, Some(stretches))
+    } else {
+        (input(&mut b, statement, types[0], secrets)?, None)
+    };
+    let mut columns = alloc::vec![first];
     for node in &program.nodes {
         let operands: Vec<ValueType> = node.inputs.iter().map(|id| types[*id]).collect();
         if let Some((rescale, bound)) = node.op.row().rescale_bound(&operands, program.weights) {
@@ -106,7 +161,7 @@ pub fn build(
             operands: &operands,
             ty: types[i + 1],
             mode: program.weights,
-            private: private[i],
+            private: private.as_ref().and_then(|p| p.nodes[i].as_ref()),
         };
         columns.push(ValueColumn { column: op.row().constrain(&mut b, &site), ty: types[i + 1] });
     }
@@ -127,7 +182,50 @@ pub fn build(
         let site = outputs::Site { name: &name, value, id: output.value(), claimed: &claimed, salts };
         outputs::constrain(&mut b, output, &site)?;
     }
+    if let Some(private) = &private {
+        let image =
+            images.weights.as_ref().ok_or_else(|| Reject::new("statement.weights", "an image", "none"))?;
+        b.image("weight commitment", &private.stretches, core::slice::from_ref(image));
+    }
+    if let Some(stretches) = &large {
+        if images.inputs.len() != b.batch {
+            return Err(Reject::new(
+                "statement.input",
+                alloc::format!("{} images", b.batch),
+                images.inputs.len(),
+            ));
+        }
+        b.image("input commitment", stretches, &images.inputs);
+    }
     Ok(b.finish())
+}
+
+/// A large input's column, bounded in every cell, and what its commitment covers: the column, then salt.
+fn large_input(
+    b: &mut Builder<'_>,
+    program: &Program,
+    ty: ValueType,
+    secrets: Option<&Secrets<'_>>,
+) -> (ValueColumn, Vec<Stretch>) {
+    let spec = &program.input;
+    let Interval { lo, hi } = spec.interval;
+    let (vars, element) = (Logs::new(b.batch, spec.shape).total(), Logs::new(1, spec.shape).element());
+    let column_id = b.column("input", vars, |traces| {
+        let mut cells: Vec<F> =
+            traces.values.iter().flat_map(|trace| padded_input(spec, &trace[0])).collect();
+        cells.resize(1 << vars, int(i64::from(0.clamp(lo, hi))));
+        cells
+    });
+    let mut key = expr(alloc::vec![column(F::ONE, column_id, alloc::vec![Axis::Var(0..vars)])]);
+    key.constant = int(-i64::from(lo));
+    b.range("input: interval", i64::from(hi) - i64::from(lo) + 1, vars, key, Vec::new());
+    let inputs = b.traces.iter().flat_map(|t| &t.values).zip(secrets.iter().flat_map(|s| s.salts));
+    let salts: Vec<Vec<F>> =
+        inputs.map(|(trace, salt)| lattice::salt_cells(salt, &padded_input(spec, &trace[0]))).collect();
+    let log = element - RING_LOG;
+    let mut stretches = alloc::vec![Stretch { first: 0, log, column: column_id }];
+    stretches.extend(b.small_cells("input commitment", b.batch, 1 << log, SALT_BLOCKS, &salts));
+    (ValueColumn { column: column_id, ty }, stretches)
 }
 
 /// The input's column: bounded, equal to the public elements where they are public, committed elsewhere.
@@ -187,68 +285,28 @@ fn input(
     Ok(ValueColumn { column: column_id, ty })
 }
 
-/// Columns of private weights, range-checked and committed.
+/// The private weights' columns, and where each convolution's tensors lie in them.
+struct Private {
+    stretches: Vec<Stretch>,
+    nodes: Vec<Option<PrivateWeights>>,
+}
+
+/// Columns of private weights and salt: every cell is range-checked, and bound by the commitment's image.
 fn private_weights(
     b: &mut Builder<'_>,
-    statement: &Statement,
+    program: &Program,
     types: &[ValueType],
     secrets: Option<&Secrets<'_>>,
-) -> Result<Vec<Option<PrivateWeights>>, Reject> {
-    let program = &statement.program;
-    let half = 1i64 << (limits::PRIVATE_WEIGHT_BITS - 1);
-    let mut all = alloc::vec![None; program.nodes.len()];
-    let mut absorbed = Vec::new();
-    for (i, shown) in convs(program) {
-        let name = &program.nodes[i].name;
-        let channels = types[program.nodes[i].inputs[0]].shape.c;
-        let logs = shown.weight_logs(channels);
-        let sizes = [shown.out_channels, shown.group_inputs(channels), shown.window.len()];
-        let own = secrets.and_then(|s| s.program.nodes[i].op.conv());
-        let log = logs.iter().sum();
-        let weights = b.column(alloc::format!("{name}.weights"), log, |_| {
-            own.map(|o| o.padded_weights(channels)).unwrap_or_default()
-        });
-        let bias_log = log2_ceil(shown.out_channels) + 1;
-        let bias = b.column(alloc::format!("{name}.bias"), bias_log, |_| {
-            let mut cells = alloc::vec![F::ZERO; 1 << bias_log];
-            for (o, v) in own.iter().flat_map(|o| &o.bias).enumerate() {
-                let [low, high] = bias_limbs(*v);
-                (cells[2 * o], cells[2 * o + 1]) = (int(i64::from(low)), int(i64::from(high)));
-            }
-            cells
-        });
-        let mut real = Vec::new();
-        let mut start = 0;
-        for (n, size) in logs.into_iter().zip(sizes) {
-            real.push(real_var(start..start + n, size));
-            start += n;
+) -> Private {
+    let layout = weight_layout(program, types);
+    let cells: Vec<Vec<F>> = secrets.iter().map(|s| weight_cells(s.program, types, &s.weight_salt)).collect();
+    let stretches = b.small_cells("weight commitment", 1, 0, layout.blocks() + SALT_BLOCKS, &cells);
+    let mut tensors = layout.tensors(&stretches).into_iter();
+    let mut nodes = alloc::vec![None; program.nodes.len()];
+    for (i, _) in convs(program) {
+        if let (Some(weights), Some(bias)) = (tensors.next(), tensors.next()) {
+            nodes[i] = Some(PrivateWeights { weights, bias });
         }
-        let read = |of: ColumnId, log: usize| column(F::ONE, of, alloc::vec![Axis::Var(0..log)]);
-        let mut key = expr(alloc::vec![read(weights, log)]);
-        key.constant = int(half);
-        b.range(&alloc::format!("{name}: weight"), 2 * half, log, key, real);
-        let real = alloc::vec![real_var(0..bias_log - 1, shown.out_channels)];
-        b.range(
-            &alloc::format!("{name}: bias limb"),
-            1 << 12,
-            bias_log,
-            expr(alloc::vec![read(bias, bias_log)]),
-            real,
-        );
-        let count = sizes.iter().product::<usize>();
-        absorbed.extend((0..count).map(|w| Absorbed {
-            column: weights,
-            cell: shown.weight_cell(channels, w),
-            offset: half,
-        }));
-        absorbed.extend((0..2 * shown.out_channels).map(|cell| Absorbed { column: bias, cell, offset: 0 }));
-        all[i] = Some(PrivateWeights { weights, bias });
     }
-    let packing = weight_packing(absorbed.len());
-    if let Some(digest) = statement.weights.as_ref().filter(|_| !absorbed.is_empty()) {
-        let digest = hash::elements(digest)?;
-        let witness = secrets.map(|s| (alloc::vec![weight_values(s.program).1], alloc::vec![s.weight_salt]));
-        b.sponge("weight commitment", packing, &absorbed, &[digest], witness);
-    }
-    Ok(all)
+    Private { stretches, nodes }
 }

@@ -8,6 +8,7 @@ extern crate alloc;
 pub mod arith;
 pub mod assemble;
 pub mod hash;
+pub mod lattice;
 pub mod limits;
 pub mod op;
 pub mod outputs;

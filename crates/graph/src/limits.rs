@@ -8,6 +8,8 @@ pub const MAX_ELEMENTS: usize = 1 << 24;
 pub const MAX_WINDOW_ENTRIES: u64 = 1 << 22;
 /// Most cells, look-ups and wire entries of a statement, together: past it no proof exists, and nothing is allocated.
 pub const MAX_WORK: u64 = 1 << 28;
+/// Most private elements of an input that a sponge commits to; larger ones have a lattice commitment.
+pub const MAX_ABSORBED: usize = 4096;
 /// Most inputs in one proof.
 pub const MAX_BATCH: usize = 1 << 12;
 /// An accumulator must stay below this in absolute value: two such sides of an equation cannot differ by the field's prime.

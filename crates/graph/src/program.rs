@@ -192,6 +192,11 @@ impl Program {
                     "an output about a number needs a value with one element: pick it or sum it up",
                 ));
             }
+            if matches!(output, Output::Committed(_)) && ty.shape.len() > limits::MAX_ABSORBED {
+                return Err(bad(
+                    "a committed output has too many elements for the sponge: sum it up or pick some",
+                ));
+            }
             if output.threshold().is_some_and(|t| t.unsigned_abs() > limits::MAX_ACTIVATION as u32) {
                 return Err(bad("a threshold must fit in 16 bits"));
             }

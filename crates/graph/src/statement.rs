@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use proofmesh_proof::engine::{self, Proof};
+use proofmesh_proof::field::F;
 use proofmesh_proof::plan::Plan;
 use proofmesh_proof::reject::Reject;
 use proofmesh_proof::{commitment, soundness};
@@ -16,12 +17,13 @@ use proofmesh_proof::{commitment, soundness};
 use crate::arith::{Arithmetized, Builder};
 use crate::assemble;
 use crate::hash::{self, Digest, Packing, Salt};
+use crate::lattice::{self, Image};
 use crate::limits;
 use crate::program::{Program, ProgramError, ValueType, WeightMode};
 use crate::tensor::Tensor;
 
 /// Version of statements and proof files.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// One input of a batch, as the statement shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,10 +92,42 @@ pub fn input_packing(program: &Program) -> Packing {
     Packing::of(program.input.private_elements().len(), program.input.interval)
 }
 
+/// A commitment, and the ring element behind its digest if it is a lattice commitment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// What the statement shows.
+    pub digest: Digest,
+    /// What the proof file carries.
+    pub image: Option<Image>,
+}
+
+impl Committed {
+    fn lattice(cells: &[F]) -> Self {
+        let image = lattice::product(cells).image;
+        Self { digest: image.digest(cells.len()), image: Some(image) }
+    }
+}
+
+/// The images of a statement's lattice commitments.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Images {
+    /// Of private weights.
+    pub weights: Option<Image>,
+    /// Of each input, where inputs are large; else empty.
+    pub inputs: Vec<Image>,
+}
+
+impl Images {
+    /// As a proof file holds them: the weights', then the inputs'.
+    pub fn encode(&self) -> Vec<Vec<u8>> {
+        self.weights.iter().chain(&self.inputs).map(Image::encode).collect()
+    }
+}
+
 /// The commitment to an input's private elements under a salt; zeros if it has none.
 ///
 /// Errors: an input that does not fit the program.
-pub fn commit_input(program: &Program, input: &Tensor, salt: &Salt) -> Result<Digest, ProgramError> {
+pub fn commit_input(program: &Program, input: &Tensor, salt: &Salt) -> Result<Committed, ProgramError> {
     let interval = program.input.interval;
     if input.shape != program.input.shape || input.data.len() != input.shape.len() {
         return Err(ProgramError::Input("the shape is not the program's".into()));
@@ -101,21 +135,22 @@ pub fn commit_input(program: &Program, input: &Tensor, salt: &Salt) -> Result<Di
     if input.data.iter().any(|v| *v < interval.lo || *v > interval.hi) {
         return Err(ProgramError::Input("a value lies outside the input's interval".into()));
     }
-    let values = assemble::private_values(program, input);
-    if values.is_empty() {
-        return Ok([0; 32]);
+    if assemble::has_large_input(program) {
+        return Ok(Committed::lattice(&assemble::input_cells(program, input, salt)));
     }
-    Ok(hash::digest(input_packing(program), &values, salt))
+    let values = assemble::private_values(program, input);
+    let digest =
+        if values.is_empty() { [0; 32] } else { hash::digest(input_packing(program), &values, salt) };
+    Ok(Committed { digest, image: None })
 }
 
 /// The commitment to a program's private weights under a salt; the same for any number of proofs.
 ///
 /// Errors: a program that does not check.
-pub fn commit_weights(program: &Program, salt: &Salt) -> Result<Digest, ProgramError> {
-    program.check()?;
+pub fn commit_weights(program: &Program, salt: &Salt) -> Result<Committed, ProgramError> {
+    let types = program.check()?;
     program.require_weights()?;
-    let (packing, values) = assemble::weight_values(program);
-    Ok(hash::digest(packing, &values, salt))
+    Ok(Committed::lattice(&assemble::weight_cells(program, &types, salt)))
 }
 
 impl Statement {
@@ -145,7 +180,8 @@ impl Statement {
 
     /// Checks that the statement fits its program.
     ///
-    /// Errors: `statement.program`, `statement.batch`, `statement.input`, `statement.output`, `statement.weights`, `statement.size`.
+    /// Errors: `statement.program`, `statement.batch`, `statement.input`, `statement.output`, `statement.weights`, `statement.size`,
+    /// `commitment.encoding`.
     pub fn check(&self) -> Result<(), Reject> {
         let types =
             self.program.check().map_err(|e| Reject::new("statement.program", "a valid program", e))?;
@@ -167,6 +203,9 @@ impl Statement {
                 "a commitment of zeros where nothing is private",
                 "another",
             ));
+        }
+        if !self.program.input.private_elements().is_empty() && !assemble::has_large_input(&self.program) {
+            self.inputs.iter().try_for_each(|i| hash::elements(&i.commitment).map(drop))?;
         }
         let private = self.program.weights == WeightMode::Private;
         let mut convs = self.program.nodes.iter().filter(|n| n.op.has_weights()).peekable();
@@ -213,12 +252,63 @@ impl Statement {
         Err(Reject::new("statement.output", "as many words as the program gives", words.len()))
     }
 
-    /// The claims of this statement.
+    /// The vectors behind the lattice commitments: name of the check, digest, and length in cells of each.
     ///
-    /// Errors: as [`Statement::check`], and `commitment.encoding`.
-    pub fn system(&self) -> Result<Arithmetized, Reject> {
+    /// Errors: as [`Statement::check`].
+    fn vectors(&self) -> Result<Vec<(&'static str, &Digest, usize)>, Reject> {
         self.check()?;
-        assemble::build(Builder::new(self.inputs.len(), None), self, None)
+        let mut all = Vec::new();
+        if let Some(digest) = &self.weights {
+            all.push(("statement.weights", digest, assemble::weight_cell_count(&self.program)?));
+        }
+        if assemble::has_large_input(&self.program) {
+            let cells = assemble::input_cell_count(&self.program);
+            all.extend(self.inputs.iter().map(|i| ("statement.input", &i.commitment, cells)));
+        }
+        Ok(all)
+    }
+
+    /// Images of nothing, as many as the statement's: the system's sizes do not depend on them.
+    ///
+    /// Errors: as [`Statement::check`].
+    pub fn blank_images(&self) -> Result<Images, Reject> {
+        let count = self.vectors()?.len();
+        let weights = self.weights.map(|_| Image::zero());
+        let inputs = alloc::vec![Image::zero(); count - usize::from(weights.is_some())];
+        Ok(Images { weights, inputs })
+    }
+
+    /// Reads the images that a proof file carries, and holds each against the statement's digest.
+    ///
+    /// Errors: `statement.weights`, `statement.input`: another count, length, spelling or image; and as [`Statement::check`].
+    pub fn images(&self, encoded: &[Vec<u8>]) -> Result<Images, Reject> {
+        let vectors = self.vectors()?;
+        if encoded.len() != vectors.len() {
+            let check = vectors.first().map_or("statement.input", |v| v.0);
+            return Err(Reject::new(check, alloc::format!("{} images", vectors.len()), encoded.len()));
+        }
+        let mut images = Images::default();
+        for ((check, digest, cells), bytes) in vectors.into_iter().zip(encoded) {
+            let image = Image::decode(bytes)
+                .ok_or_else(|| Reject::new(check, "4,096 canonical bytes of an image", bytes.len()))?;
+            if image.digest(cells) != *digest {
+                return Err(Reject::new(check, "the image of the statement's commitment", "another"));
+            }
+            if check == "statement.weights" {
+                images.weights = Some(image);
+            } else {
+                images.inputs.push(image);
+            }
+        }
+        Ok(images)
+    }
+
+    /// The claims of this statement, for the images behind its lattice commitments.
+    ///
+    /// Errors: as [`Statement::check`].
+    pub fn system(&self, images: &Images) -> Result<Arithmetized, Reject> {
+        self.check()?;
+        assemble::build(Builder::new(self.inputs.len(), None), self, images, None)
     }
 }
 
@@ -226,18 +316,31 @@ impl Statement {
 #[derive(Clone, Serialize, Deserialize)]
 struct File {
     claimed: Claimed,
+    images: Vec<Vec<u8>>,
     proof: Vec<u8>,
 }
 
+/// What a proof file holds.
+#[derive(Clone)]
+pub struct ProofFile {
+    /// What it says it proves.
+    pub claimed: Claimed,
+    /// Encodings of [`Images`], not yet checked.
+    pub images: Vec<Vec<u8>>,
+    /// The proof.
+    pub proof: Proof,
+}
+
 /// Canonical bytes of a proof file.
-pub fn encode_proof(claimed: &Claimed, proof: &Proof) -> Vec<u8> {
-    bytes(&File { claimed: claimed.clone(), proof: proof.encode() })
+pub fn encode_proof(file: &ProofFile) -> Vec<u8> {
+    let ProofFile { claimed, images, proof } = file;
+    bytes(&File { claimed: claimed.clone(), images: images.clone(), proof: proof.encode() })
 }
 
 /// Reads a proof file.
 ///
 /// Errors: `proof.size`, `proof.encoding`.
-pub fn decode_proof(file: &[u8]) -> Result<(Claimed, Proof), Reject> {
+pub fn decode_proof(file: &[u8]) -> Result<ProofFile, Reject> {
     if file.len() > engine::MAX_PROOF_BYTES {
         return Err(Reject::new("proof.size", engine::MAX_PROOF_BYTES, file.len()));
     }
@@ -246,7 +349,8 @@ pub fn decode_proof(file: &[u8]) -> Result<(Claimed, Proof), Reject> {
     if !rest.is_empty() || bytes(&decoded) != file {
         return Err(malformed());
     }
-    Ok((decoded.claimed, Proof::decode(&decoded.proof)?))
+    let File { claimed, images, proof } = decoded;
+    Ok(ProofFile { claimed, images, proof: Proof::decode(&proof)? })
 }
 
 /// Verifies a proof file against a statement that the verifier has put together itself.
@@ -259,11 +363,12 @@ pub fn decode_proof(file: &[u8]) -> Result<(Claimed, Proof), Reject> {
 /// ```
 ///
 /// Errors: the first check that fails: `statement.model`, `.input`, `.batch-order`, `.output`, `.context` where the file speaks of
-/// another statement; otherwise the check of the proof system.
+/// another statement; `statement.weights`, `.input` where it carries another image than the statement's commitment; otherwise the check of the proof system.
 pub fn verify(statement: &Statement, file: &[u8]) -> Result<(), Reject> {
-    let (claimed, proof) = decode_proof(file)?;
-    let arithmetized = statement.system()?;
+    let ProofFile { claimed, images, proof } = decode_proof(file)?;
+    statement.check()?;
     compare(&statement.claimed(), &claimed)?;
+    let arithmetized = statement.system(&statement.images(&images)?)?;
     engine::verify(&arithmetized.system, &statement.binding(), &proof)
 }
 
@@ -305,7 +410,7 @@ fn compare(own: &Claimed, said: &Claimed) -> Result<(), Reject> {
 ///
 /// Errors: as [`Statement::system`].
 pub fn soundness(statement: &Statement) -> Result<(Vec<soundness::Term>, f64), Reject> {
-    let arithmetized = statement.system()?;
+    let arithmetized = statement.system(&statement.blank_images()?)?;
     let plan = Plan::new(&arithmetized.system)?;
     let terms = soundness::terms(&arithmetized.system, &plan, &commitment::config(plan.log)?);
     let total = soundness::total_bits(&terms);

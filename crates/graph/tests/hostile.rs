@@ -51,7 +51,7 @@ fn program(bytes: &[u8]) -> bool {
 fn statement(bytes: &[u8]) -> Option<&'static str> {
     match postcard::from_bytes::<Statement>(bytes) {
         Err(_) => Some("encoding"),
-        Ok(statement) => match statement.system() {
+        Ok(statement) => match statement.blank_images().and_then(|images| statement.system(&images)) {
             Err(reject) => {
                 let names = ["statement.", "commitment.encoding", "system."];
                 assert!(names.iter().any(|n| reject.check.starts_with(n)), "{reject}");
@@ -322,7 +322,7 @@ fn the_corpus_is_refused_by_name() {
 fn statements_that_ask_for_too_much_are_refused_before_anything_is_allocated() {
     let before = std::time::Instant::now();
     for (i, (check, statement)) in bombs().into_iter().enumerate() {
-        let refused = statement.system().expect_err("too much").check;
+        let refused = statement.blank_images().expect_err("too much").check;
         assert_eq!(refused, check, "bomb {i}");
     }
     println!("{} bombs in {:?}, peak {:?}", bombs().len(), before.elapsed(), peak_bytes());
@@ -408,11 +408,12 @@ fn every_truncation_and_every_huge_length_is_refused_or_harmless() {
 #[test]
 fn public_outputs_that_alias_in_the_field_are_refused() {
     let statement = honest(WeightMode::Public);
-    assert!(statement.system().is_ok());
+    let images = statement.blank_images().expect("an honest statement");
+    assert!(statement.system(&images).is_ok());
     for (word, value) in [(0, 1 - 0x7f00_0001), (0, i32::MAX), (3, 3), (3, -1), (4, 2), (4, -1)] {
         let mut lie = statement.clone();
         lie.outputs[1][word] = value;
-        assert_eq!(lie.system().expect_err("no result").check, "statement.output", "word {word}: {value}");
+        assert_eq!(lie.system(&images).expect_err("no result").check, "statement.output", "word {word}: {value}");
     }
     // Words of a committed output are field elements, of the batch a sum, counts and two values.
     for (word, value) in [(5, -1), (5, 0x7f00_0001), (12, i32::MIN)] {
@@ -432,6 +433,6 @@ fn public_outputs_that_alias_in_the_field_are_refused() {
     }
     let mut lie = statement.clone();
     lie.inputs[0].commitment[..4].copy_from_slice(&0x7f00_0001u32.to_le_bytes());
-    assert_eq!(lie.system().expect_err("not canonical").check, "commitment.encoding");
+    assert_eq!(lie.system(&images).expect_err("not canonical").check, "commitment.encoding");
     assert_eq!(limits::MAX_BATCH, 4096, "the bombs above are sized for this limit");
 }

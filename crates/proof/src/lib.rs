@@ -9,6 +9,7 @@ pub mod claims;
 pub mod commitment;
 pub mod engine;
 pub mod field;
+pub mod lattice;
 pub mod logup;
 pub mod opening;
 pub mod plan;

@@ -235,13 +235,14 @@ fn check(system: &System) -> Result<(), Reject> {
             SumPoint::Row(l) => system.lookups.get(l).map(|l| l.vars).filter(|_| in_row(sum)),
         };
         let Some(len) = challenges else { return bad(&sum.name) };
-        let factors = sum.factors.iter().all(|f| fits(f, len, sum.vars));
+        let flat = |e: &Expr| e.terms.iter().flat_map(|t| &t.axes).all(|a| a.degree() == 0);
+        let factors = sum.factors.iter().all(|f| fits(f, len, sum.vars) && flat(f)) && flat(&sum.rhs);
         if sum.vars == 0 || sum.vars > MAX_LOG || !eq_fits || !products || !factors || !term_fits(&sum.rhs, 0)
         {
             return bad(&sum.name);
         }
     }
-    match system.linears.iter().find(|l| !term_fits(&l.expr, 0)) {
+    match system.linears.iter().find(|l| !term_fits(&l.expr, 0) || !powers_stand_alone(&l.expr)) {
         Some(linear) => bad(&linear.name),
         None => Ok(()),
     }
@@ -274,6 +275,14 @@ fn in_row(sum: &SumClaim) -> bool {
         && sum.products.iter().all(|(_, factors)| product(factors))
 }
 
+/// Whether the challenges that a linear claim takes powers of are read by nothing else in it: a sum of `eq(tau, b) E_b(zeta)` vanishes at
+/// random tau and zeta only if every `E_b` does, but not so if zeta is a coordinate of tau.
+fn powers_stand_alone(expr: &Expr) -> bool {
+    let axes = || expr.terms.iter().flat_map(|t| &t.axes);
+    let (powers, others) = (axes().filter(|a| a.degree() > 0), || axes().filter(|a| a.degree() == 0));
+    powers.map(Axis::tau).all(|zeta| others().all(|a| apart(&a.tau(), &zeta)))
+}
+
 fn apart(a: &Range<usize>, b: &Range<usize>) -> bool {
     a.end <= b.start || b.end <= a.start
 }
@@ -292,6 +301,9 @@ fn axes_fit(axes: &[Axis], tau_len: usize, vars: usize) -> bool {
         let inside = match axis {
             Axis::Tau(r) => r.end <= tau_len,
             Axis::Var(_) => true,
+            Axis::At { log, index } => *log <= MAX_LOG && index >> log == 0,
+            Axis::Powers { tau, first, log } => *tau < tau_len && *log <= MAX_LOG && *first <= 1 << MAX_LOG,
+            Axis::Lattice { tau, first, log } => *tau < tau_len && *log <= MAX_LOG && *first <= 1 << MAX_LOG,
             Axis::Wire { tau, var, log, entries } => {
                 tau.end <= tau_len
                     && *log <= MAX_LOG
@@ -304,4 +316,29 @@ fn axes_fit(axes: &[Axis], tau_len: usize, vars: usize) -> bool {
         };
         ascends && inside && var.end <= vars
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::{Column, LinearClaim, Source, Term};
+
+    #[test]
+    fn powers_of_a_challenge_that_also_picks_a_list_are_refused() {
+        let plan = |zeta: usize| {
+            let axes = alloc::vec![Axis::Tau(0..2), Axis::Powers { tau: zeta, first: 0, log: 3 }];
+            let terms = alloc::vec![Term { coef: F::ONE, source: Source::Column(0), axes }];
+            let expr = Expr { constant: F::ZERO, terms };
+            Plan::new(&System {
+                columns: alloc::vec![Column { name: "lists".into(), log: 5 }],
+                linears: alloc::vec![LinearClaim { name: "image".into(), expr }],
+                tau_len: 3,
+                ..System::default()
+            })
+        };
+        assert!(plan(2).is_ok());
+        for zeta in [0, 1, 3] {
+            assert_eq!(plan(zeta).map(drop).unwrap_err().check, "system.shape", "zeta {zeta}");
+        }
+    }
 }

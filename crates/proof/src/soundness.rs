@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use crate::field::log2_ceil;
 use crate::plan::Plan;
 use crate::profile::Config;
-use crate::system::System;
+use crate::system::{Axis, System};
 
 /// Bits that the sum of all terms must reach.
 pub const TARGET_BITS: f64 = 100.0;
@@ -116,8 +116,10 @@ pub fn claim_terms(system: &System, plan: &Plan) -> Vec<Term> {
     let layers: f64 = plan.layers.iter().flat_map(|l| &l.rounds).map(|r| r.len() as f64).sum();
     let depth = plan.leaves.depth as f64;
     let leaves = libm::exp2(depth);
+    let powers = system.linears.iter().flat_map(|l| &l.expr.terms);
+    let powers = powers.map(|t| t.axes.iter().map(Axis::degree).sum::<usize>()).max().unwrap_or(0);
     let equations = plan.main_values.len() as f64 + system.linears.len() as f64 + depth + 4.0;
-    alloc::vec![
+    let mut terms = alloc::vec![
         term("look-ups, pole and tuple: 3 x leaves / |K|", over_field(3.0 * leaves), 0),
         term("look-ups, layers: (sum of degrees + 2 x depth) / |K|", over_field(layers + 2.0 * depth), 0),
         term("claims, tau: length / |K|", over_field(system.tau_len as f64), 0),
@@ -126,7 +128,11 @@ pub fn claim_terms(system: &System, plan: &Plan) -> Vec<Term> {
         term("opening, mu: equations / |K|", over_field(equations), 0),
         term("opening, rounds: 2 x variables / |K|", over_field(2.0 * plan.log as f64), 0),
         term("opening, masks t and z: 10 / |K|", over_field(10.0), 0),
-    ]
+    ];
+    if powers > 0 {
+        terms.push(term("claims, lattice: degree in zeta / |K|", over_field(powers as f64), 0));
+    }
+    terms
 }
 
 /// Every term of a proof.

@@ -14,6 +14,7 @@ use core::ops::Range;
 use p3_field::PrimeCharacteristicRing;
 
 use crate::field::{F, K, eq_table, eq_vertex};
+use crate::lattice;
 
 /// Index of a column in [`System::columns`].
 pub type ColumnId = usize;
@@ -69,6 +70,31 @@ pub enum Axis {
         /// The sparse weights.
         entries: Arc<Vec<Entry>>,
     },
+    /// One fixed index of an axis of `2^log`: with what follows it, a sub-block of a column.
+    At {
+        /// `log2` of the axis.
+        log: usize,
+        /// The index.
+        index: usize,
+    },
+    /// `zeta^(first + i)` for one challenge zeta: a polynomial's coefficients at a point.
+    Powers {
+        /// Index of zeta among the challenges.
+        tau: usize,
+        /// Exponent of cell 0.
+        first: usize,
+        /// `log2` of the axis.
+        log: usize,
+    },
+    /// `a_(first + i)(zeta)` for one challenge zeta: the public elements of the commitment in [`crate::lattice`].
+    Lattice {
+        /// Index of zeta among the challenges.
+        tau: usize,
+        /// Index of the element that belongs to cell 0.
+        first: usize,
+        /// `log2` of the axis.
+        log: usize,
+    },
 }
 
 impl Axis {
@@ -76,23 +102,36 @@ impl Axis {
     pub fn log(&self) -> usize {
         match self {
             Self::Tau(r) | Self::Var(r) => r.len(),
-            Self::Wire { log, .. } => *log,
+            Self::Wire { log, .. }
+            | Self::At { log, .. }
+            | Self::Powers { log, .. }
+            | Self::Lattice { log, .. } => *log,
         }
     }
 
     /// The challenges that it depends on.
     pub fn tau(&self) -> Range<usize> {
         match self {
-            Self::Var(_) => 0..0,
+            Self::Var(_) | Self::At { .. } => 0..0,
             Self::Tau(r) | Self::Wire { tau: r, .. } => r.clone(),
+            Self::Powers { tau, .. } | Self::Lattice { tau, .. } => *tau..tau + 1,
         }
     }
 
     /// The variables that it depends on.
     pub fn var(&self) -> Range<usize> {
         match self {
-            Self::Tau(_) => 0..0,
             Self::Var(r) | Self::Wire { var: r, .. } => r.clone(),
+            Self::Tau(_) | Self::At { .. } | Self::Powers { .. } | Self::Lattice { .. } => 0..0,
+        }
+    }
+
+    /// Degree of its weights in a challenge that it takes powers of.
+    pub fn degree(&self) -> usize {
+        match self {
+            Self::Powers { first, log, .. } => first + (1 << log) - 1,
+            Self::Lattice { .. } => lattice::RING - 1,
+            Self::Tau(_) | Self::Var(_) | Self::Wire { .. } | Self::At { .. } => 0,
         }
     }
 }
@@ -276,6 +315,22 @@ pub enum AxisWeights {
     Eq(Vec<K>),
     /// Given one by one.
     Dense(Vec<K>),
+    /// 1 at one index, 0 elsewhere.
+    At {
+        /// `log2` of the axis.
+        log: usize,
+        /// The index.
+        index: usize,
+    },
+    /// `scale * base^i`.
+    Powers {
+        /// Weight of cell 0.
+        scale: K,
+        /// Ratio of neighbours.
+        base: K,
+        /// `log2` of the axis.
+        log: usize,
+    },
 }
 
 impl AxisWeights {
@@ -284,6 +339,7 @@ impl AxisWeights {
         match self {
             Self::Eq(p) => p.len(),
             Self::Dense(w) => w.len().trailing_zeros() as usize,
+            Self::At { log, .. } | Self::Powers { log, .. } => *log,
         }
     }
 
@@ -292,6 +348,12 @@ impl AxisWeights {
         match self {
             Self::Eq(p) => eq_table(p, K::ONE),
             Self::Dense(w) => w.clone(),
+            Self::At { log, index } => {
+                let mut table = alloc::vec![K::ZERO; 1 << log];
+                table[*index] = K::ONE;
+                table
+            }
+            Self::Powers { scale, base, log } => base.shifted_powers(*scale).collect_n(1 << log),
         }
     }
 
@@ -301,6 +363,13 @@ impl AxisWeights {
             Self::Eq(p) => crate::field::eq(p, point),
             Self::Dense(w) if w.len() == 1 => w[0],
             Self::Dense(w) => eq_table(point, K::ONE).iter().zip(w).map(|(a, b)| *a * *b).sum(),
+            Self::At { index, .. } => eq_vertex(point, *index),
+            Self::Powers { scale, base, .. } => {
+                // base^i is the product of base^(2^b) over the bits b of i, so the extension is a product over the variables.
+                let step =
+                    |(value, power): (K, K), x: &K| (value * (K::ONE - *x + *x * power), power.square());
+                point.iter().rev().fold((*scale, *base), step).0
+            }
         }
     }
 }
@@ -346,6 +415,14 @@ pub fn axis_weights(axis: &Axis, tau: &[K], x: &[K]) -> AxisWeights {
     match axis {
         Axis::Tau(r) => AxisWeights::Eq(tau[r.clone()].to_vec()),
         Axis::Var(r) => AxisWeights::Eq(x[r.clone()].to_vec()),
+        Axis::At { log, index } => AxisWeights::At { log: *log, index: *index },
+        Axis::Powers { tau: zeta, first, log } => {
+            let base = tau[*zeta];
+            AxisWeights::Powers { scale: base.exp_u64(*first as u64), base, log: *log }
+        }
+        Axis::Lattice { tau: zeta, first, log } => {
+            AxisWeights::Dense(lattice::values(*first..first + (1 << log), tau[*zeta]))
+        }
         Axis::Wire { tau: tr, var, log, entries } => {
             let (et, ev) = (eq_table(&tau[tr.clone()], K::ONE), eq_table(&x[var.clone()], K::ONE));
             let mut weights = alloc::vec![K::ZERO; 1 << log];

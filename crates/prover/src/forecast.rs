@@ -1,6 +1,7 @@
 //! What a proof will cost, from the program's shape alone.
 
 use proofmesh_graph::hash::Digest;
+use proofmesh_graph::lattice::Image;
 use proofmesh_graph::program::{Program, WeightMode};
 use proofmesh_graph::statement::{InputStatement, Statement};
 use proofmesh_proof::plan::{MIN_LOG, Plan};
@@ -43,7 +44,8 @@ pub fn forecast(program: &Program, batch: usize) -> Result<Forecast, ProveError>
         batch_outputs,
         context: Vec::new(),
     };
-    let system = statement.system()?.system;
+    let images = statement.blank_images()?;
+    let system = statement.system(&images)?.system;
     let plan = Plan::new(&system)?;
     let config = commitment::config(plan.log)?;
     let (cells, leaves) = ((1u64 << plan.log) as f64, (1u64 << plan.leaves.depth) as f64);
@@ -51,7 +53,7 @@ pub fn forecast(program: &Program, batch: usize) -> Result<Forecast, ProveError>
     Ok(Forecast {
         cells_log2: plan.log,
         leaves_log2: plan.leaves.depth,
-        proof_bytes: pcs_bytes(plan.log) + 20 * elements,
+        proof_bytes: pcs_bytes(plan.log) + 20 * elements + Image::BYTES * images.encode().len(),
         prove_ms: BASE_MS + MS_A_CELL * cells + MS_A_LEAF * leaves,
         peak_bytes: BASE_BYTES + (BYTES_A_CELL * cells + BYTES_A_LEAF * leaves) as usize,
         soundness_bits: soundness::total_bits(&soundness::terms(&system, &plan, &config)),

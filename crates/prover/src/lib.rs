@@ -31,7 +31,7 @@ use proofmesh_graph::arith::{Builder, Traces};
 use proofmesh_graph::assemble::{self, Secrets};
 use proofmesh_graph::hash::Salt;
 use proofmesh_graph::program::{Program, ProgramError, WeightMode};
-use proofmesh_graph::statement::{self, InputStatement, Statement};
+use proofmesh_graph::statement::{self, Committed, Images, InputStatement, ProofFile, Statement};
 use proofmesh_graph::tensor::Tensor;
 use proofmesh_proof::field::F;
 use proofmesh_proof::reject::Reject;
@@ -104,10 +104,10 @@ pub fn salt(rng: &mut impl CryptoRng) -> Salt {
     std::array::from_fn(|_| rng.random::<F>())
 }
 
-/// The statement that a job's proof makes, and the executions behind it.
+/// The statement that a job's proof makes, the images of its lattice commitments, and the executions behind it.
 ///
 /// Errors: a program or input that is refused; a missing salt.
-pub fn state(job: &Job<'_>) -> Result<(Statement, Traces), ProveError> {
+pub fn state(job: &Job<'_>) -> Result<(Statement, Images, Traces), ProveError> {
     if job.inputs.is_empty() || job.inputs.len() != job.salts.len() {
         return Err(ProveError::Job("a job needs at least one input, and one salt an input"));
     }
@@ -119,25 +119,31 @@ pub fn state(job: &Job<'_>) -> Result<(Statement, Traces), ProveError> {
             return Err(ProveError::Job("private weights need the salt of their commitment"));
         }
     };
+    let mut images = Images { weights: weights.as_ref().and_then(|c| c.image.clone()), inputs: Vec::new() };
+    let weights = weights.map(|c| c.digest);
     let shown = job.program.input.public_elements();
     let mut inputs = Vec::with_capacity(job.inputs.len());
     for (input, salt) in job.inputs.iter().zip(job.salts) {
-        let commitment = statement::commit_input(job.program, input, salt)?;
-        inputs.push(InputStatement { commitment, public: shown.iter().map(|i| input.data[*i]).collect() });
+        let Committed { digest, image } = statement::commit_input(job.program, input, salt)?;
+        images.inputs.extend(image);
+        inputs.push(InputStatement {
+            commitment: digest,
+            public: shown.iter().map(|i| input.data[*i]).collect(),
+        });
     }
     let outputs =
         values.iter().zip(job.salts).map(|(trace, salt)| job.program.outputs_of(trace, salt)).collect();
     let batch_outputs = job.program.batch_outputs_of(&values)?;
     let (program, context) = (job.program.public_part(), job.context.to_vec());
     let statement = Statement { program, weights, inputs, outputs, batch_outputs, context };
-    Ok((statement, Traces { values }))
+    Ok((statement, images, Traces { values }))
 }
 
 /// Proves a job. The file also checks at [`statement::verify`] with the statement alone.
 ///
 /// Errors: see [`ProveError`].
 pub fn prove(job: &Job<'_>, rng: &mut StdRng) -> Result<Proved, ProveError> {
-    let (statement, traces) = state(job)?;
+    let (statement, images, traces) = state(job)?;
     statement.check()?;
     let secrets = Secrets {
         program: job.program,
@@ -145,7 +151,8 @@ pub fn prove(job: &Job<'_>, rng: &mut StdRng) -> Result<Proved, ProveError> {
         weight_salt: job.weight_salt.unwrap_or([F::ZERO; proofmesh_graph::hash::RATE]),
     };
     let builder = Builder::new(job.inputs.len(), Some(&traces));
-    let arithmetized = assemble::build(builder, &statement, Some(&secrets))?;
+    let arithmetized = assemble::build(builder, &statement, &images, Some(&secrets))?;
     let proof = prove_system(arithmetized, &statement.binding(), rng)?;
-    Ok(Proved { file: statement::encode_proof(&statement.claimed(), &proof), statement })
+    let file = ProofFile { claimed: statement.claimed(), images: images.encode(), proof };
+    Ok(Proved { file: statement::encode_proof(&file), statement })
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use p3_field::{Algebra, ExtensionField, PackedValue, PrimeCharacteristicRing};
 use proofmesh_proof::field::{F, K, eq_table};
-use proofmesh_proof::system::{Axis, Expr, Source, Term};
+use proofmesh_proof::system::{Axis, Expr, Source, Term, axis_weights};
 use rayon::prelude::*;
 
 use crate::lanes::{Lanes, PackedF, PackedK, WIDTH};
@@ -23,6 +23,8 @@ pub trait Weights: ExtensionField<F> {
     type Register: PrimeCharacteristicRing + Copy + Send + Sync;
     /// `eq(tau[range], .)` as a table.
     fn eq_weights(tau: &[K]) -> Vec<Self>;
+    /// Weights that depend on challenges.
+    fn from_weights(weights: Vec<K>) -> Vec<Self>;
     /// A register from its elements.
     fn gather(at: impl Fn(usize) -> Self) -> Self::Register;
     /// The elements of a register.
@@ -34,6 +36,10 @@ impl Weights for K {
 
     fn eq_weights(tau: &[K]) -> Vec<Self> {
         eq_table(tau, K::ONE)
+    }
+
+    fn from_weights(weights: Vec<K>) -> Vec<Self> {
+        weights
     }
 
     fn gather(at: impl Fn(usize) -> Self) -> PackedK {
@@ -53,6 +59,10 @@ impl Weights for F {
     fn eq_weights(tau: &[K]) -> Vec<Self> {
         assert!(tau.is_empty(), "expressions over the base field use no challenges");
         vec![F::ONE]
+    }
+
+    fn from_weights(_: Vec<K>) -> Vec<Self> {
+        unreachable!("expressions over the base field use no challenges: the plan was checked")
     }
 
     fn gather(at: impl Fn(usize) -> Self) -> PackedF {
@@ -86,6 +96,11 @@ fn action<E: Weights>(axis: &Axis, tau: &[K]) -> Action<E> {
                 rows[e.v as usize].push((e.i as usize, weights[e.t as usize] * e.coef));
             }
             Some(Map { rows })
+        }
+        Axis::At { index, .. } => Some(Map { rows: vec![vec![(*index, E::ONE)]] }),
+        Axis::Powers { .. } | Axis::Lattice { .. } => {
+            let row = E::from_weights(axis_weights(axis, tau, &[]).table()).into_iter().enumerate().collect();
+            Some(Map { rows: vec![row] })
         }
     }
 }
@@ -154,8 +169,16 @@ where
     E: Weights + Algebra<F> + Algebra<E>,
     E::Register: Algebra<PackedF> + Algebra<E::Register>,
 {
-    let mut axes: Vec<Cow<'_, Axis>> = Vec::with_capacity(term.axes.len());
-    for axis in &term.axes {
+    // A sub-block is read alone.
+    let (cells, own) = match term.axes.split_first() {
+        Some((Axis::At { log, index }, rest)) => {
+            let size = cells.len() >> log;
+            (&cells[index * size..][..size], rest)
+        }
+        _ => (cells, &term.axes[..]),
+    };
+    let mut axes: Vec<Cow<'_, Axis>> = Vec::with_capacity(own.len());
+    for axis in own {
         match axis {
             Axis::Tau(r) if r.len() > CONTRACT_LOG => {
                 let middle = r.end - CONTRACT_LOG;

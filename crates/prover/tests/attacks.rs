@@ -39,11 +39,12 @@ fn free_digits_beside_bound_ones_are_refused() {
         state(&Job { program: &program, inputs: &inputs, salts: &salts, weight_salt: None, context: b"" })
             .unwrap()
     };
-    let (honest, traces) = stated([1, 2, 3, -100]);
-    let committed = assemble::build(Builder::new(1, Some(&traces)), &honest, Some(&secrets)).unwrap();
-    let (mut lie, traces) = stated([1, 2, 3, 99]);
+    let (honest, images, traces) = stated([1, 2, 3, -100]);
+    let committed =
+        assemble::build(Builder::new(1, Some(&traces)), &honest, &images, Some(&secrets)).unwrap();
+    let (mut lie, _, traces) = stated([1, 2, 3, 99]);
     lie.inputs = honest.inputs.clone();
-    let mut forged = assemble::build(Builder::new(1, Some(&traces)), &lie, Some(&secrets)).unwrap();
+    let mut forged = assemble::build(Builder::new(1, Some(&traces)), &lie, &images, Some(&secrets)).unwrap();
     for (i, column) in forged.system.columns.iter().enumerate() {
         if column.name.starts_with("input commitment.") {
             forged.cells[i] = committed.cells[i].clone();
@@ -68,7 +69,7 @@ fn words_that_alias_in_the_field_are_refused() {
     let inputs = [Tensor::new(Shape::new(4, 1, 1), vec![-5, 7, 100, 0]).unwrap()];
     let salts = [salt(&mut rng)];
     let job = Job { program: &program, inputs: &inputs, salts: &salts, weight_salt: None, context: b"" };
-    let (mut statement, _) = state(&job).unwrap();
+    let (mut statement, ..) = state(&job).unwrap();
     statement.check().expect("the honest statement stands");
     statement.outputs[0][1] = 7 - 2_130_706_433;
     assert_eq!(statement.check().unwrap_err().check, "statement.output");
@@ -95,7 +96,7 @@ fn statements_beyond_the_limit_are_refused_by_name() {
         let inputs = vec![input; batch];
         let statement =
             Statement { program, weights, inputs, outputs, batch_outputs: vec![], context: vec![] };
-        statement.system().map(|_| ()).unwrap_err().check
+        statement.blank_images().map(|_| ()).unwrap_err().check
     };
     let window = Window { kernel: [1, 1 << 23], stride: [1, 1], pad: [0; 4] };
     let wide = Op::ExtremePool(ExtremePool { window, smallest: false });

@@ -21,7 +21,7 @@ fn vectors_of_the_soundness_table_are_those_of_the_docs() {
     let salts = [salt(&mut StdRng::seed_from_u64(1))];
     let job =
         Job { program: imported.program(), inputs: &[input], salts: &salts, weight_salt: None, context: b"" };
-    let (statement, _) = state(&job).expect("the statement stands");
+    let (statement, ..) = state(&job).expect("the statement stands");
     let (terms, total) = statement::soundness(&statement).expect("terms");
     let mut table = String::from("| term | bits | of which proof-of-work |\n|---|---|---|\n");
     for term in &terms {

@@ -10,9 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proofmesh_graph::op::{ExtremePool, Op};
 use proofmesh_graph::program::{Output, Program, WeightMode};
-use proofmesh_graph::statement::{self, Claimed, Statement, decode_proof, encode_proof};
+use proofmesh_graph::statement::{self, Claimed, ProofFile, Statement, decode_proof, encode_proof};
 use proofmesh_graph::tensor::Tensor;
-use proofmesh_proof::engine::Proof;
 use proofmesh_prover::Proved;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -37,7 +36,7 @@ fn refusal(statement: &Statement, file: &[u8]) -> &'static str {
     statement::verify(statement, file).expect_err("a tampered proof was accepted").check
 }
 
-fn decoded(proved: &Proved) -> (Claimed, Proof) {
+fn decoded(proved: &Proved) -> ProofFile {
     decode_proof(&proved.file).expect("an honest file decodes")
 }
 
@@ -46,13 +45,13 @@ fn every_field_of_a_proof_has_a_row_and_is_refused_by_name() {
     let toy = toy();
     let (proved, other) = (toy.prove(22), toy.prove(23));
     statement::verify(&proved.statement, &proved.file).expect("an honest proof verifies");
-    let ((claimed, proof), (_, other)) = (decoded(&proved), decoded(&other));
+    let (honest, other) = (decoded(&proved), decoded(&other).proof);
     let mut wrong = Vec::new();
     let rows = rows();
     for row in &rows {
-        let mut lie = proof.clone();
-        (row.change)(&mut lie, &mut other.clone());
-        let file = encode_proof(&claimed, &lie);
+        let mut lie = honest.clone();
+        (row.change)(&mut lie.proof, &mut other.clone());
+        let file = encode_proof(&lie);
         assert!(file != proved.file, "{}: the row changes nothing", row.name);
         let check = refusal(&proved.statement, &file);
         if check != row.check {
@@ -86,11 +85,11 @@ fn header_rows(claimed: &Claimed) -> Vec<HeaderRow> {
 #[test]
 fn every_field_of_the_header_is_refused_by_name() {
     let proved = toy().prove(24);
-    let (claimed, proof) = decoded(&proved);
-    for (i, (check, change)) in header_rows(&claimed).into_iter().enumerate() {
-        let mut lie = claimed.clone();
-        change(&mut lie);
-        assert_eq!(refusal(&proved.statement, &encode_proof(&lie, &proof)), check, "row {i}");
+    let honest = decoded(&proved);
+    for (i, (check, change)) in header_rows(&honest.claimed).into_iter().enumerate() {
+        let mut lie = honest.clone();
+        change(&mut lie.claimed);
+        assert_eq!(refusal(&proved.statement, &encode_proof(&lie)), check, "row {i}");
     }
 }
 
@@ -127,12 +126,12 @@ fn false_statements(honest: &Statement) -> Vec<(&'static str, Statement)> {
 #[test]
 fn another_statement_is_refused_by_name_and_under_a_rewritten_header_by_the_proof() {
     let proved = toy().prove(25);
-    let (_, proof) = decoded(&proved);
+    let honest = decoded(&proved);
     for (i, (check, statement)) in false_statements(&proved.statement).into_iter().enumerate() {
         assert_eq!(refusal(&statement, &proved.file), check, "row {i}");
-        let rewritten = encode_proof(&statement.claimed(), &proof);
+        let rewritten = encode_proof(&ProofFile { claimed: statement.claimed(), ..honest.clone() });
         // An argmax word that is no class at all is refused before any cryptography.
-        let expected = if statement.system().is_err() { "statement.output" } else { "opening.relation" };
+        let expected = if statement.check().is_err() { "statement.output" } else { "opening.relation" };
         assert_eq!(refusal(&statement, &rewritten), expected, "row {i}, header rewritten");
     }
 }
@@ -148,8 +147,8 @@ fn private_weights_are_bound_by_their_commitment() {
     let mut statement = proved.statement.clone();
     statement.weights.as_mut().expect("private mode")[0] ^= 1;
     assert_eq!(refusal(&statement, &proved.file), "statement.model");
-    let (_, proof) = decoded(&proved);
-    assert_eq!(refusal(&statement, &encode_proof(&statement.claimed(), &proof)), "opening.relation");
+    let rewritten = ProofFile { claimed: statement.claimed(), ..decoded(&proved) };
+    assert_eq!(refusal(&statement, &encode_proof(&rewritten)), "statement.weights");
 }
 
 #[test]
@@ -167,8 +166,8 @@ fn truncated_and_extended_files_are_refused() {
     let huge = vec![0; proofmesh_proof::engine::MAX_PROOF_BYTES + 1];
     assert_eq!(refusal(&proved.statement, &huge), "proof.size");
     // Trailing bytes inside the file's own byte string.
-    let (claimed, proof) = decoded(&proved);
-    let inner = proof.encode();
+    let honest = decoded(&proved);
+    let inner = honest.proof.encode();
     let header = file.len() - inner.len();
     let mut longer = file[..header].to_vec();
     let length = longer.len() - 3;
@@ -177,7 +176,7 @@ fn truncated_and_extended_files_are_refused() {
     longer.extend(inner);
     longer.push(0);
     assert_eq!(refusal(&proved.statement, &longer), "proof.encoding");
-    assert_eq!(encode_proof(&claimed, &proof), *file);
+    assert_eq!(encode_proof(&honest), *file);
 }
 
 /// A length as postcard spells it.
@@ -222,8 +221,7 @@ fn flip(proved: &Proved, positions: &[usize]) -> BTreeMap<&'static str, usize> {
 
 /// First byte of the commitment's opening proof in a file.
 fn opening_starts(proved: &Proved) -> usize {
-    let (_, proof) = decoded(proved);
-    let pcs = postcard::to_allocvec(&proof.pcs).expect("plain data").len();
+    let pcs = postcard::to_allocvec(&decoded(proved).proof.pcs).expect("plain data").len();
     proved.file.len() - pcs
 }
 
@@ -291,9 +289,6 @@ fn an_input_outside_the_statement_is_not_proven() {
     let (honest, lie) = (toy.prove(35), moved.prove(36));
     let check = refusal(&honest.statement, &lie.file);
     assert_eq!(check, "statement.input");
-    let (_, proof) = decoded(&lie);
-    assert_eq!(
-        refusal(&honest.statement, &encode_proof(&honest.statement.claimed(), &proof)),
-        "opening.relation"
-    );
+    let rewritten = ProofFile { claimed: honest.statement.claimed(), ..decoded(&lie) };
+    assert_eq!(refusal(&honest.statement, &encode_proof(&rewritten)), "opening.relation");
 }

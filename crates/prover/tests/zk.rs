@@ -54,7 +54,7 @@ fn histograms(toy: &Toy, first_seed: u64) -> Histograms {
     for i in 0..PROOFS as u64 {
         let mut toy = toy.clone();
         toy.salts = Toy::random(toy.program.clone(), 1, first_seed + i).salts;
-        let (_, proof) = decode_proof(&toy.prove(first_seed + i).file).expect("an honest file");
+        let proof = decode_proof(&toy.prove(first_seed + i).file).expect("an honest file").proof;
         for (place, element) in revealed(&proof) {
             let limbs: &[F] = element.as_basis_coefficients_slice();
             for (limb, v) in limbs.iter().enumerate() {

@@ -83,7 +83,7 @@ pub fn inspect(proof: &[u8], about: Option<(&Program, &[u8])>) -> Inspected {
 }
 
 fn describe(proof: &[u8], statement: Option<&Statement>) -> Result<InspectDoc, Reject> {
-    let (Claimed { version, model, inputs, outputs, context }, _) = decode_proof(proof)?;
+    let Claimed { version, model, inputs, outputs, context } = decode_proof(proof)?.claimed;
     Ok(InspectDoc {
         bytes: proof.len(),
         version,

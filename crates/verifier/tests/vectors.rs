@@ -13,7 +13,7 @@ mod toys;
 use std::path::{Path, PathBuf};
 
 use proofmesh_graph::program::WeightMode;
-use proofmesh_graph::statement::{Statement, decode_proof, encode_proof};
+use proofmesh_graph::statement::{ProofFile, Statement, decode_proof, encode_proof};
 use proofmesh_model::{bundle, import};
 use proofmesh_prover::{Job, Proved, prove, salt};
 use proofmesh_verifier::{StatementDoc, read_program, verify};
@@ -118,12 +118,12 @@ impl Cases<'_> {
 
     /// A field of a proof changed, or a proof cut and spliced at random.
     fn lies_in_the_proof(&mut self) {
-        let (claimed, proof) = decode_proof(&self.base.proof).expect("an honest file");
-        let (_, other) = decode_proof(&self.base.other).expect("an honest file");
+        let honest = decode_proof(&self.base.proof).expect("an honest file");
+        let other = decode_proof(&self.base.other).expect("an honest file").proof;
         for row in tamper_rows::rows() {
-            let mut lie = proof.clone();
-            (row.change)(&mut lie, &mut other.clone());
-            self.proof(&row.name, &encode_proof(&claimed, &lie));
+            let mut lie = honest.clone();
+            (row.change)(&mut lie.proof, &mut other.clone());
+            self.proof(&row.name, &encode_proof(&lie));
         }
         self.hostile_bytes(&mut StdRng::seed_from_u64(42));
     }
@@ -151,7 +151,7 @@ impl Cases<'_> {
 
     /// Another statement, with the proof's own header and with one that agrees.
     fn false_statements(&mut self) {
-        let (_, proof) = decode_proof(&self.base.proof).expect("an honest file");
+        let honest = decode_proof(&self.base.proof).expect("an honest file");
         let lies: [(&str, fn(&mut Statement)); 8] = [
             ("an output", |s| s.outputs[0][0] ^= 1),
             ("an impossible output", |s| s.outputs[0][0] = i32::MAX),
@@ -167,7 +167,7 @@ impl Cases<'_> {
             lie(&mut statement);
             let document = document(&statement);
             self.add(name, None, Some(&document), None);
-            let rewritten = encode_proof(&statement.claimed(), &proof);
+            let rewritten = encode_proof(&ProofFile { claimed: statement.claimed(), ..honest.clone() });
             self.add(&format!("{name}, header rewritten"), None, Some(&document), Some(&rewritten));
         }
         if self.base.statement.inputs.len() > 1 {
@@ -268,22 +268,22 @@ fn verdicts_of_the_vectors_are_what_the_code_gives() {
 fn stages_run_in_the_order_of_the_table() {
     // Of two lies the one that an earlier stage sees is named: so a refusal says that the stages before it passed.
     let base = Base::toy("order", WeightMode::Public);
-    let (claimed, proof) = decode_proof(&base.proof).expect("an honest file");
+    let honest = decode_proof(&base.proof).expect("an honest file");
+    let other = || decode_proof(&base.other).expect("an honest file").proof;
     let mut by_stage = std::collections::BTreeMap::new();
     for row in tamper_rows::rows() {
-        let (mut lie, mut other) = (proof.clone(), decode_proof(&base.other).expect("an honest file").1);
-        (row.change)(&mut lie, &mut other);
-        let verdict = verify(&base.model, &base.document, &encode_proof(&claimed, &lie));
+        let mut lie = honest.clone();
+        (row.change)(&mut lie.proof, &mut other());
+        let verdict = verify(&base.model, &base.document, &encode_proof(&lie));
         by_stage.entry(verdict.checks.len()).or_insert(row);
     }
     assert!(by_stage.len() >= 4, "lies at four stages: {:?}", by_stage.keys());
     for (early, first) in &by_stage {
         for (late, second) in &by_stage {
-            let (mut lie, mut other) = (proof.clone(), decode_proof(&base.other).expect("an honest file").1);
-            (first.change)(&mut lie, &mut other);
-            let mut other = decode_proof(&base.other).expect("an honest file").1;
-            (second.change)(&mut lie, &mut other);
-            let verdict = verify(&base.model, &base.document, &encode_proof(&claimed, &lie));
+            let mut lie = honest.clone();
+            (first.change)(&mut lie.proof, &mut other());
+            (second.change)(&mut lie.proof, &mut other());
+            let verdict = verify(&base.model, &base.document, &encode_proof(&lie));
             if early < late {
                 assert_eq!(verdict.checks.len(), *early, "{} and {}", first.name, second.name);
             }

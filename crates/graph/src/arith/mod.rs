@@ -6,6 +6,7 @@
 
 mod broadcast;
 mod pieces;
+mod secret;
 mod sponge;
 mod tables;
 
@@ -26,6 +27,7 @@ use crate::value::{Interval, ValueType};
 
 pub use broadcast::{broadcast, repeated};
 pub use pieces::Plane;
+pub use secret::{Layout, PrivateTensor, Span, Stretch};
 pub use sponge::Absorbed;
 
 /// A system, and the cells of its columns when there is a trace. Multiplicities of tables are left to the prover.
@@ -289,6 +291,14 @@ impl<'a> Builder<'a> {
     /// Makes sure that tau has at least this many coordinates.
     pub fn reserve(&mut self, len: usize) {
         self.out.system.tau_len = self.out.system.tau_len.max(len);
+    }
+
+    /// A coordinate of tau that nothing has read so far, beyond those of the batch: powers of a coordinate that also picks the list could
+    /// cancel between lists.
+    pub fn fresh(&mut self) -> usize {
+        self.reserve(log2_ceil(self.batch));
+        self.out.system.tau_len += 1;
+        self.out.system.tau_len - 1
     }
 
     /// Something of each trace, in order; nothing without traces.

@@ -120,6 +120,9 @@ impl Fixed {
             Axis::Tau(r) if self.side == Side::Tau => Some((r, Side::Tau)),
             Axis::Var(r) if self.side == Side::Var => Some((r, Side::Var)),
             Axis::Tau(_) | Axis::Var(_) => return Some((F::ONE, alloc::vec![axis.clone()])),
+            Axis::At { .. } | Axis::Powers { .. } | Axis::Lattice { .. } => {
+                return Some((F::ONE, alloc::vec![axis.clone()]));
+            }
             Axis::Wire { .. } => None,
         };
         if let Some((range, side)) = whole {
@@ -225,6 +228,9 @@ fn slice_axis(axis: &Axis, plane: Plane, slice: Slice) -> Option<Vec<Axis>> {
                 Axis::Wire { tau: tau.clone(), var: var.clone(), log: log - fixed, entries: entries.into() };
             matches!(&axis, Axis::Wire { entries, .. } if !entries.is_empty())
                 .then(|| alloc::vec![axis.clone()])
+        }
+        Axis::At { .. } | Axis::Powers { .. } | Axis::Lattice { .. } => {
+            unreachable!("columns of a lattice commitment have no plane")
         }
     }
 }

@@ -13,6 +13,7 @@ use proofmesh_proof::system::{Axis, ColumnId, Term};
 
 use super::{Operator, PrivateWeights, Rescale, Site, Window, WindowAxis, convolve, padded, unary};
 use crate::arith::{Accumulator, Builder, Logs, RowSum, column, entry, expr, public, real_var, wire};
+use crate::lattice;
 use crate::limits;
 use crate::tensor::{Shape, Tensor};
 use crate::value::{ValueType, WeightMode};
@@ -80,10 +81,8 @@ impl Conv {
     pub(super) fn accumulator(&self, builder: &Builder<'_>, site: &Site<'_>) -> Accumulator<'_> {
         let a = site.operands[0];
         let axes = Axes::new(self, a.ty.shape, builder.batch, site.ty.shape);
-        let factors = alloc::vec![
-            expr(alloc::vec![axes.weights(self, site.private)]),
-            expr(alloc::vec![axes.operand(a.column)]),
-        ];
+        let factors =
+            alloc::vec![expr(axes.weights(self, site.private)), expr(alloc::vec![axes.operand(a.column)])];
         let each = |trace: &Vec<Tensor>| self.accumulate(site.read(trace)[0]);
         Accumulator {
             linear: axes.bias(self, site.private),
@@ -153,9 +152,9 @@ impl Operator for Conv {
             self.group_inputs(operands[0].shape.c),
             self.window.kernel[0] * self.window.kernel[1],
         );
-        // Three columns and two look-ups a result; a private weight is a cell, a look-up, a digit and a share of a permutation.
+        // Three columns and two look-ups a result; a private weight is a cell, a look-up and a coefficient of a public element.
         let windows = self.window.work(operands[0].shape.h, operands[0].shape.w);
-        5 * padded(result, batch) + 16 * padded(weights, 1) + windows
+        5 * padded(result, batch) + 4 * padded(weights, 1) + windows
     }
 
     fn constrain(&self, builder: &mut Builder<'_>, site: &Site<'_>) -> ColumnId {
@@ -210,9 +209,16 @@ impl Axes {
         self.var[2].end
     }
 
-    /// `W(row_o, .)`, restricted to real output channels and, because a private column's padding is free, to real indices everywhere.
-    fn weights(&self, conv: &Conv, private: Option<PrivateWeights>) -> Term {
+    /// `W(row_o, .)`, restricted to real indices.
+    fn weights(&self, conv: &Conv, private: Option<&PrivateWeights>) -> Vec<Term> {
         let [group, inner, place] = self.var.clone();
+        if let Some(private) = private {
+            return private.weights.terms(F::ONE, |axis, span| match axis {
+                0 => span.axis(self.row[1].clone(), group.clone(), |o| (o, o / conv.group_outputs())),
+                1 => span.var(inner.clone()),
+                _ => span.var(place.clone()),
+            });
+        }
         let sizes = [conv.group_inputs(self.input.c), conv.window.len()];
         let outer = (0..conv.out_channels).map(|o| entry(o, o / conv.group_outputs(), o, F::ONE)).collect();
         let mut axes = alloc::vec![wire(self.row[1].clone(), group, self.row[1].len(), outer)];
@@ -224,10 +230,7 @@ impl Axes {
                 wire(0..0, var, log, (0..size).map(|v| entry(0, v, v, F::ONE)).collect())
             });
         }
-        match private {
-            Some(columns) => column(F::ONE, columns.weights, axes),
-            None => public(F::ONE, conv.padded_weights(self.input.c), axes),
-        }
+        alloc::vec![public(F::ONE, conv.padded_weights(self.input.c), axes)]
     }
 
     /// `a` at the window of the row: what each weight multiplies. Zero in the padding of the row.
@@ -261,7 +264,7 @@ impl Axes {
     }
 
     /// The bias over the real rows.
-    fn bias(&self, conv: &Conv, private: Option<PrivateWeights>) -> Vec<Term> {
+    fn bias(&self, conv: &Conv, private: Option<&PrivateWeights>) -> Vec<Term> {
         let [b, o, p] = self.row.clone();
         let real = |range: &Range<usize>, len: usize| {
             (1 << range.len() != len).then(|| real_var(range.clone(), len))
@@ -276,29 +279,29 @@ impl Axes {
                 )
             })
             .unwrap_or(Axis::Var(o.clone()));
-        let axes = |last: Option<Axis>| {
-            let mut axes: Vec<Axis> = real(&b, self.batch).into_iter().collect();
-            axes.push(channels.clone());
-            axes.extend(last);
-            axes.extend(real(&p, self.output.h * self.output.w));
-            axes
-        };
+        let (real_b, real_p) = (real(&b, self.batch), real(&p, self.output.h * self.output.w));
+        let axes = real_b.iter().chain([&channels]).chain(&real_p).cloned().collect();
         match private {
-            Some(columns) => {
-                let limbs =
+            Some(private) => {
+                let digits =
                     wire(0..0, 0..0, 1, alloc::vec![entry(0, 0, 0, F::ONE), entry(0, 0, 1, int(1 << 12))]);
-                let offset = alloc::vec![-int(1 << (limits::PRIVATE_BIAS_BITS - 1)); 1 << o.len()];
-                alloc::vec![
-                    column(F::ONE, columns.bias, axes(Some(limbs))),
-                    public(F::ONE, offset, axes(None))
-                ]
+                let mut terms = private.bias.terms(F::ONE, |axis, span| match axis {
+                    0 => span.var(o.clone()),
+                    _ => digits.clone(),
+                });
+                for term in &mut terms {
+                    term.axes.splice(1..1, real_b.clone());
+                    term.axes.extend(real_p.clone());
+                }
+                terms.push(public(F::ONE, alloc::vec![int(lattice::HALF); 1 << o.len()], axes));
+                terms
             }
             None => {
                 let mut values = alloc::vec![F::ZERO; 1 << o.len()];
                 for (v, b) in values.iter_mut().zip(&conv.bias) {
                     *v = int(i64::from(*b));
                 }
-                alloc::vec![public(F::ONE, values, axes(None))]
+                alloc::vec![public(F::ONE, values, axes)]
             }
         }
     }

@@ -33,7 +33,7 @@ use alloc::vec::Vec;
 use proofmesh_proof::system::ColumnId;
 use serde::{Deserialize, Serialize};
 
-use crate::arith::{Builder, ValueColumn};
+use crate::arith::{Builder, PrivateTensor, ValueColumn};
 use crate::tensor::{Shape, Tensor};
 use crate::value::{ValueId, ValueType, WeightMode};
 
@@ -147,8 +147,8 @@ pub struct Site<'a> {
     pub ty: ValueType,
     /// Whether weights are public.
     pub mode: WeightMode,
-    /// Columns of the node's private weights, in private mode.
-    pub private: Option<PrivateWeights>,
+    /// The node's private weights, in private mode.
+    pub private: Option<&'a PrivateWeights>,
 }
 
 impl Site<'_> {
@@ -168,13 +168,13 @@ impl Site<'_> {
     }
 }
 
-/// Columns of private weights: `[out][in / groups][kh][kw]`, each axis padded, and `[out][2]` limbs of 12 bits of `bias + 2^23`.
-#[derive(Clone, Copy, Debug)]
+/// A convolution's private tensors: weights `[out][in / groups][kernel]` and the bias' digits `[out][2]`, `low + 2^12 high + 2^11`.
+#[derive(Clone, Debug)]
 pub struct PrivateWeights {
     /// Weights.
-    pub weights: ColumnId,
+    pub weights: PrivateTensor,
     /// Biases.
-    pub bias: ColumnId,
+    pub bias: PrivateTensor,
 }
 
 /// Padded cells of a value in a batch.

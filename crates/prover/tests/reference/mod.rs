@@ -225,7 +225,7 @@ pub fn outputs(program: &Program, values: &[Tensor], salt: &Salt) -> Vec<i32> {
             next.input = InputSpec { shape, interval, public_channels: 0..0 };
             let salt = output_salts(program, &[*salt], i)[0];
             let digest = statement::commit_input(&next, &values[value], &salt).expect("it fits");
-            digest.chunks(4).map(|w| i32::from_le_bytes(w.try_into().expect("four bytes"))).collect()
+            digest.digest.chunks(4).map(|w| i32::from_le_bytes(w.try_into().expect("four bytes"))).collect()
         }
         Output::Sum(_) | Output::CountAtMost { .. } | Output::CountAtLeast { .. } => vec![],
         Output::Increasing { .. } => vec![],

@@ -5,7 +5,7 @@ use p3_commit::MultilinearPcs;
 use p3_sumcheck::zk::ZkSumcheckData;
 use p3_whir::pcs::zk::{BaseCaseZkProof, BlindedMask, ZkRoundProof};
 use p3_whir::{QueryOpenings, SharedProofOpening};
-use proofmesh_graph::statement::decode_proof;
+use proofmesh_graph::statement::{ProofFile, decode_proof};
 use proofmesh_proof::claims::MainProof;
 use proofmesh_proof::commitment;
 use proofmesh_proof::engine::{self, Proof};
@@ -137,8 +137,9 @@ pub struct Replay {
 impl Replay {
     /// Replays the transcript of an honest proof.
     pub fn new(proved: &Proved) -> Self {
-        let (_, proof) = decode_proof(&proved.file).expect("an honest file");
-        let system = proved.statement.system().expect("an honest statement").system;
+        let ProofFile { images, proof, .. } = decode_proof(&proved.file).expect("an honest file");
+        let images = proved.statement.images(&images).expect("honest images");
+        let system = proved.statement.system(&images).expect("an honest statement").system;
         let plan = Plan::new(&system).expect("a system of ours");
         let stub = || StdRng::from_seed([0; 32]);
         let pcs = commitment::scheme(plan.log, stub(), stub()).expect("a supported size");

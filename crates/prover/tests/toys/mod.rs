@@ -9,7 +9,7 @@ use proofmesh_graph::assemble::{self, Secrets};
 use proofmesh_graph::hash::{RATE, Salt};
 use proofmesh_graph::op::{Conv, ExtremePool, Op, Rescale, Window};
 use proofmesh_graph::program::{InputSpec, Interval, Node, Output, Program, WeightMode};
-use proofmesh_graph::statement::Statement;
+use proofmesh_graph::statement::{Images, Statement};
 use proofmesh_graph::tensor::{Shape, Tensor};
 use proofmesh_proof::field::F;
 use proofmesh_proof::system::{SumClaim, SumPoint, System};
@@ -142,16 +142,28 @@ impl Toy {
 
     /// The honest statement and its executions.
     pub fn state(&self) -> (Statement, Traces) {
-        state(&self.job()).expect("an honest job")
+        let (statement, _, traces) = state(&self.job()).expect("an honest job");
+        (statement, traces)
+    }
+
+    /// The images of the honest lattice commitments.
+    pub fn images(&self) -> Images {
+        state(&self.job()).expect("an honest job").1
     }
 
     /// The cells of given executions under a given statement.
     pub fn witness_of(&self, statement: Statement, traces: &Traces) -> Witness {
+        self.witness_with(statement, &self.images(), traces)
+    }
+
+    /// The same for images of other commitments.
+    pub fn witness_with(&self, statement: Statement, images: &Images, traces: &Traces) -> Witness {
         let weight_salt =
             if self.program.weights == WeightMode::Private { self.weight_salt } else { [F::ZERO; RATE] };
         let secrets = Secrets { program: &self.program, salts: &self.salts, weight_salt };
         let builder = Builder::new(self.inputs.len(), Some(traces));
-        let built = assemble::build(builder, &statement, Some(&secrets)).expect("a statement of the toy");
+        let built = assemble::build(builder, &statement, images, Some(&secrets));
+        let built = built.expect("a statement of the toy");
         Witness { statement, system: built.system, cells: built.cells, sums: built.sums }
     }
 

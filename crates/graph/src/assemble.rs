@@ -1,21 +1,20 @@
 //! Puts a statement's system together: input and its commitment, private weights and theirs, one operator after the other, outputs.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 use p3_field::PrimeCharacteristicRing;
-use proofmesh_proof::field::{F, int, log2_ceil};
+use proofmesh_proof::field::{F, int};
 use proofmesh_proof::lattice::{RING, RING_LOG};
 use proofmesh_proof::reject::Reject;
 use proofmesh_proof::system::Axis;
 
 use crate::arith::{
-    Absorbed, Arithmetized, Builder, Layout, Logs, Stretch, ValueColumn, column, entry, expr, public,
-    real_var, wire,
+    Absorbed, Arithmetized, Builder, Layout, Logs, Stretch, ValueColumn, column, entry, expr, public, wire,
 };
 use crate::hash::{self, Salt};
 use crate::lattice::{self, SALT_BLOCKS};
 use crate::limits;
 use crate::op::{Conv, PrivateWeights, Site, padded};
+use crate::outputs::{self, output_salts};
 use crate::program::{InputSpec, Interval, Output, Program, ValueType, WeightMode};
 use crate::statement::{Images, Statement, input_packing};
 use crate::tensor::Tensor;
@@ -117,10 +116,12 @@ pub fn work(program: &Program, types: &[ValueType], batch: usize) -> u64 {
         let operands: Vec<ValueType> = node.inputs.iter().map(|id| types[*id]).collect();
         total = total.saturating_add(node.op.row().work(&operands, types[i + 1].shape, batch));
     }
-    program
-        .outputs
-        .iter()
-        .fold(total, |total, o| total.saturating_add(8 * padded(types[o.value()].shape, batch)))
+    // A committed output costs what an input does, a count a table.
+    let output = |o: &Output| match o {
+        Output::Committed(v) => padded(types[*v].shape, batch).saturating_mul(32),
+        other => padded(types[other.value()].shape, batch).saturating_mul(8),
+    };
+    program.outputs.iter().fold(total, |total, o| total.saturating_add(output(o)))
 }
 
 /// Builds the system; with secrets and traces also the cells.
@@ -164,13 +165,22 @@ pub fn build(
         };
         columns.push(ValueColumn { column: op.row().constrain(&mut b, &site), ty: types[i + 1] });
     }
-    let mut word = 0;
+    let (mut word, mut batch_word) = (0, 0);
     for (i, output) in program.outputs.iter().enumerate() {
         let value = columns[output.value()];
-        let words = if matches!(output, Output::Values(_)) { value.ty.shape.len() } else { 1 };
-        let claimed: Vec<&[i32]> = statement.outputs.iter().map(|o| &o[word..word + words]).collect();
-        outputs(&mut b, &alloc::format!("output {i}"), output, value, &claimed)?;
-        word += words;
+        let words = output.words(&value.ty, b.batch);
+        let claimed: Vec<&[i32]> = if words.batch {
+            batch_word += words.count;
+            alloc::vec![&statement.batch_outputs[batch_word - words.count..batch_word]]
+        } else {
+            word += words.count;
+            statement.outputs.iter().map(|o| &o[word - words.count..word]).collect()
+        };
+        let salts = secrets.filter(|_| matches!(output, Output::Committed(_)));
+        let salts = salts.map(|s| output_salts(s.program, s.salts, i));
+        let name = alloc::format!("output {i}");
+        let site = outputs::Site { name: &name, value, id: output.value(), claimed: &claimed, salts };
+        outputs::constrain(&mut b, output, &site)?;
     }
     if let Some(private) = &private {
         let image =
@@ -299,93 +309,4 @@ fn private_weights(
         }
     }
     Private { stretches, nodes }
-}
-
-/// What an output makes public about its value.
-fn outputs(
-    b: &mut Builder<'_>,
-    name: &str,
-    output: &Output,
-    value: ValueColumn,
-    claimed: &[&[i32]],
-) -> Result<(), Reject> {
-    let shape = value.ty.shape;
-    let logs = Logs::new(b.batch, shape);
-    let interval = value.ty.interval;
-    match *output {
-        Output::Values(_) => {
-            let mut cells = alloc::vec![F::ZERO; 1 << logs.total()];
-            for (i, words) in claimed.iter().enumerate() {
-                for (element, v) in words.iter().enumerate() {
-                    cells[(i << logs.element()) + logs.cell_of(shape, element)] = int(i64::from(*v));
-                }
-            }
-            let committed = b.at_tau(F::ONE, value.column, shape);
-            let known = public(-F::ONE, cells, alloc::vec![Axis::Tau(0..logs.total())]);
-            b.linear(String::from(name), expr(alloc::vec![committed, known]));
-        }
-        Output::ArgMax(_) => {
-            // logit[class] - logit[j] - [j < class] is never negative: the class is the first of the largest.
-            let mut picks = Vec::new();
-            let mut ties = alloc::vec![F::ZERO; 1 << logs.total()];
-            for (i, words) in claimed.iter().enumerate() {
-                let class = usize::try_from(words[0]).ok().filter(|c| *c < shape.len());
-                let class =
-                    class.ok_or_else(|| Reject::new("statement.output", "a class of the model", words[0]))?;
-                let base = i << logs.element();
-                picks.extend(
-                    (0..1 << logs.element())
-                        .map(|j| entry(0, base + j, base + logs.cell_of(shape, class), F::ONE)),
-                );
-                for j in 0..class {
-                    ties[base + logs.cell_of(shape, j)] = -F::ONE;
-                }
-            }
-            let all = || 0..logs.total();
-            let key = expr(alloc::vec![
-                column(F::ONE, value.column, alloc::vec![wire(0..0, all(), logs.total(), picks)]),
-                column(-F::ONE, value.column, alloc::vec![Axis::Var(all())]),
-                public(F::ONE, ties, alloc::vec![Axis::Var(all())]),
-            ]);
-            let (vars, real) = b.real_rows(shape);
-            let size = 1 << log2_ceil((i64::from(interval.hi) - i64::from(interval.lo) + 1) as usize);
-            b.range(&alloc::format!("{name}: largest"), size, vars, key, real);
-        }
-        Output::AtMost { threshold, .. } => {
-            // Bit 1: threshold - m >= 0; bit 0: m - threshold - 1 >= 0.
-            let mut signs = Vec::new();
-            let mut constants = alloc::vec![F::ZERO; 1 << logs.axes[0]];
-            for (i, words) in claimed.iter().enumerate() {
-                let theta = i64::from(threshold);
-                let (sign, constant) = match words[0] {
-                    1 => (-F::ONE, theta),
-                    0 => (F::ONE, -theta - 1),
-                    other => return Err(Reject::new("statement.output", "a bit", other)),
-                };
-                signs.push(entry(0, i, i, sign));
-                constants[i] = int(constant);
-            }
-            let batch = 0..logs.axes[0];
-            let key = expr(alloc::vec![
-                column(F::ONE, value.column, alloc::vec![wire(0..0, batch.clone(), batch.len(), signs)]),
-                public(F::ONE, constants, alloc::vec![Axis::Var(batch.clone())]),
-            ]);
-            let span = distance(interval, threshold);
-            let real = alloc::vec![real_var(batch.clone(), b.batch)];
-            b.range(
-                &alloc::format!("{name}: threshold"),
-                1 << log2_ceil(span as usize),
-                batch.len(),
-                key,
-                real,
-            );
-        }
-    }
-    Ok(())
-}
-
-/// One more than the largest distance between a value of the interval and the threshold.
-fn distance(interval: Interval, threshold: i32) -> i64 {
-    let t = i64::from(threshold);
-    (i64::from(interval.hi) - t).abs().max((t - i64::from(interval.lo)).abs()) + 1
 }

@@ -17,6 +17,8 @@ use p3_symmetric::Permutation;
 use proofmesh_proof::field::{F, int};
 use proofmesh_proof::reject::Reject;
 
+use crate::value::Interval;
+
 /// Width of the state.
 pub const WIDTH: usize = 16;
 /// Elements absorbed by one permutation.
@@ -43,6 +45,13 @@ pub struct Packing {
 }
 
 impl Packing {
+    /// How `len` values of an interval are absorbed.
+    pub fn of(len: usize, interval: Interval) -> Self {
+        let span = i64::from(interval.hi) - i64::from(interval.lo) + 1;
+        let bits = proofmesh_proof::field::log2_ceil(span as usize).max(1);
+        Self { len, bits, offset: -i64::from(interval.lo) }
+    }
+
     /// Values an element.
     pub fn per_element(&self) -> usize {
         match self.bits {

@@ -11,6 +11,7 @@ pub mod hash;
 pub mod lattice;
 pub mod limits;
 pub mod op;
+pub mod outputs;
 pub mod program;
 pub mod rescale;
 pub mod statement;

@@ -25,8 +25,11 @@ pub const MAX_ACTIVATION: i32 = 1 << 15;
 /// Rows in a clamp table, at most.
 pub const MAX_CLAMP_ROWS_LOG2: usize = 18;
 /// Rows in a look-up table that is given row by row, at most.
-pub const MAX_LUT_ROWS: usize = 1 << 12;
+pub const MAX_LUT_ROWS: usize = 1 << 16;
 /// A private weight lies in `[-2^11, 2^11)`.
 pub const PRIVATE_WEIGHT_BITS: u32 = 12;
 /// A private bias lies in `[-2^23, 2^23)`: two 12-bit limbs.
 pub const PRIVATE_BIAS_BITS: u32 = 24;
+
+// A batch's sum stays below p/2, whatever its values.
+const _: () = assert!(MAX_BATCH as i64 * MAX_ACTIVATION as i64 <= MAX_QUOTIENT_SIDE);

@@ -8,6 +8,7 @@ use core::ops::Range;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::hash::Salt;
 use crate::limits;
 use crate::op::Op;
 use crate::tensor::{Shape, Tensor};
@@ -64,13 +65,45 @@ pub enum Output {
         /// In the value's own integer scale.
         threshold: i32,
     },
+    /// A salted hash of every element: eight words. A later proof can take the value as its input, under the same commitment.
+    Committed(ValueId),
+    /// One word for the whole batch: the sum of the value's only element over all inputs.
+    Sum(ValueId),
+    /// One word for the whole batch: for how many inputs the value's only element is at most `threshold`.
+    CountAtMost {
+        /// A value with one element.
+        value: ValueId,
+        /// In the value's own integer scale.
+        threshold: i32,
+    },
+    /// One word for the whole batch: for how many inputs the value's only element is at least `threshold`.
+    CountAtLeast {
+        /// A value with one element.
+        value: ValueId,
+        /// In the value's own integer scale.
+        threshold: i32,
+    },
+    /// The value's only element never decreases from one input of the batch to the next: a counter, a clock.
+    Increasing {
+        /// A value with one element.
+        value: ValueId,
+        /// Whether its first and its last value are public: two words for the whole batch.
+        ends: bool,
+    },
 }
 
 impl Output {
     /// The value that it speaks of.
     pub fn value(&self) -> ValueId {
         match *self {
-            Self::Values(v) | Self::ArgMax(v) | Self::AtMost { value: v, .. } => v,
+            Self::Values(v)
+            | Self::ArgMax(v)
+            | Self::AtMost { value: v, .. }
+            | Self::Committed(v)
+            | Self::Sum(v)
+            | Self::CountAtMost { value: v, .. }
+            | Self::CountAtLeast { value: v, .. }
+            | Self::Increasing { value: v, .. } => v,
         }
     }
 }
@@ -157,10 +190,18 @@ impl Program {
             let ty = types
                 .get(output.value())
                 .ok_or_else(|| bad("an output names a value that does not exist"))?;
-            if let Output::AtMost { threshold, .. } = output
-                && (ty.shape.len() != 1 || threshold.unsigned_abs() > limits::MAX_ACTIVATION as u32)
-            {
-                return Err(bad("a threshold output needs a value with one element and a 16-bit threshold"));
+            if output.needs_one_element() && ty.shape.len() != 1 {
+                return Err(bad(
+                    "an output about a number needs a value with one element: pick it or sum it up",
+                ));
+            }
+            if matches!(output, Output::Committed(_)) && ty.shape.len() > limits::MAX_ABSORBED {
+                return Err(bad(
+                    "a committed output has too many elements for the sponge: sum it up or pick some",
+                ));
+            }
+            if output.threshold().is_some_and(|t| t.unsigned_abs() > limits::MAX_ACTIVATION as u32) {
+                return Err(bad("a threshold must fit in 16 bits"));
             }
         }
         Ok(types)
@@ -199,33 +240,11 @@ impl Program {
         }
     }
 
-    /// Runs the program on one input and gives its public outputs, one after the other.
+    /// Runs the program on one input and gives its public words, one after the other; committed outputs under a salt of zeros.
     ///
     /// Errors: as [`Program::trace`].
     pub fn run(&self, input: &Tensor) -> Result<Vec<i32>, ProgramError> {
-        Ok(self.outputs_of(&self.trace(input)?))
-    }
-
-    /// The public outputs of a trace.
-    pub fn outputs_of(&self, values: &[Tensor]) -> Vec<i32> {
-        let mut out = Vec::new();
-        for output in &self.outputs {
-            let data = &values[output.value()].data;
-            match *output {
-                Output::Values(_) => out.extend_from_slice(data),
-                Output::ArgMax(_) => {
-                    let best = (1..data.len()).fold(0, |best, i| if data[i] > data[best] { i } else { best });
-                    out.push(best as i32);
-                }
-                Output::AtMost { threshold, .. } => out.push(i32::from(data[0] <= threshold)),
-            }
-        }
-        out
-    }
-
-    /// How many public output words one input gives.
-    pub fn output_len(&self, types: &[ValueType]) -> usize {
-        self.outputs.iter().map(|o| if let Output::Values(v) = o { types[*v].shape.len() } else { 1 }).sum()
+        Ok(self.outputs_of(&self.trace(input)?, &Salt::default()))
     }
 
     /// The program as a verifier in the given mode sees it: without weights and biases where they are private.

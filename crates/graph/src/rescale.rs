@@ -40,6 +40,19 @@ impl Reach {
         Self { lo: self.lo.saturating_add(other.lo), hi: self.hi.saturating_add(other.hi) }
     }
 
+    /// The reach of a product of two values.
+    pub fn product(a: Interval, b: Interval) -> Self {
+        let ends = |x: Interval| [x.lo, x.hi].map(i64::from);
+        let all = ends(a).into_iter().flat_map(|x| ends(b).map(|y| x * y));
+        all.fold(Self { lo: i64::MAX, hi: i64::MIN }, |r, v| Self { lo: r.lo.min(v), hi: r.hi.max(v) })
+    }
+
+    /// The reach of a sum of `n` terms of this reach.
+    pub fn times(&self, n: usize) -> Self {
+        let n = i64::try_from(n).unwrap_or(i64::MAX);
+        Self { lo: self.lo.saturating_mul(n), hi: self.hi.saturating_mul(n) }
+    }
+
     /// The reach of `factor * x` for x in an interval.
     pub fn scaled(interval: Interval, factor: i32) -> Self {
         let [a, b] = [interval.lo, interval.hi].map(|x| i64::from(x) * i64::from(factor));

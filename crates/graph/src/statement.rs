@@ -19,7 +19,7 @@ use crate::assemble;
 use crate::hash::{self, Digest, Packing, Salt};
 use crate::lattice::{self, Image};
 use crate::limits;
-use crate::program::{Output, Program, ProgramError, ValueType, WeightMode};
+use crate::program::{Program, ProgramError, ValueType, WeightMode};
 use crate::tensor::Tensor;
 
 /// Version of statements and proof files.
@@ -43,8 +43,10 @@ pub struct Statement {
     pub weights: Option<Digest>,
     /// The inputs in order.
     pub inputs: Vec<InputStatement>,
-    /// Public outputs of each input, in the order of [`Program::outputs`].
+    /// Public words of each input, in the order of [`Program::outputs`].
     pub outputs: Vec<Vec<i32>>,
+    /// Public words about the whole batch, in the order of [`Program::outputs`].
+    pub batch_outputs: Vec<i32>,
     /// Job, device, nonce, chain: any bytes, bound by the proof.
     pub context: Vec<u8>,
 }
@@ -87,10 +89,7 @@ pub fn model_id(program: &Program, weights: Option<&Digest>) -> [u8; 32] {
 
 /// How a program's private input elements are absorbed.
 pub fn input_packing(program: &Program) -> Packing {
-    let span = i64::from(program.input.interval.hi) - i64::from(program.input.interval.lo) + 1;
-    let bits = proofmesh_proof::field::log2_ceil(span as usize).max(1);
-    let offset = -i64::from(program.input.interval.lo);
-    Packing { len: program.input.private_elements().len(), bits, offset }
+    Packing::of(program.input.private_elements().len(), program.input.interval)
 }
 
 /// A commitment, and the ring element behind its digest if it is a lattice commitment.
@@ -162,11 +161,14 @@ impl Statement {
 
     /// What a proof file of this statement says it proves.
     pub fn claimed(&self) -> Claimed {
+        // Parts carry their lengths, so a batch without words of its own cannot be taken for one that has them.
+        let (outputs, batch) = (bytes(&self.outputs), bytes(&self.batch_outputs));
+        let parts: &[&[u8]] = if self.batch_outputs.is_empty() { &[&outputs] } else { &[&outputs, &batch] };
         Claimed {
             version: VERSION,
             model: self.model_id(),
             inputs: self.inputs.iter().map(|i| blake("proofmesh input 1", &[&bytes(i)])).collect(),
-            outputs: blake("proofmesh outputs 1", &[&bytes(&self.outputs)]),
+            outputs: blake("proofmesh outputs 1", parts),
             context: blake("proofmesh context 1", &[&self.context]),
         }
     }
@@ -219,29 +221,35 @@ impl Statement {
             work if work <= limits::MAX_WORK => {}
             work => return Err(Reject::new("statement.size", limits::MAX_WORK, work)),
         }
-        self.outputs.iter().try_for_each(|words| self.check_outputs(&types, words))
+        self.outputs.iter().try_for_each(|words| self.check_outputs(&types, words, false))?;
+        self.check_outputs(&types, &self.batch_outputs, true)
     }
 
-    /// Checks that one input's words are possible results: the field is smaller than 32 bits, so others would alias.
-    fn check_outputs(&self, types: &[ValueType], words: &[i32]) -> Result<(), Reject> {
-        if words.len() != self.program.output_len(types) {
-            return Err(Reject::new("statement.output", "as many words as the program gives", words.len()));
-        }
+    /// Checks that one input's words, or the batch's, are possible results: the field is smaller than 32 bits, so others would alias.
+    fn check_outputs(&self, types: &[ValueType], words: &[i32], batch: bool) -> Result<(), Reject> {
         let mut rest = words;
         for output in &self.program.outputs {
-            let ty = types[output.value()];
-            let (count, lo, hi) = match output {
-                Output::Values(_) => (ty.shape.len(), ty.interval.lo, ty.interval.hi),
-                Output::ArgMax(_) => (1, 0, ty.shape.len() as i32 - 1),
-                Output::AtMost { .. } => (1, 0, 1),
+            let expected = output.words(&types[output.value()], self.inputs.len());
+            if expected.batch != batch {
+                continue;
+            }
+            let Some((own, after)) = rest.split_at_checked(expected.count) else {
+                return Err(Reject::new(
+                    "statement.output",
+                    "as many words as the program gives",
+                    words.len(),
+                ));
             };
-            let (own, after) = rest.split_at(count);
             rest = after;
+            let (lo, hi) = (expected.interval.lo, expected.interval.hi);
             if let Some(word) = own.iter().find(|w| **w < lo || **w > hi) {
                 return Err(Reject::new("statement.output", alloc::format!("{lo} to {hi}"), word));
             }
         }
-        Ok(())
+        if rest.is_empty() {
+            return Ok(());
+        }
+        Err(Reject::new("statement.output", "as many words as the program gives", words.len()))
     }
 
     /// The vectors behind the lattice commitments: name of the check, digest, and length in cells of each.

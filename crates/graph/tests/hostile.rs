@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use proofmesh_graph::limits;
 use proofmesh_graph::op::{
-    Add, AveragePool, Conv, ExtremePool, Gather, Lut, Op, Requantise, Rescale, Sum, Window,
+    Add, AveragePool, Conv, Divide, ExtremePool, Gather, Lut, MatMul, Multiply, Op, ReduceSum, Requantise,
+    Rescale, Sum, Window,
 };
 use proofmesh_graph::program::{InputSpec, Interval, Node, Output, Program, WeightMode};
 use proofmesh_graph::statement::{Claimed, InputStatement, Statement, VERSION, decode_proof};
@@ -75,6 +76,7 @@ fn node(name: &str, op: Op, inputs: &[usize]) -> Node {
 /// Every operator once.
 fn every_operator(weights: WeightMode) -> Program {
     let clamp = Interval { lo: -90, hi: 100 };
+    let whole = Rescale { shift: 0, clamp: Interval { lo: -32768, hi: 32768 } };
     let conv = Conv {
         out_channels: 2,
         groups: 1,
@@ -93,6 +95,20 @@ fn every_operator(weights: WeightMode) -> Program {
         node("pick", Op::Gather(Gather { shape: Shape::new(1, 1, 3), index: vec![2, 0, 1] }), &[4]),
         node("table", Op::Lut(Lut { first: -90, table: (-90..=100).map(|x| x / 2).collect() }), &[5]),
         node("one", Op::Gather(Gather { shape: Shape::new(1, 1, 1), index: vec![1] }), &[6]),
+        node("product", Op::Multiply(Multiply { rescale: Rescale { shift: 4, clamp } }), &[6, 7]),
+        node(
+            "scores",
+            Op::MatMul(MatMul { transposed: true, rescale: Rescale { shift: 5, clamp } }),
+            &[8, 8],
+        ),
+        node("curve", Op::Lut(Lut { first: -90, table: (1..=191).collect() }), &[8]),
+        node(
+            "sum",
+            Op::ReduceSum(ReduceSum { axes: [false, false, true], factor: 1, rescale: whole }),
+            &[10],
+        ),
+        node("share", Op::Divide(Divide { scale: 50 }), &[10, 11]),
+        node("wider", Op::Gather(Gather { shape: Shape::new(1, 1, 2), index: vec![0, Gather::ZERO] }), &[9]),
         node("steps", Op::Requantise(Requantise { sum: Sum::Conv(stepped), thresholds }), &[0]),
     ];
     let interval = Interval { lo: -128, hi: 127 };
@@ -100,7 +116,16 @@ fn every_operator(weights: WeightMode) -> Program {
         name: "hostile".into(),
         input: InputSpec { shape: Shape::new(2, 3, 3), interval, public_channels: 1..2 },
         nodes,
-        outputs: vec![Output::Values(6), Output::ArgMax(6), Output::AtMost { value: 7, threshold: 4 }],
+        outputs: vec![
+            Output::Values(6),
+            Output::ArgMax(6),
+            Output::AtMost { value: 7, threshold: 4 },
+            Output::Committed(12),
+            Output::Sum(7),
+            Output::CountAtMost { value: 7, threshold: 4 },
+            Output::CountAtLeast { value: 9, threshold: 4 },
+            Output::Increasing { value: 7, ends: true },
+        ],
         weights,
     }
 }
@@ -114,7 +139,8 @@ fn honest(weights: WeightMode) -> Statement {
         program,
         weights: (weights == WeightMode::Private).then_some(commitment),
         inputs: vec![input; 2],
-        outputs: vec![vec![1, 2, 3, 2, 0]; 2],
+        outputs: vec![vec![1, 2, 3, 2, 0, 1, 2, 3, 4, 5, 6, 7, 8]; 2],
+        batch_outputs: vec![-3, 1, 2, -4, 5],
         context: b"context".to_vec(),
     }
 }
@@ -148,6 +174,7 @@ fn huge(shape: Shape, op: Option<Op>, output: Output, batch: usize) -> Statement
         weights: None,
         inputs: vec![InputStatement { commitment: [0; 32], public: vec![] }; batch],
         outputs: vec![vec![0]; batch],
+        batch_outputs: vec![],
         context: vec![],
     }
 }
@@ -183,6 +210,20 @@ fn bombs() -> Vec<(&'static str, Statement)> {
     hollow.program.input.interval = Interval { lo: i32::MIN, hi: i32::MAX };
     let mut crossed = huge(line(3), None, Output::ArgMax(0), 1);
     crossed.program.input.interval = Interval { lo: 1, hi: 0 };
+    let unit = Rescale { shift: 0, clamp: Interval { lo: 0, hi: 1 } };
+    let square = || {
+        let mut outer = huge(Shape::new(1, 1 << 12, 1), None, Output::ArgMax(1), 4);
+        outer.program.nodes = vec![node("", Op::MatMul(MatMul { transposed: true, rescale: unit }), &[0, 0])];
+        outer
+    };
+    let repeated_product = || {
+        let mut chain = huge(line(1 << 20), None, Output::ArgMax(0), 1);
+        let product = Op::Multiply(Multiply { rescale: unit });
+        chain.program.nodes = vec![node("", product, &[0, 0]); 40];
+        chain
+    };
+    let reduce = |axes, factor, rescale| Some(Op::ReduceSum(ReduceSum { axes, factor, rescale }));
+    let everything = Rescale { shift: 0, clamp: Interval { lo: i32::MIN, hi: i32::MAX } };
     vec![
         ("statement.size", huge(line(1 << 24), None, Output::ArgMax(0), 1)),
         ("statement.size", huge(line(1 << 20), None, Output::ArgMax(0), 4096)),
@@ -205,6 +246,19 @@ fn bombs() -> Vec<(&'static str, Statement)> {
         ("statement.program", crossed),
         ("statement.batch", huge(line(3), None, Output::ArgMax(0), 4097)),
         ("statement.batch", huge(line(3), None, Output::ArgMax(0), 0)),
+        ("statement.size", square()),
+        ("statement.size", repeated_product()),
+        ("statement.size", huge(line(1 << 20), None, Output::Committed(0), 8)),
+        ("statement.program", huge(line(1 << 20), None, Output::Sum(0), 1)),
+        (
+            "statement.program",
+            huge(line(3), Some(Op::Divide(Divide { scale: i32::MAX })), Output::ArgMax(1), 1),
+        ),
+        (
+            "statement.program",
+            huge(line(1 << 20), reduce([true; 3], i32::MIN, everything), Output::Sum(1), 1),
+        ),
+        ("statement.program", huge(line(1 << 20), reduce([true; 3], i32::MAX, shift), Output::Sum(1), 1)),
     ]
 }
 
@@ -364,6 +418,22 @@ fn public_outputs_that_alias_in_the_field_are_refused() {
             "statement.output",
             "word {word}: {value}"
         );
+    }
+    // Words of a committed output are field elements, of the batch a sum, counts and two values.
+    for (word, value) in [(5, -1), (5, 0x7f00_0001), (12, i32::MIN)] {
+        let mut lie = statement.clone();
+        lie.outputs[0][word] = value;
+        assert_eq!(lie.system().expect_err("no result").check, "statement.output", "word {word}: {value}");
+    }
+    let aliases = [(0, -3 - 0x7f00_0001i64), (0, 101), (1, 3), (1, -1), (2, 3), (3, -46), (4, 51)];
+    for (word, value) in aliases {
+        let mut lie = statement.clone();
+        lie.batch_outputs[word] = value as i32;
+        assert_eq!(lie.system().expect_err("no result").check, "statement.output", "word {word}: {value}");
+    }
+    for batch_outputs in [vec![], vec![-3, 1, 2, -4], vec![-3, 1, 2, -4, 5, 0]] {
+        let lie = Statement { batch_outputs, ..statement.clone() };
+        assert_eq!(lie.system().expect_err("other words").check, "statement.output");
     }
     let mut lie = statement.clone();
     lie.inputs[0].commitment[..4].copy_from_slice(&0x7f00_0001u32.to_le_bytes());

@@ -122,6 +122,7 @@ impl ProofCheck for Models {
             weights: None,
             inputs: vec![InputStatement { commitment: input, public: public_input.to_vec() }],
             outputs: vec![output.to_vec()],
+            batch_outputs: Vec::new(),
             context: context.to_vec(),
         };
         statement::verify(&statement, proof).map_err(|reject| Rejection {
@@ -184,6 +185,9 @@ pub struct StatementDoc {
     pub inputs: Vec<InputDoc>,
     /// Public outputs of each.
     pub outputs: Vec<Vec<i32>>,
+    /// Public outputs of all inputs together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub batch_outputs: Vec<i32>,
     /// What the proof is bound to.
     pub context: Hex,
 }
@@ -211,6 +215,7 @@ impl StatementDoc {
             weights: statement.weights.map(Hash32),
             inputs: statement.inputs.iter().map(input).collect(),
             outputs: statement.outputs.clone(),
+            batch_outputs: statement.batch_outputs.clone(),
             context: Hex(statement.context.clone()),
         }
     }
@@ -229,6 +234,7 @@ impl StatementDoc {
             weights: self.weights.map(|weights| weights.0),
             inputs: self.inputs.iter().map(input).collect(),
             outputs: self.outputs.clone(),
+            batch_outputs: self.batch_outputs.clone(),
             context: self.context.0.clone(),
         };
         let found = Hash32(statement.model_id());

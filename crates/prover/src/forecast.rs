@@ -2,7 +2,7 @@
 
 use proofmesh_graph::hash::Digest;
 use proofmesh_graph::lattice::Image;
-use proofmesh_graph::program::{Output, Program, WeightMode};
+use proofmesh_graph::program::{Program, WeightMode};
 use proofmesh_graph::statement::{InputStatement, Statement};
 use proofmesh_proof::plan::{MIN_LOG, Plan};
 use proofmesh_proof::{commitment, soundness};
@@ -35,16 +35,13 @@ pub fn forecast(program: &Program, batch: usize) -> Result<Forecast, ProveError>
     let public = vec![program.input.interval.lo; program.input.public_elements().len()];
     let input = InputStatement { commitment: Digest::default(), public };
     // Which class or bit comes out changes constants, not sizes.
-    let output: Vec<i32> = program
-        .outputs
-        .iter()
-        .flat_map(|o| vec![0; if let Output::Values(v) = o { types[*v].shape.len() } else { 1 }])
-        .collect();
+    let (output, batch_outputs) = program.sample_outputs(&types, batch);
     let statement = Statement {
         program: program.public_part(),
         weights: (program.weights == WeightMode::Private).then(Digest::default),
         inputs: vec![input; batch],
         outputs: vec![output; batch],
+        batch_outputs,
         context: Vec::new(),
     };
     let images = statement.blank_images()?;

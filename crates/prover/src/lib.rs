@@ -131,9 +131,11 @@ pub fn state(job: &Job<'_>) -> Result<(Statement, Images, Traces), ProveError> {
             public: shown.iter().map(|i| input.data[*i]).collect(),
         });
     }
-    let outputs = values.iter().map(|trace| job.program.outputs_of(trace)).collect();
-    let program = job.program.public_part();
-    let statement = Statement { program, weights, inputs, outputs, context: job.context.to_vec() };
+    let outputs =
+        values.iter().zip(job.salts).map(|(trace, salt)| job.program.outputs_of(trace, salt)).collect();
+    let batch_outputs = job.program.batch_outputs_of(&values)?;
+    let (program, context) = (job.program.public_part(), job.context.to_vec());
+    let statement = Statement { program, weights, inputs, outputs, batch_outputs, context };
     Ok((statement, images, Traces { values }))
 }
 

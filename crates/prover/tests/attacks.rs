@@ -93,7 +93,9 @@ fn statements_beyond_the_limit_are_refused_by_name() {
     let refused = |program: Program, weights: Option<[u8; 32]>, public: Vec<i32>, batch: usize| {
         let input = InputStatement { commitment: [0; 32], public };
         let outputs = vec![vec![0]; batch];
-        let statement = Statement { program, weights, inputs: vec![input; batch], outputs, context: vec![] };
+        let inputs = vec![input; batch];
+        let statement =
+            Statement { program, weights, inputs, outputs, batch_outputs: vec![], context: vec![] };
         statement.blank_images().map(|_| ()).unwrap_err().check
     };
     let window = Window { kernel: [1, 1 << 23], stride: [1, 1], pad: [0; 4] };

@@ -70,6 +70,9 @@ pub struct StatementDoc {
     pub inputs: Vec<InputDoc>,
     /// Public outputs of each.
     pub outputs: Vec<Vec<i32>>,
+    /// Public outputs of all inputs together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub batch_outputs: Vec<i32>,
     /// What the proof is bound to.
     pub context: Hex,
 }
@@ -96,6 +99,7 @@ impl StatementDoc {
             weights: statement.weights.map(Digest),
             inputs: statement.inputs.iter().map(input).collect(),
             outputs: statement.outputs.clone(),
+            batch_outputs: statement.batch_outputs.clone(),
             context: Hex(statement.context.clone()),
         }
     }
@@ -121,6 +125,7 @@ impl StatementDoc {
             weights: self.weights.map(|weights| weights.0),
             inputs: self.inputs.into_iter().map(input).collect(),
             outputs: self.outputs,
+            batch_outputs: self.batch_outputs,
             context: self.context.0,
         };
         match Digest(statement.model_id()) {

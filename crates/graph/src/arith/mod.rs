@@ -4,6 +4,7 @@
 //! Every value of a batch is one column `[batch][channels][plane]`, the plane being rows and columns, each axis padded to a power of two;
 //! [`pieces`] then cuts the padding away. Claims read real elements only; what a column holds in its padding has no meaning.
 
+mod broadcast;
 mod pieces;
 mod secret;
 mod sponge;
@@ -24,6 +25,7 @@ use crate::rescale::{Reach, Rescale};
 use crate::tensor::{Shape, Tensor};
 use crate::value::{Interval, ValueType};
 
+pub use broadcast::{broadcast, repeated};
 pub use pieces::Plane;
 pub use secret::{Layout, PrivateTensor, Span, Stretch};
 pub use sponge::Absorbed;

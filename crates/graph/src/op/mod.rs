@@ -4,17 +4,25 @@ mod add;
 mod average_pool;
 mod conv;
 mod convolve;
+mod divide;
 mod extreme_pool;
 mod gather;
 mod lut;
+mod mat_mul;
+mod multiply;
+mod reduce_sum;
 mod requantise;
 
 pub use add::Add;
 pub use average_pool::AveragePool;
 pub use conv::Conv;
+pub use divide::Divide;
 pub use extreme_pool::ExtremePool;
 pub use gather::Gather;
 pub use lut::Lut;
+pub use mat_mul::MatMul;
+pub use multiply::Multiply;
+pub use reduce_sum::ReduceSum;
 pub use requantise::{Requantise, Sum};
 
 pub use crate::rescale::{Reach, Rescale};
@@ -40,12 +48,20 @@ pub enum Op {
     AveragePool(AveragePool),
     /// Largest or smallest element of windows.
     ExtremePool(ExtremePool),
-    /// Elements picked by constant index: transpose, slice, concatenation, repetition.
+    /// Elements picked by constant index, or zeros: transpose, slice, concatenation, repetition, padding.
     Gather(Gather),
     /// A unary function given as a table.
     Lut(Lut),
     /// A convolution or sum with an integer runtime's own rounding.
     Requantise(Requantise),
+    /// Elementwise product of two values, rescaled.
+    Multiply(Multiply),
+    /// Matrix product of two values, channel by channel, rescaled.
+    MatMul(MatMul),
+    /// Quotient of two values, rounded half up.
+    Divide(Divide),
+    /// Sum over whole axes, rescaled.
+    ReduceSum(ReduceSum),
 }
 
 impl Op {
@@ -59,6 +75,10 @@ impl Op {
             Self::Gather(op) => op,
             Self::Lut(op) => op,
             Self::Requantise(op) => op,
+            Self::Multiply(op) => op,
+            Self::MatMul(op) => op,
+            Self::Divide(op) => op,
+            Self::ReduceSum(op) => op,
         }
     }
 

@@ -93,11 +93,13 @@ fn sample(model: &proofmesh_model::ModelFile, batch: usize) -> Result<Statement>
     ];
     let private = model.program.weights == proofmesh_graph::program::WeightMode::Private;
     let batch = batch.min(proofmesh_graph::limits::MAX_BATCH);
+    let (output, batch_outputs) = model.program.sample_outputs(&types, batch);
     Ok(Statement {
         program: model.program.public_part(),
         weights: private.then_some([0; 32]),
         inputs: vec![InputStatement { commitment: [0; 32], public }; batch],
-        outputs: vec![vec![0; model.program.output_len(&types)]; batch],
+        outputs: vec![output; batch],
+        batch_outputs,
         context: Vec::new(),
     })
 }

@@ -1,7 +1,10 @@
 //! A second executor, from the operators' formulas and nothing else: padded planes, 128-bit sums, division by repeated comparison.
 
-use proofmesh_graph::op::{Conv, Op, Requantise, Rescale, Sum, Window};
-use proofmesh_graph::program::{Output, Program};
+use proofmesh_graph::hash::Salt;
+use proofmesh_graph::op::{Conv, Gather, Op, Requantise, Rescale, Sum, Window};
+use proofmesh_graph::outputs::output_salts;
+use proofmesh_graph::program::{InputSpec, Output, Program};
+use proofmesh_graph::statement;
 use proofmesh_graph::tensor::{Shape, Tensor};
 
 /// An element of a channel, nothing outside.
@@ -132,13 +135,66 @@ fn execute(op: &Op, x: &[&Tensor]) -> Tensor {
         Op::Gather(op) => {
             let mut all = Vec::new();
             x.iter().for_each(|t| all.extend(t.data.clone()));
-            Tensor { shape: op.shape, data: op.index.iter().map(|i| all[*i as usize]).collect() }
+            let pick = |i: &u32| if *i == Gather::ZERO { 0 } else { all[*i as usize] };
+            Tensor { shape: op.shape, data: op.index.iter().map(pick).collect() }
         }
         Op::Lut(op) => {
             let row = |v: &i32| op.table[usize::try_from(v - op.first).expect("covered by the table")];
             Tensor { shape: x[0].shape, data: x[0].data.iter().map(row).collect() }
         }
+        Op::Multiply(op) => {
+            let larger = |f: fn(&Shape) -> usize| f(&x[0].shape).max(f(&x[1].shape));
+            let shape = Shape::new(larger(|s| s.c), larger(|s| s.h), larger(|s| s.w));
+            elementwise(shape, |c, y, column| {
+                rescaled(&op.rescale, spread(x[0], c, y, column) * spread(x[1], c, y, column))
+            })
+        }
+        Op::MatMul(op) => {
+            let (a, b) = (x[0], x[1]);
+            let columns = if op.transposed { b.shape.h } else { b.shape.w };
+            elementwise(Shape::new(a.shape.c, a.shape.h, columns), |c, i, j| {
+                let second = |k| if op.transposed { spread(b, c, j, k) } else { spread(b, c, k, j) };
+                let acc = (0..a.shape.w).map(|k| spread(a, c, i, k) * second(k)).sum();
+                rescaled(&op.rescale, acc)
+            })
+        }
+        Op::Divide(op) => elementwise(x[0].shape, |c, y, column| {
+            let (a, b) = (spread(x[0], c, y, column), spread(x[1], c, y, column));
+            floor(2 * a * i128::from(op.scale) + b, 2 * b) as i32
+        }),
+        Op::ReduceSum(op) => {
+            let Shape { c, h, w } = x[0].shape;
+            let of = |i: usize, n: usize| if op.axes[i] { 1 } else { n };
+            elementwise(Shape::new(of(0, c), of(1, h), of(2, w)), |oc, oy, ox| {
+                let mut acc = 0;
+                for (ic, iy, ix) in (0..c * h * w).map(|i| (i / (h * w), i / w % h, i % w)) {
+                    let mine = [(0, ic, oc), (1, iy, oy), (2, ix, ox)];
+                    if mine.into_iter().all(|(axis, i, o)| op.axes[axis] || i == o) {
+                        acc += spread(x[0], ic, iy, ix);
+                    }
+                }
+                rescaled(&op.rescale, acc * i128::from(op.factor))
+            })
+        }
     }
+}
+
+/// An element, the first one along axes of one element.
+fn spread(x: &Tensor, c: usize, y: usize, column: usize) -> i128 {
+    let within = |i: usize, n: usize| (i % n) as i64;
+    let place = (within(y, x.shape.h), within(column, x.shape.w));
+    at(x, within(c, x.shape.c) as usize, place.0, place.1).expect("an element")
+}
+
+/// A tensor element by element.
+fn elementwise(shape: Shape, f: impl Fn(usize, usize, usize) -> i32) -> Tensor {
+    let mut data = Vec::new();
+    for c in 0..shape.c {
+        for y in 0..shape.h {
+            data.extend((0..shape.w).map(|column| f(c, y, column)));
+        }
+    }
+    Tensor { shape, data }
 }
 
 /// Every value of a program on an input.
@@ -152,8 +208,9 @@ pub fn trace(program: &Program, input: &Tensor) -> Vec<Tensor> {
 }
 
 /// The public words of an execution.
-pub fn outputs(program: &Program, values: &[Tensor]) -> Vec<i32> {
-    let words = |output: &Output| match *output {
+pub fn outputs(program: &Program, values: &[Tensor], salt: &Salt) -> Vec<i32> {
+    let types = program.check().expect("well-formed");
+    let words = |(i, output): (usize, &Output)| match *output {
         Output::Values(v) => values[v].data.clone(),
         Output::ArgMax(v) => {
             let data = &values[v].data;
@@ -161,6 +218,33 @@ pub fn outputs(program: &Program, values: &[Tensor]) -> Vec<i32> {
             vec![data.iter().position(|x| x == largest).expect("it is one of them") as i32]
         }
         Output::AtMost { value, threshold } => vec![i32::from(values[value].data[0] <= threshold)],
+        Output::Committed(value) => {
+            // What another program says of it as its input.
+            let (shape, interval) = (types[value].shape, types[value].interval);
+            let mut next = program.clone();
+            next.input = InputSpec { shape, interval, public_channels: 0..0 };
+            let salt = output_salts(program, &[*salt], i)[0];
+            let digest = statement::commit_input(&next, &values[value], &salt).expect("it fits");
+            digest.digest.chunks(4).map(|w| i32::from_le_bytes(w.try_into().expect("four bytes"))).collect()
+        }
+        Output::Sum(_) | Output::CountAtMost { .. } | Output::CountAtLeast { .. } => vec![],
+        Output::Increasing { .. } => vec![],
+    };
+    program.outputs.iter().enumerate().flat_map(words).collect()
+}
+
+/// The public words of a batch's executions.
+pub fn batch_outputs(program: &Program, traces: &[Vec<Tensor>]) -> Vec<i32> {
+    let words = |output: &Output| {
+        let all: Vec<i32> = traces.iter().map(|t| t[output.value()].data[0]).collect();
+        let count = |f: &dyn Fn(i32) -> bool| vec![all.iter().map(|v| i32::from(f(*v))).sum()];
+        match *output {
+            Output::Sum(_) => vec![all.iter().fold(0, |sum, v| sum + v)],
+            Output::CountAtMost { threshold, .. } => count(&|v| v <= threshold),
+            Output::CountAtLeast { threshold, .. } => count(&|v| v >= threshold),
+            Output::Increasing { ends: true, .. } => vec![all[0], all[all.len() - 1]],
+            _ => vec![],
+        }
     };
     program.outputs.iter().flat_map(words).collect()
 }

@@ -185,12 +185,31 @@ impl Toy {
             let result = node.op.row().execute(&operands);
             lied.values[batch][i + 1] = result;
         }
-        statement.outputs[batch] = self.program.outputs_of(&lied.values[batch]);
+        statement.outputs[batch] = self.program.outputs_of(&lied.values[batch], &self.salts[batch]);
+        if let Ok(words) = self.program.batch_outputs_of(&lied.values) {
+            statement.batch_outputs = words;
+        }
         // A last node's other columns are filled from its honest result.
         let traces = if id == self.program.nodes.len() { honest } else { lied };
         let mut witness = self.witness_of(statement, &traces);
         let at = self.cell(id, batch, element);
         witness.column(node)[at] = F::from_i64(value);
+        witness
+    }
+
+    /// The honest executions under a statement with other public words: of one input, or of the batch.
+    pub fn claiming(&self, batch: Option<usize>, word: usize, value: i32) -> Witness {
+        let (mut statement, traces) = self.state();
+        let words = batch.map_or(&mut statement.batch_outputs, |b| &mut statement.outputs[b]);
+        assert_ne!(words[word], value, "the lie must be one");
+        words[word] = value;
+        self.witness_of(statement, &traces)
+    }
+
+    /// An honest witness, changed.
+    pub fn changed(&self, change: impl FnOnce(&mut Witness)) -> Witness {
+        let mut witness = self.witness();
+        change(&mut witness);
         witness
     }
 
@@ -220,6 +239,23 @@ impl Witness {
         let v = i64::from(p3_field::PrimeField32::as_canonical_u32(&self.cells[self.index(name)][cell]));
         let p = i64::from(<F as p3_field::PrimeField32>::ORDER_U32);
         if v > p / 2 { v - p } else { v }
+    }
+
+    /// An element of a value, in whichever piece of the value's column it lies.
+    pub fn element(&mut self, toy: &Toy, value: usize, batch: usize, element: usize) -> &mut F {
+        let name = if value == 0 { "input" } else { &toy.program.nodes[value - 1].name };
+        if self.system.columns.iter().any(|c| c.name == name) {
+            return &mut self.column(name)[toy.cell(value, batch, element)];
+        }
+        let shape = toy.program.check().expect("a well-formed toy")[value].shape;
+        let [batch_log, channel_log, _] = Logs::new(toy.inputs.len(), shape).axes;
+        let (channel, place) = (element / (shape.h * shape.w), element % (shape.h * shape.w));
+        let start = |c: &str| c.strip_prefix(name)?.strip_prefix(" [")?.strip_suffix("..]")?.parse().ok();
+        let pieces = self.system.columns.iter().enumerate();
+        let starts = pieces.filter_map(|(i, c)| Some((start(&c.name)?, i))).filter(|(s, _)| *s <= place);
+        let (start, piece): (usize, usize) = starts.max().expect("a piece holds the element");
+        let log = self.system.columns[piece].log - batch_log - channel_log;
+        &mut self.cells[piece][((batch << channel_log | channel) << log) + place - start]
     }
 
     /// Adds to a cell.

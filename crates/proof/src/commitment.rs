@@ -11,6 +11,7 @@ use p3_whir::parameters::{FoldingFactor, ProtocolParameters, SecurityAssumption}
 use p3_whir::pcs::zk::ZkParameters;
 use rand::rngs::StdRng;
 
+use crate::plan::MIN_LOG;
 use crate::profile::{Config, LeafHash, Mmcs, NodeHash, Pcs};
 use crate::reject::Reject;
 use crate::soundness;
@@ -18,27 +19,57 @@ use crate::soundness;
 /// Proof-of-work bits a round may use.
 const POW_BITS: usize = 10;
 
-/// Variables folded in each phase, leaving six that are sent masked.
-fn schedule(n: usize) -> Vec<usize> {
-    let fold = n - 6;
-    let phases = if n <= 20 { 2 } else { 3 };
-    (0..phases).map(|i| fold / phases + usize::from(i < fold % phases)).collect()
+/// Inverse rate of the mask codes, as `log2`: with fewer than 128 queries their messages and randomness fit the same domain as at 3.
+const MASK_LOG_INV_RATE: usize = 4;
+
+/// What is chosen by size.
+struct Schedule {
+    /// Inverse rate of the vector's code, as `log2`.
+    rate: usize,
+    /// Variables folded in each phase, leaving six that are sent masked.
+    folds: Vec<usize>,
+    /// Inverse rate of the code after each phase but the last, as `log2`.
+    rates: Vec<usize>,
+}
+
+/// The schedule for `2^n` cells: the smallest proofs of a sweep over all of two to four phases, first folds of 4 to 9 and rates of 2^-1 to
+/// 2^-7, among schedules within a third of the fastest (docs/benchmarks.md).
+///
+/// A folded code's rate is bounded from below: in unique decoding a query is worth less than a bit at any rate, so a longer code would cost
+/// transforms, hashes and paths and save no queries. Beyond 2^19 cells the first code has rate 1/4, to halve its memory.
+fn schedule(n: usize) -> Schedule {
+    let rest = n - 6;
+    if n < 20 {
+        let first = (n - 3) / 2;
+        return Schedule {
+            rate: 3,
+            folds: alloc::vec![first, rest - first],
+            rates: alloc::vec![if n < 19 { 5 } else { 6 }],
+        };
+    }
+    let first = (n - 7) / 2;
+    let second = (rest - first).div_ceil(2);
+    Schedule { rate: 2, folds: alloc::vec![first, second, rest - first - second], rates: alloc::vec![4, 6] }
 }
 
 /// The parameters for a vector of `2^n` cells, the smallest that reach the target.
 ///
 /// Errors: `commitment.size` for an unsupported `n`.
 pub fn config(n: usize) -> Result<Config, Reject> {
-    for security_level in 104..=116 {
+    if n < MIN_LOG {
+        return Err(Reject::new("commitment.size", MIN_LOG, n));
+    }
+    for security_level in 102..=118 {
+        let Schedule { rate, folds, rates } = schedule(n);
         let parameters = ProtocolParameters {
-            starting_log_inv_rate: 2,
-            round_log_inv_rates: Vec::new(),
-            folding_factor: FoldingFactor::PerRound(schedule(n)),
+            starting_log_inv_rate: rate,
+            round_log_inv_rates: rates,
+            folding_factor: FoldingFactor::PerRound(folds),
             soundness_type: SecurityAssumption::UniqueDecoding,
             security_level,
             pow_bits: POW_BITS,
         };
-        let zk = ZkParameters { ell_zk: 3, mask_log_inv_rate: 3 };
+        let zk = ZkParameters { ell_zk: 3, mask_log_inv_rate: MASK_LOG_INV_RATE };
         let config = Config::new(n, parameters, zk)
             .map_err(|e| Reject::new("commitment.size", "a supported size", e))?;
         if soundness::total_bits(&soundness::commitment_terms(&config)) >= soundness::TARGET_BITS + 1.0 {

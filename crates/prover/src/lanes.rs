@@ -28,9 +28,6 @@ pub trait Lanes: Algebra<K> + Copy + Send + Sync {
     fn load(values: &[K]) -> Self;
     /// Writes `WIDTH` elements.
     fn store(self, values: &mut [K]);
-    /// Every lane times one base field element.
-    fn scale(self, by: F) -> Self;
-
     /// Packs a table whose length is a multiple of the width.
     fn pack(values: &[K]) -> Vec<Self> {
         values.chunks_exact(Self::WIDTH).map(Self::load).collect()
@@ -62,15 +59,12 @@ impl<P: PackedField<Scalar = F>> Lanes for Lane<P> {
             *value = K::from_basis_coefficients_fn(|i| limbs[i].as_slice()[lane]);
         }
     }
-
-    fn scale(self, by: F) -> Self {
-        self * P::from(by)
-    }
 }
 
 /// Splits two registers by one bit of the lane, `block` its value: the lanes of both in which it is 0, and those in which it is 1.
 ///
 /// The second register's lanes take the places of bit 1 in both results. With one lane the registers are the results.
+#[inline]
 pub fn split<P: PackedFieldPow2<Scalar = F>>(a: Lane<P>, b: Lane<P>, block: usize) -> (Lane<P>, Lane<P>) {
     let (x, y): (&[P], &[P]) = (a.as_basis_coefficients_slice(), b.as_basis_coefficients_slice());
     let pairs: [(P, P); 5] = std::array::from_fn(|i| x[i].interleave(y[i], block));

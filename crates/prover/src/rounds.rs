@@ -1,7 +1,7 @@
 //! Round polynomials: arithmetic on coefficients, and sending them under their masks.
 
-use p3_field::PrimeCharacteristicRing;
-use proofmesh_proof::field::K;
+use p3_field::{Field, PrimeCharacteristicRing};
+use proofmesh_proof::field::{F, K};
 use proofmesh_proof::transcript::Transcript;
 
 /// Product of two polynomials.
@@ -37,4 +37,26 @@ pub fn send(
 /// A polynomial at a point.
 pub fn evaluate(coefficients: &[K], x: K) -> K {
     coefficients.iter().rev().fold(K::ZERO, |acc, c| acc * x + *c)
+}
+
+/// Coefficients of the polynomial with the given values at 0, 1, 2, ..
+pub fn interpolate(values: &[K]) -> Vec<K> {
+    // Newton's divided differences, then Horner's rule on X, X - 1, ..
+    let mut differences = values.to_vec();
+    for k in 1..values.len() {
+        let inverse = F::from_usize(k).inverse();
+        for i in (k..values.len()).rev() {
+            differences[i] = (differences[i] - differences[i - 1]) * inverse;
+        }
+    }
+    let mut out = Vec::with_capacity(values.len());
+    for (k, difference) in differences.iter().enumerate().rev() {
+        out.insert(0, K::ZERO);
+        for i in 0..out.len() - 1 {
+            let high = out[i + 1];
+            out[i] -= high * F::from_usize(k);
+        }
+        out[0] += *difference;
+    }
+    out
 }

@@ -170,20 +170,19 @@ fn first<R: Lanes>(factors: &mut Factors<'_, R>, eta: K, (outer, inner): (&[K], 
     });
     let [p1, q0, q1] = rest;
     let stretches = (p0, p1, q0, q1, outer).into_par_iter();
-    let one =
-        |(p0, p1, q0, q1, weight): ((&mut [R], &mut [R]), (&[R], &[R]), (&[R], &[R]), (&[R], &[R]), &K)| {
-            let mut sum = Quadratic::ZERO;
-            for x in 0..size {
-                p0.0[x] += eta * q0.0[x];
-                p0.1[x] += eta * q0.1[x];
-                sum.add_index(
-                    inner[x],
-                    [p0.0[x], p1.0[x], q0.0[x], q1.0[x]],
-                    [p0.1[x], p1.1[x], q0.1[x], q1.1[x]],
-                );
-            }
-            sum.times(*weight)
-        };
+    type Halves<'a, R> = (&'a [R], &'a [R]);
+    type Stretch<'a, R> = ((&'a mut [R], &'a mut [R]), Halves<'a, R>, Halves<'a, R>, Halves<'a, R>, &'a K);
+    let one = |(p0, p1, q0, q1, weight): Stretch<'_, R>| {
+        let mut sum = Quadratic::ZERO;
+        for (x, inner) in inner.iter().enumerate() {
+            p0.0[x] += eta * q0.0[x];
+            p0.1[x] += eta * q0.1[x];
+            let low = [p0.0[x], p1.0[x], q0.0[x], q1.0[x]];
+            let high = [p0.1[x], p1.1[x], q0.1[x], q1.1[x]];
+            sum.add_index(*inner, low, high);
+        }
+        sum.times(*weight)
+    };
     stretches.map(one).reduce(|| Quadratic::ZERO, Quadratic::add).total()
 }
 

@@ -63,7 +63,19 @@ export async function network(nodes) {
     await ended;
     await rm(dir, { recursive: true, force: true });
   };
-  return { api, key, call, get, stop, talk };
+  return { api, key, call, get, stop, run: (...args) => run(api, dir, args) };
+}
+
+/** Runs a command to its end; gives its document. */
+async function run(api, dir, args) {
+  const { PROOFMESH_DIR: _dir, PROOFMESH_URL: _url, ...env } = process.env;
+  const child = spawn(found(binaries, "the proofmesh binary"), [...args, "--json", "--dir", dir, "--url", api], { stdio: ["ignore", "pipe", "pipe"], env });
+  const [out, talk] = [[], []];
+  child.stdout.on("data", (text) => out.push(String(text)));
+  child.stderr.on("data", (text) => talk.push(String(text)));
+  const [code] = await once(child, "close");
+  if (code !== 0) throw new Error(`${args.join(" ")}: ${talk.join("")}`);
+  return JSON.parse(out.join(""));
 }
 
 /** A real Chromium. */

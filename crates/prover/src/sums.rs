@@ -28,17 +28,17 @@ type Product = (F, Vec<usize>);
 
 impl<V, E> Tables<V, E>
 where
-    V: PrimeCharacteristicRing + From<F> + Copy + Send + Sync,
+    V: PrimeCharacteristicRing + Copy + Send + Sync,
     E: Lanes + Algebra<V>,
 {
     fn len(&self) -> usize {
         self.factors[0].len()
     }
 
-    /// Values of the round polynomial of the most significant variable at the given points.
-    fn round(&self, products: &[Product], points: &[usize]) -> Vec<K> {
+    /// Values of the round polynomial of the most significant variable at the given points; `lift` makes a register of a coefficient.
+    fn round(&self, products: &[Product], points: &[usize], lift: impl Fn(F) -> V) -> Vec<K> {
         let half = self.len() / 2;
-        let coefficients: Vec<V> = products.iter().map(|(coef, _)| V::from(*coef)).collect();
+        let coefficients: Vec<V> = products.iter().map(|(coef, _)| lift(*coef)).collect();
         let stretch = |first: usize| {
             let mut sums = vec![E::ZERO; points.len()];
             let (mut at, mut slope) = (vec![V::ZERO; self.factors.len()], vec![V::ZERO; self.factors.len()]);
@@ -116,9 +116,9 @@ impl State {
 
     fn round(&self, products: &[Product], points: &[usize]) -> Vec<K> {
         match self {
-            Self::Base(tables) => tables.round(products, points),
-            Self::Packed(tables) => tables.round(products, points),
-            Self::Single(tables) => tables.round(products, points),
+            Self::Base(tables) => tables.round(products, points, PackedF::from),
+            Self::Packed(tables) => tables.round(products, points, |coef| K::from(coef).into()),
+            Self::Single(tables) => tables.round(products, points, |coef| K::from(coef).into()),
         }
     }
 

@@ -45,7 +45,7 @@ export async function operate(page: Page, name: string): Promise<Shown> {
     tabs,
     sums,
     h("div", { class: "columns" }, section("Earned, and what power cost", chart, h("div", { class: "row" }, claim, close), said), limits(node)),
-    h("div", { class: "columns" }, section("Grants", h("p", { class: "hint" }, "Who may use this device’s readings, for what, until when. Without a grant that covers a job, the node leaves it alone."), grants, giver(page, node)), section("Why was I not paid?", unpaid)),
+    h("div", { class: "columns three-two" }, section("Grants", h("p", { class: "hint" }, "Who may use this device’s readings, for what, until when. Without a grant that covers a job, the node leaves it alone."), grants, giver(page, node)), section("Why was I not paid?", unpaid)),
     h("section", { class: "card" }, h("h2", {}, "What the node did"), journal),
   );
   const show = async (fresh: OwnNodeDoc) => {

@@ -25,7 +25,7 @@ export async function receipt(page: Page, digest: string): Promise<Shown> {
     { class: "view" },
     title(),
     h("div", { class: "finder-row" }, finder()),
-    h("div", { class: "columns wide-left" }, h("div", { class: "stack" }, claim, chain), checker(page, digest, doc)),
+    h("div", { class: "columns beside" }, h("div", { class: "stack" }, claim, chain), checker(page, digest, doc)),
   );
   const news = async (page: Page) => {
     const fresh = await get<ReceiptDoc>(`/v1/receipts/${digest}`);

@@ -165,6 +165,8 @@ impl Axes {
     fn plane(&self, tau: Range<usize>, size: usize, at: impl Fn(usize, usize) -> usize) -> Axis {
         let pairs = (0..size).flat_map(|t| (0..self.terms).map(move |k| (t, k)));
         let entries = pairs.map(|(t, k)| entry(t, k, at(t, k), F::ONE)).collect();
+        // A factor with one row or column meets no challenge at all.
+        let tau = if tau.is_empty() { 0..0 } else { tau };
         wire(tau, self.inner.clone(), log2_ceil(size * self.terms), entries)
     }
 

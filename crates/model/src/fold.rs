@@ -232,6 +232,10 @@ fn absorb_affine(graph: &mut FloatGraph, uses: &[usize], at: usize) -> bool {
     // The producer is an earlier node, so the two halves are disjoint.
     let (earlier, later) = graph.nodes.split_at_mut(at);
     let FloatOp::Affine { scale, shift } = &later[0].op else { return false };
+    // A step that shares its scale with others is there to choose it.
+    if later[0].tie.is_some() {
+        return false;
+    }
     match &mut earlier[before].op {
         FloatOp::Conv(c) if c.clamp == Clamp::NONE => {
             let row = c.row_len();
@@ -242,7 +246,7 @@ fn absorb_affine(graph: &mut FloatGraph, uses: &[usize], at: usize) -> bool {
         }
         // One factor for all elements: the product's own scale takes it up.
         FloatOp::MatMul { gain, .. } | FloatOp::Multiply { gain }
-            if scale.iter().all(|v| *v == scale[0]) && shift.iter().all(|v| *v == 0.0) =>
+            if scale[0] > 0.0 && scale.iter().all(|v| *v == scale[0]) && shift.iter().all(|v| *v == 0.0) =>
         {
             *gain *= scale[0];
         }

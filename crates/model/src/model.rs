@@ -34,6 +34,11 @@ impl FloatModel {
         self.shapes[self.parsed.graph.output]
     }
 
+    /// Multiply-adds for one input.
+    pub fn multiply_adds(&self) -> u64 {
+        self.parsed.multiply_adds
+    }
+
     /// Names of the ONNX input and output.
     pub fn names(&self) -> (&str, &str) {
         (&self.parsed.input_name, &self.parsed.output_name)

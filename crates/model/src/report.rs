@@ -98,7 +98,9 @@ impl Report {
                 ));
             }
             // The input is what it is; only a scale that was chosen here can be too coarse.
-            if t.bits < BITS_WARNING && t.value > 0 {
+            // Bits are exact.
+            let bit = t.interval == Interval { lo: 0, hi: 1 };
+            if t.bits < BITS_WARNING && t.value > 0 && !bit {
                 self.warnings.push(format!(
                     "tensor `{}` uses {:.1} bits: it may be too coarse, check the accuracy",
                     t.name, t.bits

@@ -1,6 +1,6 @@
 //! What a program's look-up tables cost a proof: one cell a row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proofmesh_graph::op::Op;
 use proofmesh_graph::program::{Interval, Program, ProgramError};
@@ -39,11 +39,15 @@ impl Tables {
     pub fn of(program: &Program) -> Result<Self, ProgramError> {
         let types = program.check()?;
         let mut clamps: BTreeMap<(i32, i32), (i64, i64, usize)> = BTreeMap::new();
+        let mut curves = BTreeSet::new();
         let mut tables = Self { input: span_rows(program.input.interval), ..Self::default() };
         for node in &program.nodes {
             let operands: Vec<_> = node.inputs.iter().map(|i| types[*i]).collect();
             match &node.op {
-                Op::Lut(op) => tables.curves.push((op.table.len() as u64).next_power_of_two()),
+                // Look-ups in equal tables share one.
+                Op::Lut(op) if curves.insert((op.first, &op.table)) => {
+                    tables.curves.push((op.table.len() as u64).next_power_of_two());
+                }
                 Op::Requantise(op) => tables.curves.push((op.rows() as u64).next_power_of_two()),
                 _ => {}
             }

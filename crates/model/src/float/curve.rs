@@ -26,8 +26,8 @@ pub(crate) enum Curve {
     /// `x^p`.
     Pow(f32),
     Reciprocal,
-    /// `1 / sqrt(x)`, 0 where x is not positive.
-    ReciprocalRoot,
+    /// `1 / sqrt(x + epsilon)`, 0 where that is not positive.
+    ReciprocalRoot(f32),
     /// `gamma alpha (exp(x) - 1)` below zero, `gamma x` above.
     Selu(f32, f32),
     Sigmoid,
@@ -72,9 +72,9 @@ impl Curve {
             Self::Mish => x * softplus(x).tanh(),
             Self::Pow(p) => x.powf(p),
             Self::Reciprocal => 1.0 / x,
-            Self::ReciprocalRoot => {
-                if x > 0.0 {
-                    1.0 / x.sqrt()
+            Self::ReciprocalRoot(epsilon) => {
+                if x + epsilon > 0.0 {
+                    1.0 / (x + epsilon).sqrt()
                 } else {
                     0.0
                 }

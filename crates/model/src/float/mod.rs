@@ -100,8 +100,14 @@ pub(crate) enum FloatOp {
     Multiply {
         gain: f32,
     },
-    /// `x0 / x1`; an axis of 1 of either operand is repeated.
+    /// `x0 / x1`, the shares of a softmax: neither is negative, x1 is at least 1; an axis of 1 of x1 is repeated.
     Divide,
+    /// `gain` times the sum over the chosen ones of channels, rows and columns, clamped.
+    ReduceSum {
+        axes: [bool; 3],
+        gain: f32,
+        clamp: Clamp,
+    },
     /// `y[c] = gain x0[c] x1[c]` for matrices `[h, w]`, the second one transposed if so marked.
     MatMul {
         transposed: bool,
@@ -174,6 +180,10 @@ impl FloatOp {
                 let [c, h, w] = [(first.c, second.c), (first.h, second.h), (first.w, second.w)].map(axis);
                 Ok(Shape::new(c?, h?, w?))
             }
+            Self::ReduceSum { axes, .. } => {
+                let [c, h, w] = [0, 1, 2].map(|i| if axes[i] { 1 } else { first.axes()[i] });
+                Ok(Shape::new(c, h, w))
+            }
             Self::MatMul { transposed, .. } => {
                 let second = *operands.get(1).ok_or("needs two operands")?;
                 let (inner, outer) = if *transposed { (second.w, second.h) } else { (second.h, second.w) };
@@ -218,6 +228,7 @@ impl FloatOp {
                 (result.len() as u64).saturating_mul(terms)
             }
             Self::MatMul { .. } => (result.len() as u64).saturating_mul(operands[0].w as u64),
+            Self::ReduceSum { .. } => operands[0].len() as u64,
             Self::MaxPool(window) | Self::MinPool(window) | Self::AveragePool(window) => {
                 (result.len() as u64).saturating_mul(window_len(window))
             }

@@ -74,6 +74,15 @@ pub(crate) fn apply(op: &FloatOp, shapes: &[Shape], to: Shape, operands: &[&[f32
         FloatOp::MatMul { transposed, gain } => {
             matmul(*transposed, shapes, to, operands).into_iter().map(|v| gain * v).collect()
         }
+        FloatOp::ReduceSum { axes, gain, clamp } => {
+            let mut sums = vec![0f64; to.len()];
+            let kept = |i: usize, at: usize| if axes[i] { 0 } else { at };
+            for (i, v) in x.iter().enumerate() {
+                let (c, y, px) = (i / plane, i % plane / from.w, i % from.w);
+                sums[to.at(kept(0, c), kept(1, y), kept(2, px))] += f64::from(*v);
+            }
+            sums.into_iter().map(|v| clamp.apply((f64::from(*gain) * v) as f32)).collect()
+        }
         FloatOp::Sum { factors, clamp } => {
             let both = x.iter().zip(operands[1]);
             both.map(|(a, b)| clamp.apply(factors[0] * a + factors[1] * b)).collect()

@@ -248,9 +248,9 @@ pub(super) fn div(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, Str
             scaled(parser, node, a, &c, |v| 1.0 / v).map(Value::Activation)
         }
         (Value::Activation(a), Value::Activation(b)) => {
-            let (ids, dims, strides) = parser.together(node, &a, &b, true)?;
-            let id = parser.append(node, FloatOp::Divide, ids.to_vec())?;
-            Ok(Value::Activation(Activation { id, dims, strides, mask: None }))
+            let id = parser.append(node, FloatOp::Curve(Curve::Reciprocal), vec![b.id])?;
+            parser.fine(id, Fine::Reciprocal);
+            product(parser, node, &a, &Activation { id, ..b }).map(Value::Activation)
         }
         (Value::Constant(c), Value::Activation(a)) => {
             let id = parser.append(node, FloatOp::Curve(Curve::Reciprocal), vec![a.id])?;
@@ -278,7 +278,7 @@ pub(super) fn pow(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, Str
     let curve = match exponent {
         2.0 => Curve::Square,
         0.5 => Curve::Sqrt,
-        -0.5 => Curve::ReciprocalRoot,
+        -0.5 => Curve::ReciprocalRoot(0.0),
         -1.0 => Curve::Reciprocal,
         1.0 => return parser.view(node, 0).map(Value::Activation),
         p => Curve::Pow(p),

@@ -8,8 +8,8 @@ use proofmesh_graph::tensor::Shape;
 
 use super::attribute::axis;
 use super::view::{Activation, row_major};
-use super::{Parser, Value, arithmetic, linear, reduce};
-use crate::float::{Clamp, Curve, Fine, FloatConv, FloatOp, ValueId, ZERO};
+use super::{Parser, Value, arithmetic, linear};
+use crate::float::{Clamp, Curve, Fine, FloatOp, ValueId, ZERO};
 use crate::onnx::{Constant, Numbers, OnnxNode};
 
 /// The view on a value whose rows (its last axis `W`, whole) are the given axis.
@@ -80,9 +80,8 @@ pub(super) fn softmax(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value,
     }
     let largest = parser.append(node, FloatOp::MaxPool(row), vec![scores])?;
     let largest = repeated(parser, node, largest, shape)?;
-    let below = Clamp { lo: f32::NEG_INFINITY, hi: 0.0 };
-    let away =
-        parser.append(node, FloatOp::Sum { factors: [1.0, -1.0], clamp: below }, vec![scores, largest])?;
+    let away = FloatOp::Sum { factors: [1.0, -1.0], clamp: Clamp::NONE };
+    let away = parser.append(node, away, vec![scores, largest])?;
     parser.fine(away, Fine::Exponent);
     let mut terms = parser.append(node, FloatOp::Curve(Curve::Exp), vec![away])?;
     parser.fine(terms, Fine::Weight);
@@ -90,14 +89,9 @@ pub(super) fn softmax(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value,
         let index = shown.iter().enumerate().map(|(i, s)| if *s { i as u32 } else { ZERO }).collect();
         terms = parser.append(node, FloatOp::Gather { shape, index }, vec![terms])?;
     }
-    let sum = FloatOp::Conv(FloatConv {
-        out_channels: shape.c,
-        groups: shape.c,
-        window: row,
-        weights: vec![1.0; shape.c * shape.w],
-        bias: vec![0.0; shape.c],
-        clamp: Clamp { lo: 0.0, hi: f32::INFINITY },
-    });
+    // The largest term is exp(0).
+    let clamp = Clamp { lo: 1.0, hi: f32::INFINITY };
+    let sum = FloatOp::ReduceSum { axes: [false, false, true], gain: 1.0, clamp };
     let sum = parser.append(node, sum, vec![terms])?;
     parser.fine(sum, Fine::Weight);
     let id = if log {
@@ -105,7 +99,9 @@ pub(super) fn softmax(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value,
         let log = repeated(parser, node, log, shape)?;
         parser.append(node, FloatOp::Sum { factors: [1.0, -1.0], clamp: Clamp::NONE }, vec![away, log])?
     } else {
-        parser.append(node, FloatOp::Divide, vec![terms, sum])?
+        let shares = parser.append(node, FloatOp::Divide, vec![terms, sum])?;
+        parser.fine(shares, Fine::Weight);
+        shares
     };
     Ok(Value::Activation(Activation { id, mask: None, ..a }))
 }
@@ -129,10 +125,11 @@ pub(super) fn layer(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, S
     let centred = linear::at_every_place(parser, node, a, weights, vec![0.0; width], Clamp::NONE)?;
     let squares = parser.append(node, FloatOp::Curve(Curve::Square), vec![centred.id])?;
     parser.fine(squares, Fine::Square);
-    let positive = Clamp { lo: 0.0, hi: f32::INFINITY };
-    let variance = reduce::all_channels(parser, node, squares, share, epsilon, positive)?;
+    let clamp = Clamp { lo: 0.0, hi: f32::INFINITY };
+    let variance = FloatOp::ReduceSum { axes: [true, false, false], gain: share, clamp };
+    let variance = parser.append(node, variance, vec![squares])?;
     parser.fine(variance, Fine::Square);
-    let root = parser.append(node, FloatOp::Curve(Curve::ReciprocalRoot), vec![variance])?;
+    let root = parser.append(node, FloatOp::Curve(Curve::ReciprocalRoot(epsilon)), vec![variance])?;
     parser.fine(root, Fine::Reciprocal);
     let id = parser.append(node, FloatOp::Multiply { gain: 1.0 }, vec![centred.id, root])?;
     let mut y = Activation { id, ..centred };

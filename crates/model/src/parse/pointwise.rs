@@ -10,7 +10,7 @@ pub(super) fn curve(parser: &mut Parser<'_>, node: &OnnxNode, curve: Curve) -> R
     let value = parser.same(node, FloatOp::Curve(curve), a)?;
     let fine = match curve {
         Curve::Square => Some(Fine::Square),
-        Curve::Reciprocal | Curve::ReciprocalRoot => Some(Fine::Reciprocal),
+        Curve::Reciprocal | Curve::ReciprocalRoot(_) => Some(Fine::Reciprocal),
         _ => None,
     };
     if let (Some(fine), Value::Activation(a)) = (fine, &value) {

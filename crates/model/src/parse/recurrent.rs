@@ -23,7 +23,7 @@ struct Cell<'a> {
     hidden: usize,
     steps: usize,
     /// Groups of values that share a scale, by role.
-    ties: [u32; 8],
+    ties: [u32; 9],
 }
 
 /// Attributes and inputs that must be left at their defaults.
@@ -230,11 +230,17 @@ impl Cell<'_> {
             let new = self.cut(parser, gates, 3 * n, n)?;
             let new = self.op(parser, FloatOp::Curve(Curve::Tanh), &[new], 3)?;
             let [input, output, forget] = [0, n, 2 * n].map(|from| self.cut(parser, open, from, n));
-            let mut next = self.op(parser, FloatOp::Multiply { gain: 1.0 }, &[input?, new], 4)?;
-            if let Some(cell) = cell {
-                let kept = self.op(parser, FloatOp::Multiply { gain: 1.0 }, &[forget?, cell], 4)?;
-                next = self.sum(parser, kept, next, 5)?;
-            }
+            let next = self.op(parser, FloatOp::Multiply { gain: 1.0 }, &[input?, new], 4)?;
+            let next = match cell {
+                Some(cell) => {
+                    let kept = self.op(parser, FloatOp::Multiply { gain: 1.0 }, &[forget?, cell], 8)?;
+                    self.sum(parser, kept, next, 5)?
+                }
+                // On the scale that all cells share.
+                None => {
+                    self.op(parser, FloatOp::Affine { scale: vec![1.0; n], shift: vec![0.0; n] }, &[next], 5)?
+                }
+            };
             cell = Some(next);
             let shown = self.op(parser, FloatOp::Curve(Curve::Tanh), &[next], 6)?;
             states.push(self.op(parser, FloatOp::Multiply { gain: 1.0 }, &[output?, shown], 7)?);

@@ -1,6 +1,6 @@
 //! Sums, means, extremes over axes; ArgMax at the end.
 //!
-//! Axes that fill a plane, its rows or its columns become a window; all channels become a convolution; others are brought together by
+//! Axes that fill a plane, its rows or its columns become a window; all channels become a sum; others are brought together by
 //! a Gather first.
 
 use proofmesh_graph::op::Window;
@@ -9,7 +9,7 @@ use proofmesh_graph::tensor::Shape;
 use super::attribute::axis;
 use super::view::{Activation, row_major};
 use super::{Parser, Value};
-use crate::float::{Clamp, Curve, Fine, FloatConv, FloatOp, ValueId};
+use crate::float::{Clamp, Curve, Fine, FloatOp};
 use crate::onnx::OnnxNode;
 
 /// What is done along the axes.
@@ -22,20 +22,16 @@ pub(super) enum Reduction {
 }
 
 impl Reduction {
-    /// The operator for a window, on `channels`.
-    fn over(self, window: Window, channels: usize) -> FloatOp {
+    /// The operator over the last rows and columns that `window` covers.
+    fn over(self, window: Window) -> FloatOp {
         match self {
             Self::Mean => FloatOp::AveragePool(window),
             Self::Max => FloatOp::MaxPool(window),
             Self::Min => FloatOp::MinPool(window),
-            Self::Sum => FloatOp::Conv(FloatConv {
-                out_channels: channels,
-                groups: channels,
-                window,
-                weights: vec![1.0; channels * window.kernel[0] * window.kernel[1]],
-                bias: vec![0.0; channels],
-                clamp: Clamp::NONE,
-            }),
+            Self::Sum => {
+                let axes = [false, window.kernel[0] > 1, window.kernel[1] > 1];
+                FloatOp::ReduceSum { axes, gain: 1.0, clamp: Clamp::NONE }
+            }
         }
     }
 }
@@ -96,36 +92,22 @@ pub(super) fn along(
             continue;
         }
         if let Some(strides) = kept_strides(shape, &a, axes, window) {
-            let op = reduction.over(whole(window[0], window[1]), shape.c);
+            let op = reduction.over(whole(window[0], window[1]));
             let id = parser.append(node, op, vec![a.id])?;
             return Ok(Activation { id, dims, strides, mask: None });
         }
     }
     let channels = axes.iter().all(|x| a.dims[*x] == 1 || a.strides[*x] % (shape.h * shape.w) == 0);
     if channels && count == shape.c && matches!(reduction, Reduction::Sum | Reduction::Mean) {
-        let weight = if reduction == Reduction::Mean { 1.0 / count as f32 } else { 1.0 };
-        let id = all_channels(parser, node, a.id, weight, 0.0, Clamp::NONE)?;
+        let gain = if reduction == Reduction::Mean { 1.0 / count as f32 } else { 1.0 };
+        let op = FloatOp::ReduceSum { axes: [true, false, false], gain, clamp: Clamp::NONE };
+        let id = parser.append(node, op, vec![a.id])?;
         return Ok(Activation { id, dims, strides: a.strides, mask: None });
     }
     let rows = a.with_last(axes);
     let id = parser.arrange(node, a.id, Shape::new(a.len() / count, 1, count), Some(rows.positions()))?;
-    let id = parser.append(node, reduction.over(whole(1, count), a.len() / count), vec![id])?;
+    let id = parser.append(node, reduction.over(whole(1, count)), vec![id])?;
     Ok(Activation { id, strides: row_major(&dims), dims, mask: None })
-}
-
-/// One channel: every element times `weight`, summed over the channels, plus `bias`.
-pub(super) fn all_channels(
-    parser: &mut Parser<'_>,
-    node: &OnnxNode,
-    id: ValueId,
-    weight: f32,
-    bias: f32,
-    clamp: Clamp,
-) -> Result<ValueId, String> {
-    let weights = vec![weight; parser.shapes[id].c];
-    let layer =
-        FloatConv { out_channels: 1, groups: 1, window: whole(1, 1), weights, bias: vec![bias], clamp };
-    parser.append(node, FloatOp::Conv(layer), vec![id])
 }
 
 /// Axes from input 1 or the attribute; all if there are none.

@@ -12,9 +12,11 @@ type Translate = fn(&mut Parser<'_>, &OnnxNode) -> Result<Value, String>;
 pub(crate) struct Row {
     pub name: &'static str,
     pub translate: Translate,
-    /// What becomes of it in the program.
+    /// What becomes of it in the program; for the document.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test writes it into docs/model.md"))]
     pub becomes: &'static str,
-    /// What is refused, empty if nothing.
+    /// What is refused, empty if nothing; for the document.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test writes it into docs/model.md"))]
     pub refuses: &'static str,
 }
 
@@ -251,3 +253,43 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
     ("TopK", "sorts: use ArgMax at the end or thresholds"),
     ("ZipMap", "gives dictionaries: export with zipmap off"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: &str = "<!-- operators: made from crates/model/src/parse/registry.rs -->\n";
+    const END: &str = "<!-- end of operators -->\n";
+
+    /// The tables of docs/model.md.
+    fn tables() -> String {
+        let mut text = String::from("\n| ONNX | becomes | refused |\n|---|---|---|\n");
+        for row in OPERATORS {
+            let refuses = if row.refuses.is_empty() { "-" } else { row.refuses };
+            text += &format!("| {} | {} | {refuses} |\n", row.name, row.becomes);
+        }
+        text += "\nKnown and refused:\n\n| ONNX | why, or what to do |\n|---|---|\n";
+        REFUSED.iter().for_each(|(name, why)| text += &format!("| {name} | {why} |\n"));
+        text + "\n"
+    }
+
+    #[test]
+    fn the_document_holds_these_rows() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/model.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = text.split_once(START).expect("the document marks where its tables begin");
+        let (found, after) = rest.split_once(END).expect("the document marks where its tables end");
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(path, format!("{before}{START}{}{END}{after}", tables())).unwrap();
+        } else {
+            assert_eq!(found, tables(), "run BLESS=1 cargo test -p proofmesh-model registry");
+        }
+    }
+
+    #[test]
+    fn names_are_in_order_and_once() {
+        assert!(OPERATORS.windows(2).all(|w| w[0].name < w[1].name));
+        assert!(REFUSED.windows(2).all(|w| w[0].0 < w[1].0));
+        assert!(REFUSED.iter().all(|(name, _)| OPERATORS.iter().all(|row| row.name != *name)));
+    }
+}

@@ -364,8 +364,8 @@ pub(super) fn pad(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, Str
         }
         let source = |i: i64| match mode {
             "edge" => Ok(Some(i.clamp(0, size - 1) as usize)),
-            "reflect" if size > 1 => {
-                let period = 2 * (size - 1);
+            "reflect" => {
+                let period = (2 * (size - 1)).max(1);
                 let at = i.rem_euclid(period);
                 Ok(Some(at.min(period - at) as usize))
             }

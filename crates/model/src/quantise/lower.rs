@@ -159,6 +159,7 @@ impl Layer<'_> {
             FloatOp::Multiply { gain } => self.multiply(*gain),
             FloatOp::MatMul { transposed, gain } => self.matmul(*transposed, *gain),
             FloatOp::Divide => self.divide(),
+            FloatOp::ReduceSum { axes, gain, clamp } => self.reduce_sum(*axes, *gain, *clamp),
             FloatOp::Curve(curve) => self.curve(*curve),
             FloatOp::MaxPool(window) | FloatOp::MinPool(window) => {
                 let smallest = matches!(self.node.op, FloatOp::MinPool(_));

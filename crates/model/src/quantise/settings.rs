@@ -236,6 +236,7 @@ pub(super) fn owns_scale(op: &FloatOp) -> bool {
             | FloatOp::Multiply { .. }
             | FloatOp::MatMul { .. }
             | FloatOp::Divide
+            | FloatOp::ReduceSum { .. }
     )
 }
 

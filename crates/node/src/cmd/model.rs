@@ -6,6 +6,7 @@ use proofmesh_graph::program::WeightMode;
 use proofmesh_market::Hash32;
 use proofmesh_model::{
     Evaluation, ImportOptions, InputScale, Kernels, ModelFile, bundle, data, evaluate, import, import_exact,
+    zoo,
 };
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,13 @@ Examples:
 A folder must hold a bundle.json. Tensors that are clipped or too coarse are warned about before anything is
 proved; an operator that is not supported is refused with its node's name and what to do.")]
     Import(ImportArgs),
+    /// Make a model to measure with, from a seed: a folder with a bundle that `model import` reads
+    #[command(after_help = "\
+Examples:
+  proofmesh model make --list
+  proofmesh model make resnet8 --seed 1 --out resnet8
+  proofmesh model import resnet8 --out resnet8.pmesh")]
+    Make(MakeArgs),
     /// What a model file holds
     Show {
         /// The file [default: the weather model that this binary carries]
@@ -67,6 +75,38 @@ pub struct ImportArgs {
     classes: Vec<String>,
 }
 
+/// Arguments of `model make`.
+#[derive(Debug, clap::Args)]
+pub struct MakeArgs {
+    /// Which model
+    #[arg(required_unless_present = "list")]
+    name: Option<String>,
+    /// What weights and inputs are drawn from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Folder that is written
+    #[arg(long, value_name = "DIR", required_unless_present = "list")]
+    out: Option<PathBuf>,
+    /// Name the models instead
+    #[arg(long)]
+    list: bool,
+}
+
+#[derive(Serialize)]
+struct ZooDoc {
+    name: &'static str,
+    about: &'static str,
+    million_multiply_adds: f64,
+}
+
+#[derive(Serialize)]
+struct MadeDoc {
+    name: &'static str,
+    seed: u64,
+    folder: PathBuf,
+    onnx_bytes: usize,
+}
+
 #[derive(Serialize)]
 struct ImportDoc {
     file: PathBuf,
@@ -108,6 +148,7 @@ pub fn run(command: Command, context: &Context) -> Result<()> {
             let doc = ShowDoc::of(&with_forecast(super::model_at(file.as_deref())?)?);
             context.print(&doc, || doc.text())
         }
+        Command::Make(args) => make(args, context),
         Command::Import(args) => {
             if args.exact.is_some() && args.source.is_dir() {
                 return Err(Fault::misuse("model.exact", "a .tflite or .onnx file", args.source.display()));
@@ -128,6 +169,25 @@ pub fn run(command: Command, context: &Context) -> Result<()> {
             context.print(&doc, || format!("{}\n{}", doc.shown.text(), tests_text(&doc.tests)))
         }
     }
+}
+
+fn make(args: MakeArgs, context: &Context) -> Result<()> {
+    let (Some(name), Some(folder), false) = (args.name, args.out, args.list) else {
+        let row = |e: &zoo::Entry| ZooDoc {
+            name: e.name,
+            about: e.about,
+            million_multiply_adds: e.million_multiply_adds,
+        };
+        let docs: Vec<ZooDoc> = zoo::ZOO.iter().map(row).collect();
+        let line = |d: &ZooDoc| {
+            format!("{:<12} {:>7} M multiply-adds  {}", d.name, d.million_multiply_adds, d.about)
+        };
+        return context.print(&docs, || docs.iter().map(line).collect::<Vec<_>>().join("\n"));
+    };
+    let made = zoo::find(&name)?.make(args.seed, zoo::Size::Full);
+    made.write(&folder)?;
+    let doc = MadeDoc { name: made.name, seed: args.seed, folder, onnx_bytes: made.onnx.len() };
+    context.print(&doc, || format!("made {} from seed {} in {}", doc.name, doc.seed, doc.folder.display()))
 }
 
 fn tests_text(tests: &[(String, Evaluation)]) -> String {

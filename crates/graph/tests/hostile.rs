@@ -248,7 +248,7 @@ fn bombs() -> Vec<(&'static str, Statement)> {
         ("statement.batch", huge(line(3), None, Output::ArgMax(0), 0)),
         ("statement.size", square()),
         ("statement.size", repeated_product()),
-        ("statement.size", huge(line(1 << 20), None, Output::Committed(0), 8)),
+        ("statement.program", huge(line(1 << 20), None, Output::Committed(0), 8)),
         ("statement.program", huge(line(1 << 20), None, Output::Sum(0), 1)),
         (
             "statement.program",
@@ -423,17 +423,25 @@ fn public_outputs_that_alias_in_the_field_are_refused() {
     for (word, value) in [(5, -1), (5, 0x7f00_0001), (12, i32::MIN)] {
         let mut lie = statement.clone();
         lie.outputs[0][word] = value;
-        assert_eq!(lie.system().expect_err("no result").check, "statement.output", "word {word}: {value}");
+        assert_eq!(
+            lie.system(&images).expect_err("no result").check,
+            "statement.output",
+            "word {word}: {value}"
+        );
     }
     let aliases = [(0, -3 - 0x7f00_0001i64), (0, 101), (1, 3), (1, -1), (2, 3), (3, -46), (4, 51)];
     for (word, value) in aliases {
         let mut lie = statement.clone();
         lie.batch_outputs[word] = value as i32;
-        assert_eq!(lie.system().expect_err("no result").check, "statement.output", "word {word}: {value}");
+        assert_eq!(
+            lie.system(&images).expect_err("no result").check,
+            "statement.output",
+            "word {word}: {value}"
+        );
     }
     for batch_outputs in [vec![], vec![-3, 1, 2, -4], vec![-3, 1, 2, -4, 5, 0]] {
         let lie = Statement { batch_outputs, ..statement.clone() };
-        assert_eq!(lie.system().expect_err("other words").check, "statement.output");
+        assert_eq!(lie.system(&images).expect_err("other words").check, "statement.output");
     }
     let mut lie = statement.clone();
     lie.inputs[0].commitment[..4].copy_from_slice(&0x7f00_0001u32.to_le_bytes());

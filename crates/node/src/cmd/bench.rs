@@ -8,7 +8,7 @@ use proofmesh_graph::statement;
 use proofmesh_graph::tensor::Tensor;
 use proofmesh_model::data::Array;
 use proofmesh_model::{Imported, bundle, import, zoo};
-use proofmesh_prover::{Job, forecast, os_rng, prove, salt};
+use proofmesh_prover::{Job, ProveError, forecast, prove, salt};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -214,7 +214,8 @@ fn alone(args: &Args) -> Result<Row> {
     let name = args.models.first().map_or(DEFAULT[0], String::as_str);
     let (model, imported, rows) = load(name, mode)?;
     let (batch, program) = (args.batch[0], imported.program());
-    let mut rng = os_rng()?;
+    let mut rng = crate::zk::os_rng()?;
+    let unproved = |e: ProveError| Fault::trouble("bench.prove", "a proof", e);
     let weight_salt = Some(salt(&mut rng));
     let mut columns: [Vec<f64>; 5] = Default::default();
     let mut soundness_bits = 0.0;
@@ -227,7 +228,7 @@ fn alone(args: &Args) -> Result<Row> {
         let plain = start.elapsed().as_secs_f64() * 1e6;
         let job = Job { program, inputs: &inputs, salts: &salts, weight_salt, context: b"bench" };
         let (start, worked) = (Instant::now(), cpu_milliseconds());
-        let proved = prove(&job, &mut rng)?;
+        let proved = prove(&job, &mut rng).map_err(unproved)?;
         let (proving, working) = (start.elapsed().as_secs_f64() * 1e3, cpu_milliseconds() - worked);
         let start = Instant::now();
         statement::verify(&proved.statement, &proved.file)?;
@@ -240,7 +241,7 @@ fn alone(args: &Args) -> Result<Row> {
         let figures = [proving, working, verifying, proved.file.len() as f64, plain];
         columns.iter_mut().zip(figures).for_each(|(column, figure)| column.push(figure));
     }
-    let expected = forecast(program, batch)?;
+    let expected = forecast(program, batch).map_err(unproved)?;
     let prove_ms_runs = columns[0].clone();
     let [prove_ms, cpu_ms, verify_ms, proof_bytes, plain_us] = columns.map(median);
     Ok(Row {

@@ -51,7 +51,7 @@ fn convs(program: &Program) -> impl Iterator<Item = (usize, &Conv)> {
 fn weight_layout(program: &Program, types: &[ValueType]) -> Layout {
     let shapes = convs(program).flat_map(|(i, conv)| {
         let channels = types[program.nodes[i].inputs[0]].shape.c;
-        let kernel = conv.window.len();
+        let kernel = conv.window.places();
         [
             alloc::vec![conv.out_channels, conv.group_inputs(channels), kernel],
             alloc::vec![conv.out_channels, 2],

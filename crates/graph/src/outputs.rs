@@ -117,7 +117,7 @@ impl Program {
                         )));
                     }
                     if ends {
-                        out.extend(each().next().into_iter().chain(each().last()));
+                        out.extend(each().next().into_iter().chain(each().next_back()));
                     }
                 }
                 Output::Values(_) | Output::ArgMax(_) | Output::AtMost { .. } | Output::Committed(_) => {}

@@ -81,7 +81,7 @@ pub struct Window {
 
 impl Window {
     /// Elements of the kernel.
-    pub fn len(&self) -> usize {
+    pub fn places(&self) -> usize {
         self.kernel[0] * self.kernel[1]
     }
 

@@ -2,8 +2,8 @@
 //!
 //! With `n` the largest number of variables, a claim with `n_k` of them uses the last `n_k` and weighs `w_k 2^-(n - n_k)`; until its
 //! first round it adds a constant. The sums inside the keys of look-ups are one claim, at the leaves' point, each with the weight of its
-//! look-up's block; the others follow with `w_k = lambda, lambda^2, ..`. A factor that reads committed columns enters as `f + rho * x_n (1 - x_n)`, x_n the last variable, rho a
-//! mask: its claimed value is uniform, and the sum over the cube is unchanged.
+//! look-up's block; the others follow with `w_k = lambda, lambda^2, ..`. A factor that reads committed columns enters as
+//! `f + rho * x_n (1 - x_n)`, x_n the last variable, rho a mask: its claimed value is uniform, and the sum over the cube is unchanged.
 
 use alloc::vec::Vec;
 use p3_field::PrimeCharacteristicRing;

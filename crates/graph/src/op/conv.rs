@@ -50,7 +50,7 @@ impl Conv {
     /// Where the accumulator can lie, for the operand's interval and zeros in the padding. Public weights: by each row's positive and negative
     /// weights; private: by shape alone.
     pub fn reach(&self, operand: ValueType, mode: WeightMode) -> Reach {
-        let terms = self.group_inputs(operand.shape.c) * self.window.len();
+        let terms = self.group_inputs(operand.shape.c) * self.window.places();
         let x = operand.interval;
         let x = Interval { lo: x.lo.min(0), hi: x.hi.max(0) };
         match mode {
@@ -184,7 +184,7 @@ struct Axes {
 impl Axes {
     fn new(conv: &Conv, input: Shape, batch: usize, output: Shape) -> Self {
         let window = conv.window.axes(input.h, input.w).expect("checked before constraining");
-        let mut logs = [conv.groups, conv.group_inputs(input.c), conv.window.len()].map(log2_ceil);
+        let mut logs = [conv.groups, conv.group_inputs(input.c), conv.window.places()].map(log2_ceil);
         if logs.iter().sum::<usize>() == 0 {
             logs[1] = 1; // A sum needs a variable.
         }
@@ -218,7 +218,7 @@ impl Axes {
                 _ => span.var(place.clone()),
             });
         }
-        let sizes = [conv.group_inputs(self.input.c), conv.window.len()];
+        let sizes = [conv.group_inputs(self.input.c), conv.window.places()];
         let outer = (0..conv.out_channels).map(|o| entry(o, o / conv.group_outputs(), o, F::ONE)).collect();
         let mut axes = alloc::vec![wire(self.row[1].clone(), group, self.row[1].len(), outer)];
         for (var, size) in [inner, place].into_iter().zip(sizes) {
@@ -309,13 +309,13 @@ impl Axes {
 impl Conv {
     /// `log2` of the axes `[out][in / groups][kernel plane]` of the padded weight tensor, for an operand with `c` channels.
     pub fn weight_logs(&self, c: usize) -> [usize; 3] {
-        [self.out_channels, self.group_inputs(c), self.window.len()].map(log2_ceil)
+        [self.out_channels, self.group_inputs(c), self.window.places()].map(log2_ceil)
     }
 
     /// Padded index of the row-major weight `i`.
     pub fn weight_cell(&self, c: usize, i: usize) -> usize {
         let [_, inner_log, plane_log] = self.weight_logs(c);
-        let (rest, place) = (i / self.window.len(), i % self.window.len());
+        let (rest, place) = (i / self.window.places(), i % self.window.places());
         let (o, inner) = (rest / self.group_inputs(c), rest % self.group_inputs(c));
         (o << inner_log | inner) << plane_log | place
     }
@@ -324,7 +324,7 @@ impl Conv {
     pub fn padded_weights(&self, c: usize) -> Vec<F> {
         let [_, inner_log, plane_log] = self.weight_logs(c);
         let mut cells = alloc::vec![F::ZERO; 1 << self.weight_logs(c).iter().sum::<usize>()];
-        let (inner, place) = (self.group_inputs(c), self.window.len());
+        let (inner, place) = (self.group_inputs(c), self.window.places());
         for (row, weights) in self.weights.chunks(place).enumerate() {
             let start = ((row / inner) << inner_log | (row % inner)) << plane_log;
             cells[start..].iter_mut().zip(weights).for_each(|(cell, w)| *cell = int(i64::from(*w)));

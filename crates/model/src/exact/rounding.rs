@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(Rounding::Float(0.0625).apply(40), 2);
         assert_eq!(Rounding::Once(half).apply(40), 3);
         // 0.4999.. is first rounded to a half.
-        let small = Fixed::of(0.499_999_999_9 / 8.0);
+        let small = Fixed::of(0.499_999_999 / 8.0);
         assert_eq!((Rounding::Twice(small).apply(8), Rounding::Once(small).apply(8)), (1, 0));
     }
 

@@ -57,6 +57,9 @@ pub(crate) struct Parsed {
     pub whole_input: bool,
 }
 
+/// An order of a value's elements: the value, the sizes, and which element goes where if not all in place.
+type Arrangement = (ValueId, [usize; 3], Option<Vec<u32>>);
+
 /// The state of a translation.
 pub(crate) struct Parser<'a> {
     model: &'a OnnxModel,
@@ -65,7 +68,7 @@ pub(crate) struct Parser<'a> {
     graph: FloatGraph,
     shapes: Vec<Shape>,
     /// Orders that were asked for, so that each is made once.
-    arranged: BTreeMap<(ValueId, [usize; 3], Option<Vec<u32>>), ValueId>,
+    arranged: BTreeMap<Arrangement, ValueId>,
     /// The batch that the file fixes, if it fixes one.
     batch: Option<usize>,
     whole_input: bool,

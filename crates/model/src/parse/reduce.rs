@@ -97,7 +97,7 @@ pub(super) fn along(
             return Ok(Activation { id, dims, strides, mask: None });
         }
     }
-    let channels = axes.iter().all(|x| a.dims[*x] == 1 || a.strides[*x] % (shape.h * shape.w) == 0);
+    let channels = axes.iter().all(|x| a.dims[*x] == 1 || a.strides[*x].is_multiple_of(shape.h * shape.w));
     if channels && count == shape.c && matches!(reduction, Reduction::Sum | Reduction::Mean) {
         let gain = if reduction == Reduction::Mean { 1.0 / count as f32 } else { 1.0 };
         let op = FloatOp::ReduceSum { axes: [true, false, false], gain, clamp: Clamp::NONE };

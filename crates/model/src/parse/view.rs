@@ -264,7 +264,7 @@ impl Parser<'_> {
         a: &Activation,
         b: &Activation,
         native: bool,
-    ) -> Result<([ValueId; 2], Vec<usize>, Vec<usize>), String> {
+    ) -> Result<Together, String> {
         let dims = broadcast(&a.dims, &b.dims)?;
         let whole = |v: &Activation| v.len() == dims.iter().product::<usize>();
         // The operand with every element leads; if both repeat, the first is spread out.
@@ -295,6 +295,9 @@ impl Parser<'_> {
         Ok((ids, dims, strides))
     }
 }
+
+/// Two values in one order, its sizes and strides.
+type Together = ([ValueId; 2], Vec<usize>, Vec<usize>);
 
 /// Whether `index` is what broadcasting `[C, H, W]` axes of 1 gives.
 fn repeats_itself(to: Shape, from: Shape, index: &[u32]) -> bool {

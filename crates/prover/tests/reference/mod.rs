@@ -239,7 +239,7 @@ pub fn batch_outputs(program: &Program, traces: &[Vec<Tensor>]) -> Vec<i32> {
         let all: Vec<i32> = traces.iter().map(|t| t[output.value()].data[0]).collect();
         let count = |f: &dyn Fn(i32) -> bool| vec![all.iter().map(|v| i32::from(f(*v))).sum()];
         match *output {
-            Output::Sum(_) => vec![all.iter().fold(0, |sum, v| sum + v)],
+            Output::Sum(_) => vec![all.iter().sum()],
             Output::CountAtMost { threshold, .. } => count(&|v| v <= threshold),
             Output::CountAtLeast { threshold, .. } => count(&|v| v >= threshold),
             Output::Increasing { ends: true, .. } => vec![all[0], all[all.len() - 1]],

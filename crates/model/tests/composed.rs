@@ -57,7 +57,8 @@ fn erf(x: f64) -> f64 {
 fn functions_of_one_number() {
     let dims = [1, 2, 3, 4];
     let alpha = |v: f32| ("alpha", A::Float(v));
-    let cases: Vec<(&str, Vec<(&str, A<'_>)>, fn(f64) -> f64)> = vec![
+    type Case<'a> = (&'a str, Vec<(&'a str, A<'a>)>, fn(f64) -> f64);
+    let cases: Vec<Case<'_>> = vec![
         ("Abs", vec![], f64::abs),
         ("Neg", vec![], |x| -x),
         ("Exp", vec![], f64::exp),
@@ -87,7 +88,8 @@ fn sums_products_and_extremes_broadcast() {
     // Column 1 of every row, [1, 2, 3, 1].
     let column = || mid("Slice", &["x", "from", "to", "axis"], "c", &[]);
     let of = |x: &[f64], i: usize| x[i / 4 * 4 + 1];
-    let cases: [(&str, fn(f64, f64) -> f64); 5] = [
+    type Case = (&'static str, fn(f64, f64) -> f64);
+    let cases: [Case; 5] = [
         ("Add", |a, b| a + b),
         ("Sub", |a, b| a - b),
         ("Mul", |a, b| a * b),

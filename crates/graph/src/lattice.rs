@@ -8,7 +8,7 @@
 //! `1/2 sqrt((1 + |F| / 2^(12 * 21))^1024 - 1) < 2^-106` of uniform whatever the other blocks are (regularity: Micciancio, Computational
 //! Complexity 16, 2007, Theorem 4.2; a proof for this ring is in the note).
 //!
-//! Proofs need no arithmetic modulo `X^1024 + 1`: with `P = sum_j a_j w_j` over F[X] and h its coefficients from 1,024 on,
+//! Proofs need no arithmetic modulo `X^1024 + 1`: with `P = sum_j a_j w_j` over `F[X]` and h its coefficients from 1,024 on,
 //! `P = u + (X^1024 + 1) h`, an identity of polynomials that is checked at one random point.
 
 use alloc::vec::Vec;
@@ -73,7 +73,7 @@ impl Image {
     }
 }
 
-/// `P = sum_j a_j w_j` over F[X], as `u + (X^1024 + 1) h`.
+/// `P = sum_j a_j w_j` over `F[X]`, as `u + (X^1024 + 1) h`.
 #[derive(Clone, Debug)]
 pub struct Product {
     /// `u`.

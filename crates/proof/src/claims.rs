@@ -1,4 +1,4 @@
-//! The main sumcheck: all [`SumClaim`](crate::system::SumClaim)s in one run, then the linear claims.
+//! The main sumcheck: all [`SumClaim`]s in one run, then the linear claims.
 //!
 //! With `n` the largest number of variables, a claim with `n_k` of them uses the last `n_k` and weighs `w_k 2^-(n - n_k)`; until its
 //! first round it adds a constant. The sums inside the keys of look-ups are one claim, at the leaves' point, each with the weight of its

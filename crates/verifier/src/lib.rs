@@ -1,6 +1,6 @@
 //! The verifier as other languages meet it: a model file, a statement's document and a proof in; a verdict with names out.
 //!
-//! [`document`] reads what is published, [`verdict`] checks and says which stages passed, [`inspect`] describes a proof. What is sound is
+//! [`document`] reads what is published, [`verdict`] checks and says which stages passed, [`mod@inspect`] describes a proof. What is sound is
 //! decided by [`proofmesh_graph::statement::verify`] alone. The bindings (`bindings/wasm`, `bindings/python`) add only their language's calls.
 
 pub mod document;

@@ -2,7 +2,7 @@
 //!
 //! One pass writes both: a column is declared with the rule that fills it from a trace, so that claims and witness cannot drift.
 //! Every value of a batch is one column `[batch][channels][plane]`, the plane being rows and columns, each axis padded to a power of two;
-//! [`pieces`] then cuts the padding away. Claims read real elements only; what a column holds in its padding has no meaning.
+//! `pieces` then cuts the padding away. Claims read real elements only; what a column holds in its padding has no meaning.
 
 mod broadcast;
 mod pieces;

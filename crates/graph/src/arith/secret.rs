@@ -228,7 +228,7 @@ impl Builder<'_> {
         stretches
     }
 
-    /// Demands that each list's vector has its image: `sum_j a_j w_j = u + (X^1024 + 1) h` over F[X], at a challenge zeta. Both sides
+    /// Demands that each list's vector has its image: `sum_j a_j w_j = u + (X^1024 + 1) h` over `F[X]`, at a challenge zeta. Both sides
     /// have degree at most 2,047.
     pub fn image(&mut self, name: &str, stretches: &[Stretch], images: &[Image]) {
         let list_log = log2_ceil(images.len());

@@ -413,6 +413,7 @@ export interface StatementDoc {
   weights: string | null;
   inputs: InputDoc[];
   outputs: number[][];
+  batch_outputs: number[];
   context: string;
 }
 

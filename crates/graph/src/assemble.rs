@@ -85,7 +85,12 @@ pub fn input_cell_count(program: &Program) -> usize {
 pub fn has_large_input(program: &Program) -> bool {
     let InputSpec { shape, interval, public_channels } = &program.input;
     let span = i64::from(interval.hi) - i64::from(interval.lo);
-    public_channels.is_empty() && shape.len() > limits::MAX_ABSORBED && span < 1 << lattice::CELL_BITS
+    // Claims over whole columns count on zeros as padding, which must be bounded like elements.
+    let zeros = interval.lo <= 0 && interval.hi >= 0;
+    zeros
+        && public_channels.is_empty()
+        && shape.len() > limits::MAX_ABSORBED
+        && span < 1 << lattice::CELL_BITS
 }
 
 /// The cells of one large input: its elements as they lie in the column, padding that passes for elements, and salt.
@@ -116,9 +121,11 @@ pub fn work(program: &Program, types: &[ValueType], batch: usize) -> u64 {
         let operands: Vec<ValueType> = node.inputs.iter().map(|id| types[*id]).collect();
         total = total.saturating_add(node.op.row().work(&operands, types[i + 1].shape, batch));
     }
-    // A committed output costs what an input does, a count a table.
+    // A committed output costs what an input does and the wires of two permutations, a count a table.
     let output = |o: &Output| match o {
-        Output::Committed(v) => padded(types[*v].shape, batch).saturating_mul(32),
+        Output::Committed(v) => {
+            (1 << 14) + padded(types[*v].shape, batch).saturating_mul(32) + 320 * batch as u64
+        }
         other => padded(types[other.value()].shape, batch).saturating_mul(8),
     };
     program.outputs.iter().fold(total, |total, o| total.saturating_add(output(o)))

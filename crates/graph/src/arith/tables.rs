@@ -59,7 +59,9 @@ impl Builder<'_> {
         let own = rescale.quotients(reach).expect("the program was checked");
         let shared = self.tables.clamps.iter().find(|(c, _)| *c == rescale.clamp).map_or(own, |(_, q)| *q);
         let farthest = |(first, log): (i64, usize)| first.abs().max((first + (1i64 << log) - 1).abs());
-        let fits = farthest(span(shared)) << rescale.shift <= limits::MAX_QUOTIENT_SIDE;
+        let fits = farthest(span(shared)) << rescale.shift <= limits::MAX_QUOTIENT_SIDE
+            && shared.lo <= own.lo
+            && own.hi <= shared.hi;
         let (first, log) = span(if fits { shared } else { own });
         let values = TableValues::Clamp { lo: rescale.clamp.lo, hi: rescale.clamp.hi };
         self.table(log, first, values)

@@ -128,6 +128,7 @@ export async function* check(material: Material): AsyncGenerator<Tick> {
     weights: null,
     inputs: [{ commitment: receipt.input, public: public_words }],
     outputs: [e.outputWords(receipt)],
+    batch_outputs: [],
     context: e.context(status.domain, receipt),
   };
   const { verify } = await verifier();

@@ -15,7 +15,7 @@ pub const MAY_USE: [(&str, &[&str]); 12] = [
     ("market", &[]),
     ("services", &["market"]),
     ("settle", &["market"]),
-    ("node", &["proof", "graph", "prover", "model", "market", "services", "settle"]),
+    ("node", &["proof", "graph", "prover", "model", "verifier", "market", "services", "settle"]),
     ("xtask", &[]),
 ];
 

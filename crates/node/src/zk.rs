@@ -5,7 +5,6 @@
 //! prover.
 
 use crate::fault::{Fault, Result};
-use crate::wire::Hex;
 use proofmesh_graph::statement::{self, InputStatement, Statement};
 use proofmesh_graph::tensor::Tensor;
 use proofmesh_market::Hash32;
@@ -14,7 +13,6 @@ use proofmesh_prover::{Job, Proved};
 use proofmesh_services::inference::{Catalogue, ModelCard, ProofCheck, Rejection};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A generator seeded by the operating system.
@@ -171,77 +169,4 @@ pub fn prove_batch(
         proofmesh_prover::ProveError::Program(error) => error.into(),
         error => Fault::trouble("prover.failed", "a proof", error),
     })
-}
-
-/// A statement without its program, which the model file holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StatementDoc {
-    /// The model's id.
-    pub model: Hash32,
-    /// Commitment to private weights.
-    pub weights: Option<Hash32>,
-    /// The inputs in order.
-    pub inputs: Vec<InputDoc>,
-    /// Public outputs of each.
-    pub outputs: Vec<Vec<i32>>,
-    /// Public outputs of all inputs together.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub batch_outputs: Vec<i32>,
-    /// What the proof is bound to.
-    pub context: Hex,
-}
-
-/// One input of a statement.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InputDoc {
-    /// Salted commitment to the private elements.
-    pub commitment: Hash32,
-    /// The public elements.
-    pub public: Vec<i32>,
-}
-
-impl StatementDoc {
-    /// A statement as a document.
-    #[must_use]
-    pub fn of(statement: &Statement) -> Self {
-        let input = |input: &InputStatement| InputDoc {
-            commitment: Hash32(input.commitment),
-            public: input.public.clone(),
-        };
-        StatementDoc {
-            model: Hash32(statement.model_id()),
-            weights: statement.weights.map(Hash32),
-            inputs: statement.inputs.iter().map(input).collect(),
-            outputs: statement.outputs.clone(),
-            batch_outputs: statement.batch_outputs.clone(),
-            context: Hex(statement.context.clone()),
-        }
-    }
-
-    /// The statement about this model.
-    ///
-    /// # Errors
-    /// `statement.model` when it is about another.
-    pub fn about(&self, file: &ModelFile) -> Result<Statement> {
-        let input = |input: &InputDoc| InputStatement {
-            commitment: input.commitment.0,
-            public: input.public.clone(),
-        };
-        let statement = Statement {
-            program: file.program.public_part(),
-            weights: self.weights.map(|weights| weights.0),
-            inputs: self.inputs.iter().map(input).collect(),
-            outputs: self.outputs.clone(),
-            batch_outputs: self.batch_outputs.clone(),
-            context: self.context.0.clone(),
-        };
-        let found = Hash32(statement.model_id());
-        if found == self.model {
-            Ok(statement)
-        } else {
-            Err(Fault::refused("statement.model", self.model, found))
-        }
-    }
 }

@@ -2,10 +2,10 @@
 
 use crate::fault::{Fault, Result};
 use crate::out::Context;
-use crate::zk::StatementDoc;
 use proofmesh_graph::statement::{InputStatement, Statement, decode_proof, soundness};
 use proofmesh_proof::soundness::Term;
 use proofmesh_prover::Forecast;
+use proofmesh_verifier::StatementDoc;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -50,7 +50,9 @@ struct InspectDoc {
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let model = super::model_at(args.model.as_deref())?;
     let statement = match &args.proof {
-        Some(proof) => super::verify::read_statement(&super::verify::beside(proof))?.about(&model)?,
+        Some(proof) => super::verify::read_statement(&super::verify::beside(proof))?
+            .about(&model.program)
+            .map_err(super::verify::unread)?,
         None => sample(&model, args.batch)?,
     };
     let proof_bytes = match &args.proof {

@@ -3,8 +3,9 @@
 use crate::engine::keys::Keys;
 use crate::fault::{Fault, Result};
 use crate::out::Context;
-use crate::zk::{StatementDoc, prove_batch};
+use crate::zk::prove_batch;
 use proofmesh_model::data;
+use proofmesh_verifier::StatementDoc;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;

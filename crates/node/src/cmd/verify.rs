@@ -2,9 +2,10 @@
 
 use crate::fault::{Fault, Result};
 use crate::out::Context;
-use crate::zk::StatementDoc;
 use proofmesh_graph::statement::verify;
 use proofmesh_market::Hash32;
+use proofmesh_proof::reject::Reject;
+use proofmesh_verifier::StatementDoc;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -42,7 +43,12 @@ struct HoldsDoc {
 
 pub(super) fn read_statement(path: &std::path::Path) -> Result<StatementDoc> {
     let text = super::read_file(path, STATEMENT_BYTES_MAX)?;
-    serde_json::from_slice(&text).map_err(|error| Fault::refused("statement.json", "a statement", error))
+    StatementDoc::read(&text).map_err(unread)
+}
+
+/// A document that is refused keeps the name of its check.
+pub(super) fn unread(reject: Reject) -> Fault {
+    Fault::refused(reject.check, reject.expected, reject.got)
 }
 
 pub(super) fn beside(proof: &std::path::Path) -> PathBuf {
@@ -55,12 +61,13 @@ pub(super) fn beside(proof: &std::path::Path) -> PathBuf {
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let model = super::model_at(args.model.as_deref())?;
     let said = read_statement(&args.statement.unwrap_or_else(|| beside(&args.proof)))?;
-    let statement = said.about(&model)?;
+    let statement = said.about(&model.program).map_err(unread)?;
     let proof = super::read_file(&args.proof, proofmesh_proof::engine::MAX_PROOF_BYTES)?;
     let began = Instant::now();
     verify(&statement, &proof)?;
     let verify_ms = began.elapsed().as_secs_f64() * 1_000.0;
-    let doc = HoldsDoc { holds: true, model: said.model, outputs: said.outputs, verify_ms };
+    let doc =
+        HoldsDoc { holds: true, model: Hash32(statement.model_id()), outputs: statement.outputs, verify_ms };
     context.print(&doc, || {
         format!("holds, {:.0} ms\nmodel     {}\noutputs   {:?}", doc.verify_ms, doc.model, doc.outputs)
     })

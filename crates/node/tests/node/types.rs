@@ -250,7 +250,7 @@ fn add<T: for<'de> Deserialize<'de>>(types: &mut BTreeMap<String, String>) {
 #[test]
 fn types_vectors_of_the_page_are_what_the_api_says() {
     use proofmesh::wire::overview::{ChainEpochDoc, EconomicsDoc, EpochsDoc, MemberDoc, ModelDoc, NewsDoc};
-    use proofmesh::{audit, buyer, fault, out, own, owner, wire, zk};
+    use proofmesh::{audit, buyer, fault, out, own, owner, wire};
     let mut types = BTreeMap::new();
     let all: [fn(&mut BTreeMap<String, String>); 27] = [
         add::<wire::StatusDoc>,
@@ -279,7 +279,7 @@ fn types_vectors_of_the_page_are_what_the_api_says() {
         add::<owner::GrantDoc>,
         add::<buyer::ClaimDoc>,
         add::<fault::Fault>,
-        add::<zk::StatementDoc>,
+        add::<proofmesh_verifier::StatementDoc>,
     ];
     for add in all {
         add(&mut types);

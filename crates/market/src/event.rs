@@ -9,12 +9,15 @@
 
 use crate::domain::Domain;
 use crate::epoch::Epoch;
+use crate::guard::Guards;
 use crate::hash::{Hash32, Words, keccak, keccak_pair};
 use crate::job::Job;
 use crate::key::{Address, DeviceSignature};
 use crate::limits::EVENT_BYTES_MAX;
 use crate::money::Usd;
-use crate::order::{Bind, Dispute, Enroll, Measured, Signed, Thaw, Withdraw};
+use crate::order::{
+    BeaconCommit, Bind, Certify, Dispute, Enroll, Measured, Offer, Pledge, Signed, Thaw, Withdraw,
+};
 use crate::receipt::SignedReceipt;
 use crate::refusal::{Refusal, require};
 use crate::verdict::Verdict;
@@ -155,6 +158,38 @@ pub enum What {
         epoch: Epoch,
         /// Where.
         chain_ref: ChainRef,
+    },
+    /// The guards of the market are set: once, before the first job.
+    GuardsSet(Guards),
+    /// An account's pledge changes.
+    Pledged(Signed<Pledge>),
+    /// A node offers to work.
+    Offered(Signed<Offer>),
+    /// A maker certifies a device.
+    DeviceCertified(Signed<Certify>),
+    /// A checker commits to its secret of the next round.
+    BeaconCommitted(Signed<BeaconCommit>),
+    /// A checker's secret of a round that is over. The commitment says whose it is.
+    BeaconRevealed {
+        /// The checker.
+        checker: Address,
+        /// The round.
+        round: u64,
+        /// The secret behind its commitment.
+        secret: Hash32,
+    },
+    /// All secrets are there, or their time is over: the round has a value, and everything that waited for it is
+    /// drawn.
+    BeaconClosed {
+        /// The round.
+        round: u64,
+    },
+    /// A member of a panel votes.
+    PanelVoted(Verdict),
+    /// A panel's time is over: the votes that are there decide.
+    PanelLapsed {
+        /// Digest of the receipt.
+        receipt: Hash32,
     },
 }
 

@@ -22,6 +22,8 @@ pub enum Purse {
     Held(Hash32),
     /// An account's bond in the dispute about a receipt.
     Bond(Hash32, Address),
+    /// What an account has at stake in a guarded market.
+    Pledge(Address),
 }
 
 /// Where money can go.
@@ -66,7 +68,7 @@ pub struct Conservation {
     pub escrow: Usd,
     /// Accepted, not yet settled.
     pub held: Usd,
-    /// Bonds of open disputes.
+    /// Bonds of open disputes, and pledges.
     pub bonds: Usd,
     /// Claimable or claimed: all cumulative balances but the vault's.
     pub claims: Usd,
@@ -183,7 +185,7 @@ impl Ledger {
                 Purse::Balance(_) => &mut sums.balances,
                 Purse::Escrow(_) => &mut sums.escrow,
                 Purse::Held(_) => &mut sums.held,
-                Purse::Bond(..) => &mut sums.bonds,
+                Purse::Bond(..) | Purse::Pledge(_) => &mut sums.bonds,
             };
             *sum = sum.checked_add(*usd).unwrap_or(Usd::from_micro(u64::MAX));
         }

@@ -18,6 +18,8 @@ pub const JOB_SLOTS_MAX: u16 = 64;
 pub const CAPABILITIES_MAX: usize = 64;
 /// Checkers of one market.
 pub const CHECKERS_MAX: usize = 64;
+/// Makers whose certificates count in a guarded market.
+pub const MAKERS_MAX: usize = 64;
 /// Secrets committed to and not yet used by a job.
 pub const DRAWS_MAX: usize = 4_096;
 /// Bytes of the name of a refusal in a verdict.

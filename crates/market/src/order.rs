@@ -10,6 +10,10 @@
 //! | [`Withdraw`] | account | that spendable balance become claimable on chain |
 //! | [`Dispute`] | buyer or node | a second check, with a bond |
 //! | [`Thaw`] | operator | that a frozen node work again |
+//! | [`Pledge`] | node or checker | that so much of its balance be at stake |
+//! | [`Offer`] | node | to be drawn for a service, up to a value |
+//! | [`Certify`] | maker | that a device count |
+//! | [`BeaconCommit`] | checker | to bind its part of a round's randomness |
 //!
 //! Refuses: `order.signature`.
 
@@ -222,6 +226,106 @@ impl Order for Thaw {
             .address(&self.operator.0)
             .address(&self.node.0)
             .uint(self.frozen_at)
+            .keccak()
+    }
+}
+
+/// An account asks that its pledge be this much from now on: the difference moves from or to its balance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pledge {
+    /// A node or a checker.
+    pub account: Address,
+    /// The whole pledge afterwards.
+    pub total: Usd,
+    /// How many such orders the account gave before.
+    pub nonce: u64,
+}
+
+impl Order for Pledge {
+    fn signer(&self) -> Address {
+        self.account
+    }
+
+    fn struct_hash(&self) -> Hash32 {
+        struct_words("Pledge(address account,uint64 total,uint64 nonce)")
+            .address(&self.account.0)
+            .uint(self.total.micro())
+            .uint(self.nonce)
+            .keccak()
+    }
+}
+
+/// A node offers to be drawn for a service. Its pledge must cover what it could gain by lying.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// The node.
+    pub node: Address,
+    /// The service.
+    pub service: Hash32,
+    /// The most, at the buyers' prices, that its jobs may be worth at a time.
+    pub exposure: Usd,
+    /// First Unix second at which the offer no longer counts.
+    pub until_s: u64,
+}
+
+impl Order for Offer {
+    fn signer(&self) -> Address {
+        self.node
+    }
+
+    fn struct_hash(&self) -> Hash32 {
+        struct_words("Offer(address node,bytes32 service,uint64 exposure,uint64 until)")
+            .address(&self.node.0)
+            .hash(&self.service)
+            .uint(self.exposure.micro())
+            .uint(self.until_s)
+            .keccak()
+    }
+}
+
+/// A maker says that it made a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certify {
+    /// The maker.
+    pub maker: Address,
+    /// The device.
+    pub device: Device,
+}
+
+impl Order for Certify {
+    fn signer(&self) -> Address {
+        self.maker
+    }
+
+    fn struct_hash(&self) -> Hash32 {
+        struct_words("Certify(address maker,bytes32 device)")
+            .address(&self.maker.0)
+            .hash(&Hash32(self.device.0))
+            .keccak()
+    }
+}
+
+/// A checker binds its part of a round's randomness: [`crate::guard::beacon_commitment`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BeaconCommit {
+    /// The checker.
+    pub checker: Address,
+    /// The round, which must be the next.
+    pub round: u64,
+    /// The commitment.
+    pub commitment: Hash32,
+}
+
+impl Order for BeaconCommit {
+    fn signer(&self) -> Address {
+        self.checker
+    }
+
+    fn struct_hash(&self) -> Hash32 {
+        struct_words("BeaconCommit(address checker,uint64 round,bytes32 commitment)")
+            .address(&self.checker.0)
+            .uint(self.round)
+            .hash(&self.commitment)
             .keccak()
     }
 }

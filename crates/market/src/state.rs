@@ -5,6 +5,7 @@
 
 use crate::epoch::ClosedEpoch;
 use crate::event::{ChainRef, Rules};
+use crate::guard::Guarded;
 use crate::hash::Hash32;
 use crate::job::Job;
 use crate::key::{Address, Device};
@@ -92,7 +93,7 @@ pub enum JobStatus {
 pub struct PostedJob {
     /// What the buyer signed.
     pub job: Job,
-    /// The commitment that its nodes are drawn with.
+    /// The commitment that its nodes are drawn with; zero when a beacon draws them.
     pub draw: Hash32,
     /// Where it is.
     pub status: JobStatus,
@@ -104,6 +105,15 @@ pub struct PostedJob {
     pub units: u64,
     /// Digests of receipts that wait for a verdict.
     pub pending: std::collections::BTreeSet<Hash32>,
+}
+
+impl PostedJob {
+    /// Its nodes are drawn.
+    pub(crate) fn assign(&mut self, nodes: &[Address]) {
+        self.status = JobStatus::Assigned;
+        self.candidates = Vec::new();
+        self.nodes = nodes.to_vec();
+    }
 }
 
 /// Where a receipt is.
@@ -190,6 +200,7 @@ pub struct State {
     pub(crate) withdrawals: BTreeMap<Address, u64>,
     pub(crate) epochs: Vec<ClosedEpoch>,
     pub(crate) posted: BTreeMap<u64, ChainRef>,
+    pub(crate) guarded: Option<Guarded>,
 }
 
 impl State {
@@ -233,6 +244,18 @@ impl State {
     #[must_use]
     pub fn balance(&self, account: &Address) -> Usd {
         self.ledger.purse(&Purse::Balance(*account))
+    }
+
+    /// What an account has at stake in a guarded market.
+    #[must_use]
+    pub fn pledge(&self, account: &Address) -> Usd {
+        self.ledger.purse(&Purse::Pledge(*account))
+    }
+
+    /// The guards and what they remember, once set.
+    #[must_use]
+    pub fn guarded(&self) -> Option<&Guarded> {
+        self.guarded.as_ref()
     }
 
     /// What the buyer has still in escrow for a job.

@@ -12,9 +12,12 @@
 //! Names of refusals: docs/spec/market.md.
 
 mod assign;
+mod beacon;
 mod dispute;
+mod guard;
 mod members;
 mod money;
+mod panel;
 mod work;
 
 use crate::epoch::Epoch;
@@ -131,6 +134,32 @@ pub enum Effect {
     },
     /// An epoch closed: post it.
     PostEpoch(Epoch),
+    /// A panel sits about a receipt: the votes of all checkers are wanted.
+    PanelWanted {
+        /// Digest of the receipt.
+        receipt: Hash32,
+    },
+    /// A panel decided.
+    PanelClosed {
+        /// Digest of the receipt.
+        receipt: Hash32,
+        /// What the majority said.
+        accepted: bool,
+    },
+    /// A part of an account's pledge went to the vault.
+    Fined {
+        /// Whose.
+        account: Address,
+        /// How much.
+        amount: Usd,
+    },
+    /// A node gets no work for a while, and needs a new offer after it.
+    Rested {
+        /// The node.
+        node: Address,
+        /// Until this Unix second.
+        until_s: u64,
+    },
 }
 
 impl State {
@@ -184,6 +213,15 @@ impl State {
             What::NodeThawed(order) => fold.node_thawed(order),
             What::EpochClosed { epoch } => fold.epoch_closed(*epoch, log_hash),
             What::EpochPosted { epoch, chain_ref } => fold.epoch_posted(epoch, chain_ref),
+            What::GuardsSet(guards) => fold.guards_set(guards),
+            What::Pledged(order) => fold.pledged(order),
+            What::Offered(order) => fold.offered(order),
+            What::DeviceCertified(order) => fold.device_certified(order),
+            What::BeaconCommitted(order) => fold.beacon_committed(order),
+            What::BeaconRevealed { checker, round, secret } => fold.beacon_revealed(checker, *round, secret),
+            What::BeaconClosed { round } => fold.beacon_closed(*round),
+            What::PanelVoted(verdict) => fold.panel_voted(verdict),
+            What::PanelLapsed { receipt } => fold.panel_lapsed(receipt),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! the oldest unused commitment; then the secret is revealed. Node `i` has the rank
 //! `H(abi.encode(H("proofmesh/rank/v1"), secret, job, node_i))`; the lowest win. Only nodes that could be
 //! drawn when the job was posted, and still can, take part: neither side can add a winner after seeing the
-//! draw.
+//! draw. In a guarded market the beacon draws instead (step/beacon.rs).
 
 use super::{Effect, Fold};
 use crate::event::draw_commitment;
@@ -51,16 +51,23 @@ impl Fold<'_> {
         let in_time = job.deadline_s > self.at_s && job.deadline_s <= TIME_S_MAX;
         require(in_time, "job.deadline", format_args!("after {}", self.at_s), job.deadline_s)?;
         let escrow = job.escrow()?;
-        let draw = *self
-            .state
-            .draws
-            .front()
-            .ok_or_else(|| Refusal::new("draw.none-committed", "an unused commitment", "none"))?;
+        let by_beacon = self.state.guarded.is_some();
+        let front = if by_beacon { Some(Hash32::ZERO) } else { self.state.draws.front().copied() };
+        let draw =
+            front.ok_or_else(|| Refusal::new("draw.none-committed", "an unused commitment", "none"))?;
         let candidates = self.candidates(job);
         let pay =
             Move { from: Purse::Balance(job.buyer), to: Target::Purse(Purse::Escrow(id)), amount: escrow };
         self.state.ledger.post(&[pay], "job.balance-short")?;
-        self.state.draws.pop_front();
+        match &mut self.state.guarded {
+            Some(guarded) => {
+                let round = guarded.round(self.at_s);
+                guarded.open_jobs.entry(round).or_default().push(id);
+            }
+            None => {
+                self.state.draws.pop_front();
+            }
+        }
         let posted = PostedJob {
             job: job.clone(),
             draw,
@@ -76,6 +83,7 @@ impl Fold<'_> {
 
     pub(super) fn assigned(self, id: &Hash32, secret: &Hash32) -> Result<Vec<Effect>, Refusal> {
         let posted = self.job(id)?;
+        require(self.state.guarded.is_none(), "assignment.by-beacon", "a draw by the beacon", id)?;
         require(
             posted.status == JobStatus::Open,
             "assignment.not-open",
@@ -97,9 +105,7 @@ impl Fold<'_> {
         )?;
         let nodes: Vec<Address> = ranked.into_iter().take(slots).map(|(_, node)| node).collect();
         if let Some(posted) = self.state.jobs.get_mut(id) {
-            posted.status = JobStatus::Assigned;
-            posted.candidates = Vec::new();
-            posted.nodes.clone_from(&nodes);
+            posted.assign(&nodes);
         }
         Ok(vec![Effect::Assigned { job: *id, nodes }])
     }
@@ -109,7 +115,8 @@ impl Fold<'_> {
         let mut with_device = BTreeSet::new();
         for (device, binding) in &self.state.devices {
             let wanted = job.devices.is_empty() || job.devices.binary_search(device).is_ok();
-            if wanted && stands_in(binding, job.cell) {
+            let counts = self.state.guarded.as_ref().is_none_or(|guarded| guarded.counts(device));
+            if wanted && counts && stands_in(binding, job.cell) {
                 with_device.insert(binding.node);
             }
         }
@@ -117,16 +124,17 @@ impl Fold<'_> {
     }
 
     /// Active, staked, measured, and not run by a checker.
-    fn is_fit(&self, address: &Address, job: &Job) -> bool {
+    pub(super) fn is_fit(&self, address: &Address, job: &Job) -> bool {
         self.state.nodes.get(address).is_some_and(|node| {
             node.standing == Standing::Active
                 && node.stake >= self.rules.min_stake
                 && can(&node.capabilities, job, self.at_s)
                 && !self.rules.checkers.iter().any(|checker| self.is_party(checker, address))
+                && self.is_guarded_fit(address, job)
         })
     }
 
-    pub(super) fn job_ended(self, id: &Hash32) -> Result<Vec<Effect>, Refusal> {
+    pub(super) fn job_ended(mut self, id: &Hash32) -> Result<Vec<Effect>, Refusal> {
         let posted = self.job(id)?;
         require(posted.status != JobStatus::Ended, "job.already-ended", "a job that is not over", id)?;
         let refund = self.state.escrow(id);
@@ -155,8 +163,10 @@ impl Fold<'_> {
         let mut effects = Vec::new();
         let Some(posted) = self.state.jobs.get_mut(id) else { return Ok(effects) };
         posted.status = JobStatus::Ended;
+        let (nodes, pending) = (posted.nodes.clone(), std::mem::take(&mut posted.pending));
         let reason = Reason::from(&Refusal::new("job.not-judged", "a verdict in time", "none"));
-        for receipt in std::mem::take(&mut posted.pending) {
+        for receipt in pending {
+            self.forget(&receipt);
             let Some(delivered) = self.state.receipts.get_mut(&receipt) else { continue };
             delivered.status =
                 ReceiptStatus::Refused { reason: reason.clone(), verdict: None, at_s: self.at_s };
@@ -167,6 +177,9 @@ impl Fold<'_> {
             });
         }
         effects.push(Effect::JobEnded { job: *id, refund });
+        for node in nodes {
+            effects.extend(self.part_over(&node, id));
+        }
         Ok(effects)
     }
 }

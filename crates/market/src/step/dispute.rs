@@ -15,7 +15,7 @@ use crate::state::{JobStatus, OpenDispute, ReceiptStatus};
 use crate::verdict::{Outcome, Reason, Verdict};
 
 impl Fold<'_> {
-    pub(super) fn dispute_opened(self, order: &Signed<Dispute>) -> Result<Vec<Effect>, Refusal> {
+    pub(super) fn dispute_opened(mut self, order: &Signed<Dispute>) -> Result<Vec<Effect>, Refusal> {
         order.verify(&self.rules.domain)?;
         let Dispute { by: opener, receipt: digest } = order.order;
         let delivered = self
@@ -74,19 +74,44 @@ impl Fold<'_> {
         }
         self.state.disputed.insert(digest);
         self.state.disputes.insert(digest, OpenDispute { opener, respondent, opened_s: self.at_s });
-        Ok(vec![Effect::SecondCheckWanted { receipt: digest }])
+        let panel = self.open_panel(&digest, crate::guard::Why::Disputed);
+        Ok(std::iter::once(Effect::SecondCheckWanted { receipt: digest }).chain(panel).collect())
     }
 
-    pub(super) fn dispute_resolved(self, verdict: &Verdict) -> Result<Vec<Effect>, Refusal> {
+    pub(super) fn dispute_resolved(mut self, verdict: &Verdict) -> Result<Vec<Effect>, Refusal> {
         let receipt = self.require_verdict(verdict)?;
         let digest = *verdict.receipt();
-        let dispute = self.open_dispute(&digest)?;
-        let (accepted_before, first) = match &self.state.receipts[&digest].status {
-            ReceiptStatus::Accepted { verdict, .. } => (true, verdict.checker()),
-            ReceiptStatus::Refused { verdict: Some(verdict), .. } => (false, verdict.checker()),
+        self.open_dispute(&digest)?;
+        require(!self.is_open(&digest), "dispute.by-panel", "a receipt without a panel", digest)?;
+        let first = self.first_verdict(&digest).1;
+        require(
+            first != *verdict.checker(),
+            "dispute.same-checker",
+            "another checker than the first",
+            first,
+        )?;
+        self.settle_dispute(&receipt, &digest, verdict)
+    }
+
+    /// Whether a disputed receipt was accepted, and by whom it was judged.
+    fn first_verdict(&self, digest: &Hash32) -> (bool, crate::key::Address) {
+        match &self.state.receipts[digest].status {
+            ReceiptStatus::Accepted { verdict, .. } => (true, *verdict.checker()),
+            ReceiptStatus::Refused { verdict: Some(verdict), .. } => (false, *verdict.checker()),
             _ => unreachable!("an open dispute is about a judged receipt that has not settled"),
-        };
-        require(first != verdict.checker(), "dispute.same-checker", "another checker than the first", first)?;
+        }
+    }
+
+    /// Bonds, money and the receipt's status as the deciding verdict says.
+    pub(super) fn settle_dispute(
+        &mut self,
+        receipt: &Receipt,
+        digest: &Hash32,
+        verdict: &Verdict,
+    ) -> Result<Vec<Effect>, Refusal> {
+        let digest = *digest;
+        let dispute = self.open_dispute(&digest)?;
+        let (accepted_before, _) = self.first_verdict(&digest);
         let accepted_now = matches!(verdict.outcome(), Outcome::Accepted { .. });
         let (winner, loser) = if accepted_before == accepted_now {
             (dispute.respondent, dispute.opener)
@@ -100,13 +125,13 @@ impl Fold<'_> {
             moves.push(Move { from, to: Target::Purse(Purse::Balance(winner)), amount });
         }
         if !accepted_now {
-            moves.push(self.give_back(&receipt, &digest)?);
+            moves.push(self.give_back(receipt, &digest)?);
         }
-        let price = self.price(&receipt)?;
+        let price = self.price(receipt)?;
         self.state.ledger.post(&moves, "dispute.held-short")?;
         self.state.disputes.remove(&digest);
         match (accepted_before, verdict.outcome()) {
-            (true, Outcome::Refused(reason)) => self.overturn(&receipt, digest, verdict, reason),
+            (true, Outcome::Refused(reason)) => self.overturn(receipt, digest, verdict, reason),
             (false, Outcome::Accepted { .. }) => {
                 if let Some(posted) = self.state.jobs.get_mut(&receipt.job) {
                     posted.units = posted.units.saturating_add(receipt.units);
@@ -123,6 +148,7 @@ impl Fold<'_> {
 
     pub(super) fn dispute_lapsed(self, digest: &Hash32) -> Result<Vec<Effect>, Refusal> {
         let dispute = self.open_dispute(digest)?;
+        require(!self.is_open(digest), "dispute.by-panel", "a receipt without a panel", digest)?;
         let earliest = dispute.opened_s + self.rules.resolve_s; // both bounded: limits.rs
         require(self.at_s >= earliest, "dispute.not-lapsed", earliest, self.at_s)?;
         let delivered = &self.state.receipts[digest];
@@ -154,7 +180,7 @@ impl Fold<'_> {
     }
 
     /// What is held for a receipt goes back to the job's escrow, or to the buyer when the job is over.
-    fn give_back(&self, receipt: &Receipt, digest: &Hash32) -> Result<Move, Refusal> {
+    pub(super) fn give_back(&self, receipt: &Receipt, digest: &Hash32) -> Result<Move, Refusal> {
         let posted = self.job(&receipt.job)?;
         let over = posted.status == JobStatus::Ended;
         let to = if over { Purse::Balance(posted.job.buyer) } else { Purse::Escrow(receipt.job) };
@@ -163,8 +189,9 @@ impl Fold<'_> {
     }
 
     /// An accepted receipt turns out refused: it loses its window and its place in the order of settlement.
-    fn overturn(self, receipt: &Receipt, digest: Hash32, verdict: &Verdict, reason: &Reason) {
+    pub(super) fn overturn(&mut self, receipt: &Receipt, digest: Hash32, verdict: &Verdict, reason: &Reason) {
         self.state.windows.remove(&(receipt.job, receipt.device, receipt.window_start));
+        self.count_part(&digest, false);
         if let Some(posted) = self.state.jobs.get_mut(&receipt.job) {
             posted.units = posted.units.saturating_sub(receipt.units);
         }

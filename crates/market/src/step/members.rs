@@ -1,5 +1,6 @@
 //! Nodes, their stake, capabilities and devices; thawing.
 
+use super::guard::doubled;
 use super::{Effect, Fold};
 use crate::key::{Address, DeviceSignature};
 use crate::limits::{CAPABILITIES_MAX, TIME_S_MAX};
@@ -119,7 +120,8 @@ impl Fold<'_> {
             ));
         };
         require(order.order.frozen_at == at_event, "thaw.other-freeze", at_event, order.order.frozen_at)?;
-        let earliest = since_s + self.rules.freeze_s; // both bounded: limits.rs
+        let times = if self.state.guarded.is_some() { known.penalties } else { 1 };
+        let earliest = since_s + doubled(self.rules.freeze_s, times); // both bounded: limits.rs
         require(self.at_s >= earliest, "thaw.too-soon", earliest, self.at_s)?;
         if let Some(known) = self.state.nodes.get_mut(&node) {
             known.standing = Standing::Active;

@@ -16,7 +16,7 @@ use crate::state::{DeliveredReceipt, JobStatus, Node, PostedJob, ReceiptStatus, 
 use crate::verdict::{Blame, Outcome, Reason, Verdict};
 
 impl Fold<'_> {
-    pub(super) fn delivered(self, signed: &SignedReceipt) -> Result<Vec<Effect>, Refusal> {
+    pub(super) fn delivered(mut self, signed: &SignedReceipt) -> Result<Vec<Effect>, Refusal> {
         let receipt = &signed.receipt;
         let node = self.node(&receipt.node)?;
         let digest = signed.verify(&self.rules.domain)?;
@@ -57,10 +57,25 @@ impl Fold<'_> {
         if let Some(node) = self.state.nodes.get_mut(&receipt.node) {
             node.chain.push(digest);
         }
+        let waits = status == ReceiptStatus::Pending;
         self.state
             .receipts
             .insert(digest, DeliveredReceipt { signed: signed.clone(), at_s: self.at_s, status });
+        if waits && self.waits_for_draw(receipt, digest) {
+            return Ok(Vec::new()); // wanted when its checker is drawn
+        }
         Ok(vec![effect])
+    }
+
+    /// In a guarded market a receipt waits until the beacon draws its checker.
+    fn waits_for_draw(&mut self, receipt: &Receipt, digest: Hash32) -> bool {
+        let Some(guarded) = &mut self.state.guarded else { return false };
+        let round = guarded.round(self.at_s);
+        guarded.unassigned.entry(round).or_default().push(digest);
+        if let Some(part) = guarded.members.entry(receipt.node).or_default().parts.get_mut(&receipt.job) {
+            part.came = true;
+        }
+        true
     }
 
     /// The receipt that already holds the place this one claims: the same sequence, or the same previous.
@@ -77,7 +92,7 @@ impl Fold<'_> {
         if previous.node != receipt.node { None } else { place(previous.sequence.checked_add(1)?) }
     }
 
-    fn jail(self, first: &Hash32, second: &SignedReceipt) -> Vec<Effect> {
+    fn jail(mut self, first: &Hash32, second: &SignedReceipt) -> Vec<Effect> {
         let address = second.receipt.node;
         if let Some(node) = self.state.nodes.get_mut(&address) {
             node.standing = Standing::Jailed;
@@ -86,6 +101,7 @@ impl Fold<'_> {
         holder
             .map(|first| Effect::Equivocated { node: address, first, second: second.clone() })
             .into_iter()
+            .chain(self.forfeit(&address))
             .collect()
     }
 
@@ -145,16 +161,18 @@ impl Fold<'_> {
             receipt.window_end,
         )?;
         require(receipt.units > 0, "receipt.no-units", "at least one unit", receipt.units)?;
-        self.require_unpaid(receipt)?;
+        let price = self.require_unpaid(receipt)?;
+        self.require_guarded(receipt, price.gross)?;
         Ok(posted)
     }
 
     /// The window is not paid yet, and the escrow covers the price.
-    fn require_unpaid(&self, receipt: &Receipt) -> Result<Price, Refusal> {
+    pub(super) fn require_unpaid(&self, receipt: &Receipt) -> Result<Price, Refusal> {
         let window = (receipt.job, receipt.device, receipt.window_start);
         if let Some(paid) = self.state.windows.get(&window) {
             return Err(Refusal::new("receipt.window-already-paid", "a window not paid by this job", paid));
         }
+        self.require_part(receipt)?;
         let price = self.price(receipt)?;
         let escrow = self.state.escrow(&receipt.job);
         require(price.gross <= escrow, "receipt.cap-reached", format_args!("at most {escrow}"), price.gross)?;
@@ -175,19 +193,25 @@ impl Fold<'_> {
         Ok(Price { gross, share, fee })
     }
 
-    pub(super) fn judged(self, verdict: &Verdict) -> Result<Vec<Effect>, Refusal> {
+    pub(super) fn judged(mut self, verdict: &Verdict) -> Result<Vec<Effect>, Refusal> {
         let receipt = self.require_verdict(verdict)?;
         let digest = *verdict.receipt();
         let waits = self.state.receipts[&digest].status == ReceiptStatus::Pending;
         require(waits, "verdict.receipt-not-pending", "a receipt that waits for a verdict", digest)?;
-        let reason = match verdict.outcome() {
-            Outcome::Refused(reason) => reason.clone(),
-            Outcome::Accepted { .. } => match self.require_unpaid(&receipt) {
-                Ok(price) => return self.accept(&receipt, digest, verdict, price),
-                Err(refusal) => Reason::from(&refusal),
-            },
-        };
-        Ok(self.refuse(&receipt, digest, verdict, reason))
+        self.require_drawn(&digest, verdict.checker())?;
+        if self.state.guarded.is_some() {
+            return self.judged_guarded(&receipt, digest, verdict);
+        }
+        match verdict.outcome() {
+            Outcome::Accepted { .. } => self.pay_or_refuse(&receipt, digest, verdict),
+            Outcome::Refused(reason) => {
+                let mut effects = self.refuse(&receipt, digest, verdict, reason.clone());
+                if reason.blame() == Blame::Node {
+                    effects.extend(self.strike(receipt.node));
+                }
+                Ok(effects)
+            }
+        }
     }
 
     /// The verdict is signed by a checker that is no party to the receipt, and fits it. Gives the receipt.
@@ -213,8 +237,8 @@ impl Fold<'_> {
         Ok(receipt)
     }
 
-    fn accept(
-        self,
+    pub(super) fn accept(
+        &mut self,
         receipt: &Receipt,
         digest: Hash32,
         verdict: &Verdict,
@@ -232,20 +256,18 @@ impl Fold<'_> {
         }
         self.state.windows.insert((receipt.job, receipt.device, receipt.window_start), digest);
         self.mark_accepted(digest, verdict, price);
-        let node = receipt.node;
-        Ok(vec![Effect::ReceiptAccepted {
-            receipt: digest,
-            node,
-            units: receipt.units,
-            share: price.share,
-            fee: price.fee,
-        }])
+        let (node, units) = (receipt.node, receipt.units);
+        let rested = self.note_quality(&node, true);
+        let Price { share, fee, .. } = price;
+        let accepted = Effect::ReceiptAccepted { receipt: digest, node, units, share, fee };
+        Ok(std::iter::once(accepted).chain(rested).collect())
     }
 
     /// Writes the status of an accepted receipt and its place in the order of settlement.
-    pub(super) fn mark_accepted(self, digest: Hash32, verdict: &Verdict, price: Price) {
+    pub(super) fn mark_accepted(&mut self, digest: Hash32, verdict: &Verdict, price: Price) {
         let at_event = self.state.events;
         self.state.unsettled.insert(at_event, digest);
+        self.count_part(&digest, true);
         if let Some(delivered) = self.state.receipts.get_mut(&digest) {
             let Price { share, fee, .. } = price;
             delivered.status =
@@ -253,25 +275,41 @@ impl Fold<'_> {
         }
     }
 
-    fn refuse(self, receipt: &Receipt, digest: Hash32, verdict: &Verdict, reason: Reason) -> Vec<Effect> {
+    /// Adds an accepted receipt to its node's part of the job, or takes it away again.
+    pub(super) fn count_part(&mut self, digest: &Hash32, add: bool) {
+        let Some(delivered) = self.state.receipts.get(digest) else { return };
+        let (node, job, units) = {
+            let receipt = &delivered.signed.receipt;
+            (receipt.node, receipt.job, receipt.units)
+        };
+        self.member(&node, |member| {
+            if let Some(part) = member.parts.get_mut(&job) {
+                part.paid =
+                    if add { part.paid.saturating_add(units) } else { part.paid.saturating_sub(units) };
+            }
+        });
+    }
+
+    pub(super) fn refuse(
+        &mut self,
+        receipt: &Receipt,
+        digest: Hash32,
+        verdict: &Verdict,
+        reason: Reason,
+    ) -> Vec<Effect> {
         if let Some(posted) = self.state.jobs.get_mut(&receipt.job) {
             posted.pending.remove(&digest);
         }
-        let blame = reason.blame();
-        let mut effects =
-            vec![Effect::ReceiptRefused { receipt: digest, node: receipt.node, reason: reason.clone() }];
+        let refused = Effect::ReceiptRefused { receipt: digest, node: receipt.node, reason: reason.clone() };
         if let Some(delivered) = self.state.receipts.get_mut(&digest) {
             delivered.status =
                 ReceiptStatus::Refused { reason, verdict: Some(verdict.clone()), at_s: self.at_s };
         }
-        if blame == Blame::Node {
-            effects.extend(self.strike(receipt.node));
-        }
-        effects
+        std::iter::once(refused).chain(self.note_quality(&receipt.node, false)).collect()
     }
 
     /// One more refusal in a row. The one that freezes is the one that costs; while frozen, no other does.
-    fn strike(self, address: Address) -> Vec<Effect> {
+    fn strike(&mut self, address: Address) -> Vec<Effect> {
         let at_event = self.state.events;
         let Some(node) = self.state.nodes.get_mut(&address) else { return Vec::new() };
         if node.standing != Standing::Active {

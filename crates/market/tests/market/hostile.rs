@@ -85,8 +85,21 @@ fn all_events() -> Vec<Vec<u8>> {
     let chain_ref = ChainRef { tx: Hash32([1; 32]), log_index: 300 };
     world.ok(What::EpochPosted { epoch: epoch.clone(), chain_ref });
     let more = [What::DisputeLapsed { receipt: paid }, What::JobEnded { job: job_id() }, thaw(0, 900)];
-    let events = world.log.iter().cloned().chain(more.map(|what| world.event(what)));
+    let guarded = crate::guards::guarded_life().log;
+    let events =
+        world.log.iter().cloned().chain(more.map(|what| world.event(what))).chain(one_of_each(guarded));
     events.map(|event| event.encode().expect("bounded")).collect()
+}
+
+/// The first event of each kind that only a guarded market has.
+fn one_of_each(log: Vec<Event>) -> Vec<Event> {
+    let mut seen = std::collections::BTreeSet::new();
+    let kind =
+        |event: &Event| format!("{:?}", event.what).split(['(', ' ']).next().unwrap_or_default().to_owned();
+    let new = ["GuardsSet", "Pledged", "Offered", "DeviceCertified", "Beacon", "Panel"];
+    log.into_iter()
+        .filter(|event| new.iter().any(|start| kind(event).starts_with(start)) && seen.insert(kind(event)))
+        .collect()
 }
 
 fn wires() -> Vec<Vec<u8>> {

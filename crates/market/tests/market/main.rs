@@ -3,6 +3,7 @@
 mod audits;
 mod conserved;
 mod disputes;
+mod guards;
 mod hostile;
 mod lies;
 mod lives;

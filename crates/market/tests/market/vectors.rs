@@ -1,4 +1,4 @@
-//! /vectors/receipts.json and /vectors/market.json: made by `BLESS=1 cargo test -p proofmesh-market`, checked
+//! /vectors/receipts.json and /vectors/market.json (guards.json: guards.rs): made by `BLESS=1 cargo test -p proofmesh-market`, checked
 //! otherwise.
 
 use crate::world::*;
@@ -10,7 +10,7 @@ use proofmesh_market::tree::{Tree, balance_leaf, receipt_leaf, verify};
 use proofmesh_market::*;
 use serde_json::{Value, json};
 
-fn check_or_bless(file: &str, value: &Value) {
+pub fn check_or_bless(file: &str, value: &Value) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors").join(file);
     if std::env::var_os("BLESS").is_some() {
         let text = serde_json::to_string_pretty(value).expect("JSON");

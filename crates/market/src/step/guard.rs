@@ -1,0 +1,269 @@
+//! Guarded markets: pledges, offers, certificates; who may be drawn; what being caught costs.
+
+use super::{Effect, Fold};
+use crate::guard::{Guarded, Guards, Listing, Member, Part, required};
+use crate::hash::Hash32;
+use crate::job::Job;
+use crate::key::Address;
+use crate::ledger::{Move, Purse, Target};
+use crate::limits::{SPAN_S_MAX, TIME_S_MAX};
+use crate::money::Usd;
+use crate::order::{Certify, Offer, Pledge, Signed};
+use crate::receipt::Receipt;
+use crate::refusal::{Refusal, require};
+use crate::state::{ReceiptStatus, Standing};
+use crate::verdict::Verdict;
+
+/// Doublings of a rest or a freeze, at most.
+const DOUBLINGS_MAX: u32 = 12;
+
+/// `span_s` doubled for each time before, at most a year.
+pub(super) fn doubled(span_s: u64, times: u32) -> u64 {
+    let doublings = times.saturating_sub(1).min(DOUBLINGS_MAX);
+    span_s.saturating_mul(1 << doublings).min(SPAN_S_MAX)
+}
+
+/// A node's part of a job: an equal share of its units, rounded up.
+pub(super) fn part_of(job: &Job) -> Part {
+    let units = job.max_units.div_ceil(u64::from(job.slots.max(1)));
+    let value = job.unit_price.checked_mul(units).unwrap_or(Usd::from_micro(u64::MAX));
+    Part { value, units, paid: 0, came: false }
+}
+
+impl Fold<'_> {
+    /// The guards, or `guards.not-set`.
+    pub(super) fn guarded(&self) -> Result<&Guarded, Refusal> {
+        let guarded = self.state.guarded.as_ref();
+        guarded.ok_or_else(|| Refusal::new("guards.not-set", "a market with guards", "one without"))
+    }
+
+    pub(super) fn guards_set(self, guards: &Guards) -> Result<Vec<Effect>, Refusal> {
+        require(self.state.guarded.is_none(), "guards.already-set", "guards once", "a second time")?;
+        let jobs = self.state.jobs.len();
+        require(jobs == 0, "guards.after-a-job", "guards before the first job", jobs)?;
+        guards.require_sound(self.rules)?;
+        self.state.guarded = Some(Guarded::new(guards.clone(), self.at_s));
+        Ok(Vec::new())
+    }
+
+    pub(super) fn pledged(self, order: &Signed<Pledge>) -> Result<Vec<Effect>, Refusal> {
+        order.verify(&self.rules.domain)?;
+        let Pledge { account, total, nonce } = order.order;
+        let next = self.guarded()?.nonces.get(&account).copied().unwrap_or_default();
+        require(nonce == next, "pledge.nonce", next, nonce)?;
+        let have = self.state.pledge(&account);
+        let (balance, pledge) = (Purse::Balance(account), Purse::Pledge(account));
+        let step = match total.checked_sub(have) {
+            Some(more) => Move { from: balance, to: Target::Purse(pledge), amount: more },
+            None => {
+                require(self.is_free(&account)?, "pledge.at-stake", "an account with nothing open", account)?;
+                let less = have.checked_sub(total).unwrap_or_default(); // total < have
+                Move { from: pledge, to: Target::Purse(balance), amount: less }
+            }
+        };
+        self.state.ledger.post(&[step], "pledge.balance-short")?;
+        if let Some(guarded) = &mut self.state.guarded {
+            guarded.nonces.insert(account, nonce + 1); // below 2^64: one event each
+        }
+        Ok(Vec::new())
+    }
+
+    /// True when nothing that an account did can still cost it its pledge.
+    fn is_free(&self, account: &Address) -> Result<bool, Refusal> {
+        let guarded = self.guarded()?;
+        let standing = self.state.nodes.get(account).is_none_or(|node| node.standing == Standing::Active);
+        let parts = guarded.members.get(account).is_none_or(|member| member.parts.is_empty());
+        let committed = guarded.beacon.commitments.values().any(|round| round.contains_key(account));
+        let sits = guarded.panels.values().any(|panel| panel.seats.contains(account));
+        let involved = |digest: &Hash32| {
+            let delivered = &self.state.receipts[digest];
+            let checked = |verdict: &Verdict| verdict.checker() == account;
+            delivered.signed.receipt.node == *account
+                || matches!(&delivered.status, ReceiptStatus::Accepted { verdict, .. } if checked(verdict))
+                || matches!(&delivered.status, ReceiptStatus::Refused { verdict: Some(verdict), .. } if checked(verdict))
+        };
+        let open = self.state.unsettled.values().chain(guarded.unsampled.values().flatten());
+        Ok(standing && parts && !committed && !sits && !open.into_iter().any(involved))
+    }
+
+    pub(super) fn offered(mut self, order: &Signed<Offer>) -> Result<Vec<Effect>, Refusal> {
+        order.verify(&self.rules.domain)?;
+        let Offer { node, service, exposure, until_s } = order.order;
+        let guarded = self.guarded()?;
+        let known = self.node(&node)?;
+        let standing = known.standing;
+        require(
+            standing == Standing::Active,
+            "offer.standing",
+            "an active node",
+            format_args!("{standing:?}"),
+        )?;
+        let measured = known.capabilities.keys().any(|(able, _)| *able == service);
+        require(measured, "offer.not-measured", "a measured capability", service)?;
+        require(!exposure.is_zero(), "offer.exposure", "a value above zero", exposure)?;
+        let in_time = until_s > self.at_s && until_s <= TIME_S_MAX;
+        require(in_time, "offer.until", format_args!("after {}", self.at_s), until_s)?;
+        let member = guarded.members.get(&node).cloned().unwrap_or_default();
+        require(self.at_s >= member.rest_until_s, "offer.resting", member.rest_until_s, self.at_s)?;
+        let (need, have) = (guarded.pledge_for(exposure, &service), self.state.pledge(&node));
+        require(have >= need, "offer.pledge-short", need, have)?;
+        if member.listings.is_empty() {
+            let amount = guarded.guards.listing_fee;
+            let fee = Move { from: Purse::Balance(node), to: Target::Vault, amount };
+            self.state.ledger.post(&[fee], "offer.fee-short")?;
+        }
+        self.member(&node, |member| {
+            member.listings.insert(service, Listing { exposure, until_s });
+        });
+        Ok(Vec::new())
+    }
+
+    pub(super) fn device_certified(self, order: &Signed<Certify>) -> Result<Vec<Effect>, Refusal> {
+        order.verify(&self.rules.domain)?;
+        let Certify { maker, device } = order.order;
+        let guarded = self.guarded()?;
+        require(
+            guarded.guards.makers.contains(&maker),
+            "certificate.not-a-maker",
+            "a maker of this market",
+            maker,
+        )?;
+        let fresh = !guarded.certified.contains(&device);
+        require(fresh, "certificate.repeated", "a device not certified before", device)?;
+        if let Some(guarded) = &mut self.state.guarded {
+            guarded.certified.insert(device);
+        }
+        Ok(Vec::new())
+    }
+
+    /// Changes what the guards know of a node; nothing happens in a market without guards.
+    pub(super) fn member(&mut self, node: &Address, change: impl FnOnce(&mut Member)) {
+        if let Some(guarded) = &mut self.state.guarded {
+            change(guarded.members.entry(*node).or_default());
+        }
+    }
+
+    /// True when the guards let a node be drawn for a job: an offer with room, and a pledge that covers it.
+    pub(super) fn is_guarded_fit(&self, node: &Address, job: &Job) -> bool {
+        let Some(guarded) = &self.state.guarded else { return true };
+        let Some(member) = guarded.members.get(node) else { return false };
+        let Some(listing) = member.listings.get(&job.service) else { return false };
+        let room =
+            member.at_risk().checked_add(part_of(job).value).is_some_and(|sum| sum <= listing.exposure);
+        let covered = self.state.pledge(node) >= guarded.pledge_for(listing.exposure, &job.service);
+        room && covered && self.at_s < listing.until_s && self.at_s >= member.rest_until_s
+    }
+
+    /// What every receipt of a guarded market must meet besides: its device counts, and no checker would gain by
+    /// letting it pass.
+    pub(super) fn require_guarded(&self, receipt: &Receipt, gross: Usd) -> Result<(), Refusal> {
+        let Some(guarded) = &self.state.guarded else { return Ok(()) };
+        let device = receipt.device;
+        require(
+            guarded.counts(&device),
+            "receipt.device-uncertified",
+            "a device with a certificate",
+            device,
+        )?;
+        let most = guarded.guards.receipt_max();
+        require(gross <= most, "receipt.above-checker-pledge", format_args!("at most {most}"), gross)
+    }
+
+    /// No node is paid more than its part of a job.
+    pub(super) fn require_part(&self, receipt: &Receipt) -> Result<(), Refusal> {
+        let Some(guarded) = &self.state.guarded else { return Ok(()) };
+        let part = guarded.members.get(&receipt.node).and_then(|member| member.parts.get(&receipt.job));
+        let left = part.map_or(u64::MAX, |part| part.units.saturating_sub(part.paid));
+        require(receipt.units <= left, "receipt.share-reached", format_args!("at most {left}"), receipt.units)
+    }
+
+    /// Counts a judged receipt; a node whose work is mostly refused is put to rest.
+    pub(super) fn note_quality(&mut self, node: &Address, accepted: bool) -> Option<Effect> {
+        let guards = self.state.guarded.as_ref()?.guards.clone();
+        let mut poor = false;
+        self.member(node, |member| {
+            member.judged = member.judged.saturating_add(1);
+            member.accepted = member.accepted.saturating_add(u32::from(accepted));
+            if member.judged >= guards.quality_receipts {
+                let (good, all) = (u64::from(member.accepted), u64::from(member.judged));
+                poor = good * crate::money::PPM < all * guards.quality_ppm;
+                (member.judged, member.accepted) = (0, 0);
+            }
+        });
+        if poor { self.rest(node) } else { None }
+    }
+
+    /// A node's part of a job is over: one that never came is counted.
+    pub(super) fn part_over(&mut self, node: &Address, job: &Hash32) -> Option<Effect> {
+        let absences = self.state.guarded.as_ref()?.guards.absences;
+        let active = self.state.nodes.get(node).is_some_and(|known| known.standing == Standing::Active);
+        let mut gone = false;
+        self.member(node, |member| match member.parts.remove(job) {
+            Some(part) if !part.came && active => {
+                member.absent = member.absent.saturating_add(1);
+                gone = member.absent >= absences;
+            }
+            Some(_) => member.absent = 0,
+            None => {}
+        });
+        if gone { self.rest(node) } else { None }
+    }
+
+    /// No work for a while, and a new offer after it.
+    fn rest(&mut self, node: &Address) -> Option<Effect> {
+        let (first_s, at_s) = (self.state.guarded.as_ref()?.guards.rest_s, self.at_s);
+        let mut until_s = 0;
+        self.member(node, |member| {
+            member.rests = member.rests.saturating_add(1);
+            member.rest_until_s = at_s + doubled(first_s, member.rests); // both bounded: limits.rs
+            until_s = member.rest_until_s;
+            member.listings.clear();
+            (member.judged, member.accepted, member.absent) = (0, 0, 0);
+        });
+        Some(Effect::Rested { node: *node, until_s })
+    }
+
+    /// Takes from a pledge, as far as it goes.
+    pub(super) fn fine(&mut self, account: &Address, amount: Usd) -> Option<Effect> {
+        let amount = amount.min(self.state.pledge(account));
+        let fine = Move { from: Purse::Pledge(*account), to: Target::Vault, amount };
+        let posted = !amount.is_zero() && self.state.ledger.post(&[fine], "pledge.short").is_ok();
+        posted.then_some(Effect::Fined { account: *account, amount })
+    }
+
+    /// A panel found that a node's receipt does not hold: it is frozen at once and fined once, by what it has at
+    /// risk; everything of it that is not settled goes to the panel. Frozen already: nothing more.
+    pub(super) fn caught(&mut self, receipt: &Receipt, detection_ppm: u64) -> Vec<Effect> {
+        let (node, at_event, since_s) = (receipt.node, self.state.events, self.at_s);
+        let Some(jail_after) = self.state.guarded.as_ref().map(|guarded| guarded.guards.jail_after) else {
+            return Vec::new();
+        };
+        let held: Vec<Hash32> = self.state.unsettled.values().copied().collect();
+        let mine = |digest: &Hash32| self.state.receipts[digest].signed.receipt.node == node;
+        let held: Vec<Hash32> = held.into_iter().filter(mine).collect();
+        let gross = |sum: Usd, digest: &Hash32| {
+            let receipt = &self.state.receipts[digest].signed.receipt;
+            self.price(receipt).ok().and_then(|price| sum.checked_add(price.gross)).unwrap_or(sum)
+        };
+        let own = self.price(receipt).map_or(Usd::ZERO, |price| price.gross);
+        let gain = held.iter().fold(own, gross);
+        let Some(known) = self.state.nodes.get_mut(&node) else { return Vec::new() };
+        if known.standing != Standing::Active {
+            return Vec::new();
+        }
+        known.standing = Standing::Frozen { since_s, at_event };
+        known.penalties = known.penalties.saturating_add(1);
+        let jailed = known.penalties.is_multiple_of(jail_after); // above zero: guards.count
+        let mut effects = vec![Effect::Frozen { node, strikes: 1 }];
+        let fine = required(gain, detection_ppm).checked_add(self.rules.penalty);
+        let fine = if jailed { self.state.pledge(&node) } else { fine.unwrap_or(Usd::from_micro(u64::MAX)) };
+        effects.extend(self.fine(&node, fine));
+        if jailed {
+            effects.extend(self.rest(&node));
+        }
+        for digest in held {
+            effects.extend(self.open_panel(&digest, crate::guard::Why::Escalated));
+        }
+        effects
+    }
+}

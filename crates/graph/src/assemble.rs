@@ -8,9 +8,9 @@ use proofmesh_proof::reject::Reject;
 use proofmesh_proof::system::Axis;
 
 use crate::arith::{
-    Absorbed, Arithmetized, Builder, Layout, Logs, Stretch, ValueColumn, column, entry, expr, public, wire,
+    Absorbed, Arithmetized, Builder, Layout, Logs, Stretch, ValueColumn, column, entry, expr, stated, wire,
 };
-use crate::hash::{self, Salt};
+use crate::hash::{RATE, Salt};
 use crate::lattice::{self, SALT_BLOCKS};
 use crate::limits;
 use crate::op::{Conv, PrivateWeights, Site, padded};
@@ -18,6 +18,7 @@ use crate::outputs::{self, output_salts};
 use crate::program::{InputSpec, Interval, Output, Program, ValueType, WeightMode};
 use crate::statement::{Images, Statement, input_packing};
 use crate::tensor::Tensor;
+use crate::words::{Class, Word, Words};
 
 /// The prover's secrets beside the traces.
 pub struct Secrets<'a> {
@@ -140,6 +141,7 @@ pub fn build(
 ) -> Result<Arithmetized, Reject> {
     let program = &statement.program;
     let types = program.check().map_err(|e| Reject::new("statement.program", "a valid program", e))?;
+    let words = Words::new(statement, &types)?;
     let private = match program.weights {
         WeightMode::Private => Some(private_weights(&mut b, program, &types, secrets)),
         WeightMode::Public => None,
@@ -148,7 +150,7 @@ pub fn build(
         let (value, stretches) = large_input(&mut b, program, types[0], secrets);
         (value, Some(stretches))
     } else {
-        (input(&mut b, statement, types[0], secrets)?, None)
+        (input(&mut b, program, &words, types[0], secrets), None)
     };
     let mut columns = alloc::vec![first];
     for node in &program.nodes {
@@ -172,22 +174,36 @@ pub fn build(
         };
         columns.push(ValueColumn { column: op.row().constrain(&mut b, &site), ty: types[i + 1] });
     }
-    let (mut word, mut batch_word) = (0, 0);
+    let (mut word, mut batch_word, mut class) = (0, 0, 0);
     for (i, output) in program.outputs.iter().enumerate() {
         let value = columns[output.value()];
-        let words = output.words(&value.ty, b.batch);
-        let claimed: Vec<&[i32]> = if words.batch {
-            batch_word += words.count;
-            alloc::vec![&statement.batch_outputs[batch_word - words.count..batch_word]]
+        let outputs::Words { count, batch, .. } = output.words(&value.ty, b.batch);
+        let claimed: Vec<&[Word]> = if batch {
+            batch_word += count;
+            alloc::vec![&words.batch[batch_word - count..batch_word]]
         } else {
-            word += words.count;
-            statement.outputs.iter().map(|o| &o[word - words.count..word]).collect()
+            word += count;
+            words.outputs.iter().map(|o| &o[word - count..word]).collect()
+        };
+        let classes: Vec<&Class> = match output {
+            Output::ArgMax(_) => {
+                class += 1;
+                words.classes.iter().map(|input| &input[class - 1]).collect()
+            }
+            _ => Vec::new(),
         };
         let salts = secrets.filter(|_| matches!(output, Output::Committed(_)));
         let salts = salts.map(|s| output_salts(s.program, s.salts, i));
         let name = alloc::format!("output {i}");
-        let site = outputs::Site { name: &name, value, id: output.value(), claimed: &claimed, salts };
-        outputs::constrain(&mut b, output, &site)?;
+        let site = outputs::Site {
+            name: &name,
+            value,
+            id: output.value(),
+            claimed: &claimed,
+            classes: &classes,
+            salts,
+        };
+        outputs::constrain(&mut b, output, &site);
     }
     if let Some(private) = &private {
         let image =
@@ -238,21 +254,22 @@ fn large_input(
 /// The input's column: bounded, equal to the public elements where they are public, committed elsewhere.
 fn input(
     b: &mut Builder<'_>,
-    statement: &Statement,
+    program: &Program,
+    words: &Words,
     ty: ValueType,
     secrets: Option<&Secrets<'_>>,
-) -> Result<ValueColumn, Reject> {
-    let spec = &statement.program.input;
+) -> ValueColumn {
+    let spec = &program.input;
     let column_id =
         b.value_column("input", spec.shape, |_, trace| trace[0].data.iter().map(|v| i64::from(*v)).collect());
     b.interval("input: interval", column_id, spec.shape, spec.interval);
     let logs = Logs::new(b.batch, spec.shape);
     let shown = spec.public_elements();
     if !shown.is_empty() {
-        let mut values = alloc::vec![F::ZERO; 1 << logs.total()];
-        for (i, input) in statement.inputs.iter().enumerate() {
-            for (element, v) in shown.iter().zip(&input.public) {
-                values[(i << logs.element()) + logs.cell_of(spec.shape, *element)] = int(i64::from(*v));
+        let mut values = alloc::vec![Word::PADDING; 1 << logs.total()];
+        for (i, input) in words.inputs.iter().enumerate() {
+            for (element, word) in shown.iter().zip(&input.public) {
+                values[(i << logs.element()) + logs.cell_of(spec.shape, *element)] = *word;
             }
         }
         let [batch, c, plane] = logs.ranges();
@@ -264,7 +281,7 @@ fn input(
             spec.public_channels.clone().map(|i| entry(i, 0, i, F::ONE)).collect(),
         );
         let read = alloc::vec![Axis::Tau(batch.clone()), channels, Axis::Tau(plane)];
-        let known = public(-F::ONE, values, alloc::vec![Axis::Tau(batch.start..logs.total())]);
+        let known = stated(-F::ONE, &values, alloc::vec![Axis::Tau(batch.start..logs.total())]);
         b.linear("input: public elements", expr(alloc::vec![column(F::ONE, column_id, read), known]));
     }
     let hidden = spec.private_elements();
@@ -277,19 +294,17 @@ fn input(
         })
         .collect();
     if !absorbed.is_empty() {
-        let digests =
-            statement.inputs.iter().map(|i| hash::elements(&i.commitment)).collect::<Result<Vec<_>, _>>()?;
+        let digests: Vec<[Word; RATE]> = words.inputs.iter().filter_map(|i| i.digest).collect();
         let witness = match (b.traces, secrets) {
             (Some(t), Some(s)) => {
-                let values =
-                    t.values.iter().map(|trace| private_values(&statement.program, &trace[0])).collect();
+                let values = t.values.iter().map(|trace| private_values(program, &trace[0])).collect();
                 Some((values, s.salts.to_vec()))
             }
             _ => None,
         };
-        b.sponge("input commitment", input_packing(&statement.program), &absorbed, &digests, witness);
+        b.sponge("input commitment", input_packing(program), &absorbed, &digests, witness);
     }
-    Ok(ValueColumn { column: column_id, ty })
+    ValueColumn { column: column_id, ty }
 }
 
 /// The private weights' columns, and where each convolution's tensors lie in them.

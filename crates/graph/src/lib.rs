@@ -18,3 +18,4 @@ pub mod statement;
 pub mod tensor;
 pub mod value;
 pub mod window;
+pub mod words;

@@ -7,10 +7,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use p3_field::{PrimeCharacteristicRing, PrimeField32};
 use proofmesh_proof::field::{F, int, log2_ceil};
-use proofmesh_proof::reject::Reject;
-use proofmesh_proof::system::{Axis, Expr, Term};
+use proofmesh_proof::system::{Axis, ColumnId, Expr, Term};
 
-use crate::arith::{Absorbed, Builder, Logs, ValueColumn, column, entry, expr, public, real_var, wire};
+use crate::arith::{
+    Absorbed, Accumulator, Builder, Logs, RowSum, ValueColumn, column, entry, expr, real_var, stated, wire,
+};
 use crate::hash::{self, Packing, RATE, Salt};
 use crate::limits;
 use crate::program::{Output, Program, ProgramError};
@@ -18,6 +19,7 @@ use crate::rescale::{Reach, Rescale};
 use crate::statement::model_id;
 use crate::tensor::Tensor;
 use crate::value::{Interval, ValueId, ValueType};
+use crate::words::{Class, Word};
 
 /// The public words that an output gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,7 +182,9 @@ pub struct Site<'a> {
     /// The value that it speaks of.
     pub value: ValueColumn,
     /// Its words: a group an input, or one group for the batch.
-    pub claimed: &'a [&'a [i32]],
+    pub claimed: &'a [&'a [Word]],
+    /// Of an [`Output::ArgMax`], the class of each input.
+    pub classes: &'a [&'a Class],
     /// That value's id in a trace.
     pub id: ValueId,
     /// On the prover's side, salts for a committed output, one an input.
@@ -195,44 +199,26 @@ impl Site<'_> {
 }
 
 /// The claims of one output.
-///
-/// Errors: `statement.output` where a word is none that the output can give.
-pub fn constrain(b: &mut Builder<'_>, output: &Output, site: &Site<'_>) -> Result<(), Reject> {
+pub fn constrain(b: &mut Builder<'_>, output: &Output, site: &Site<'_>) {
     let name = |what: &str| alloc::format!("{}: {what}", site.name);
     let batch = 0..log2_ceil(b.batch);
-    let word = |i: usize| int(i64::from(site.claimed[0][i]));
     let log = batch.len();
     let total =
         |of: core::ops::Range<usize>| wire(0..0, 0..0, log, of.map(|i| entry(0, 0, i, F::ONE)).collect());
-    let equals = |term: Term, word: F| Expr { constant: -word, terms: alloc::vec![term] };
+    let equals = |term: Term, word: usize| {
+        expr(alloc::vec![term, stated(-F::ONE, &site.claimed[0][word..word + 1], Vec::new())])
+    };
     match *output {
         Output::Values(_) => values(b, site),
-        Output::ArgMax(_) => largest(b, site)?,
-        Output::AtMost { threshold, .. } => at_most(b, threshold, site)?,
+        Output::ArgMax(_) => largest(b, site),
+        Output::AtMost { threshold, .. } => at_most(b, threshold, site),
         Output::Committed(_) => committed(b, site),
-        Output::Sum(_) => b.linear(name("sum"), equals(site.elements(total(0..b.batch)), word(0))),
-        Output::CountAtMost { value, threshold } | Output::CountAtLeast { value, threshold } => {
-            // bit = clamp(key, 0, 1), where key is at least 1 exactly for the inputs that count: v - least + 1 or most + 1 - v.
+        Output::Sum(_) => b.linear(name("sum"), equals(site.elements(total(0..b.batch)), 0)),
+        Output::CountAtMost { threshold, .. } | Output::CountAtLeast { threshold, .. } => {
             let least = matches!(output, Output::CountAtLeast { .. });
-            let bits = b.column(alloc::format!("{}.counted", site.name), log, |traces| {
-                let mut cells = alloc::vec![F::ZERO; 1 << log];
-                for (cell, trace) in cells.iter_mut().zip(&traces.values) {
-                    let v = trace[value].data[0];
-                    *cell = F::from_bool(if least { v >= threshold } else { v <= threshold });
-                }
-                cells
-            });
-            let sign = if least { 1 } else { -1 };
-            let constant = 1 - sign * i64::from(threshold);
-            let mut read = site.elements(Axis::Var(batch.clone()));
-            read.coef = int(sign);
-            let key = Expr { constant: int(constant), terms: alloc::vec![read] };
-            let bit = expr(alloc::vec![column(F::ONE, bits, alloc::vec![Axis::Var(batch.clone())])]);
-            let rescale = Rescale { shift: 0, clamp: Interval { lo: 0, hi: 1 } };
-            let table = b.clamp_table(rescale, Reach::symmetric(distance(site.value.ty.interval, threshold)));
-            b.lookup(name("threshold"), table, log, key, bit, alloc::vec![real_var(batch, b.batch)]);
+            let bits = compared(b, threshold, least, site);
             let sum = column(F::ONE, bits, alloc::vec![total(0..b.batch)]);
-            b.linear(name("count"), equals(sum, word(0)));
+            b.linear(name("count"), equals(sum, 0));
         }
         Output::Increasing { ends, .. } => {
             let interval = site.value.ty.interval;
@@ -247,81 +233,105 @@ pub fn constrain(b: &mut Builder<'_>, output: &Output, site: &Site<'_>) -> Resul
             }
             if ends {
                 let last = b.batch - 1;
-                b.linear(name("first"), equals(site.elements(total(0..1)), word(0)));
-                b.linear(name("last"), equals(site.elements(total(last..b.batch)), word(1)));
+                b.linear(name("first"), equals(site.elements(total(0..1)), 0));
+                b.linear(name("last"), equals(site.elements(total(last..b.batch)), 1));
             }
         }
     }
-    Ok(())
 }
 
 /// Every element is the claimed word.
 fn values(b: &mut Builder<'_>, site: &Site<'_>) {
     let shape = site.value.ty.shape;
     let logs = Logs::new(b.batch, shape);
-    let mut cells = alloc::vec![F::ZERO; 1 << logs.total()];
+    let mut cells = alloc::vec![Word::PADDING; 1 << logs.total()];
     for (i, words) in site.claimed.iter().enumerate() {
-        for (element, v) in words.iter().enumerate() {
-            cells[(i << logs.element()) + logs.cell_of(shape, element)] = int(i64::from(*v));
+        for (element, word) in words.iter().enumerate() {
+            cells[(i << logs.element()) + logs.cell_of(shape, element)] = *word;
         }
     }
     let committed = b.at_tau(F::ONE, site.value.column, shape);
-    let known = public(-F::ONE, cells, alloc::vec![Axis::Tau(0..logs.total())]);
+    let known = stated(-F::ONE, &cells, alloc::vec![Axis::Tau(0..logs.total())]);
     b.linear(String::from(site.name), expr(alloc::vec![committed, known]));
 }
 
 /// `logit[class] - logit[j] - [j < class]` is never negative: the class is the first of the largest.
-fn largest(b: &mut Builder<'_>, site: &Site<'_>) -> Result<(), Reject> {
+///
+/// `logit[class]` is a sum in the look-up's key, over all inputs and elements, of `[same input] [is the class] logit`.
+fn largest(b: &mut Builder<'_>, site: &Site<'_>) {
     let ValueType { shape, interval } = site.value.ty;
     let logs = Logs::new(b.batch, shape);
-    let mut picks = Vec::new();
-    let mut ties = alloc::vec![F::ZERO; 1 << logs.total()];
-    for (i, words) in site.claimed.iter().enumerate() {
-        let class = usize::try_from(words[0]).ok().filter(|c| *c < shape.len());
-        let class = class.ok_or_else(|| Reject::new("statement.output", "a class of the model", words[0]))?;
-        let base = i << logs.element();
-        picks.extend(
-            (0..1 << logs.element()).map(|j| entry(0, base + j, base + logs.cell_of(shape, class), F::ONE)),
-        );
-        for j in 0..class {
-            ties[base + logs.cell_of(shape, j)] = -F::ONE;
+    let (batch, all) = (0..logs.axes[0], || 0..logs.total());
+    let mut is = alloc::vec![Word::PADDING; 1 << logs.total()];
+    let mut above = is.clone();
+    for (i, class) in site.classes.iter().enumerate() {
+        for j in 0..shape.len() {
+            let cell = (i << logs.element()) + logs.cell_of(shape, j);
+            (is[cell], above[cell]) = (class.is[j], class.above[j]);
         }
     }
-    let all = || 0..logs.total();
+    let same = (0..b.batch).map(|i| entry(i, i, i, F::ONE)).collect();
+    let same = wire(batch.clone(), batch.clone(), batch.len(), same);
+    let picked = stated(F::ONE, &is, alloc::vec![same, Axis::Var(batch.end..logs.total())]);
+    let logits = column(F::ONE, site.value.column, alloc::vec![Axis::Var(all())]);
+    let top = |trace: &Vec<Tensor>| {
+        let data = &trace[site.id].data;
+        alloc::vec![i64::from(data.iter().copied().max().unwrap_or(0)); data.len()]
+    };
+    let top = Accumulator {
+        linear: Vec::new(),
+        sum: Some(RowSum {
+            vars: logs.total(),
+            factors: alloc::vec![expr(alloc::vec![picked]), expr(alloc::vec![logits])],
+            bias: &[],
+        }),
+        values: b.each_trace(top),
+    };
     let key = expr(alloc::vec![
-        column(F::ONE, site.value.column, alloc::vec![wire(0..0, all(), logs.total(), picks)]),
         column(-F::ONE, site.value.column, alloc::vec![Axis::Var(all())]),
-        public(F::ONE, ties, alloc::vec![Axis::Var(all())]),
+        stated(-F::ONE, &above, alloc::vec![Axis::Var(all())]),
     ]);
-    let (vars, real) = b.real_rows(shape);
-    let size = 1 << log2_ceil((i64::from(interval.hi) - i64::from(interval.lo) + 1) as usize);
-    b.range(&alloc::format!("{}: largest", site.name), size, vars, key, real);
-    Ok(())
+    let log = log2_ceil((i64::from(interval.hi) - i64::from(interval.lo) + 1) as usize);
+    b.range_around(&alloc::format!("{}: largest", site.name), log as u32, shape, key, (1, &top));
 }
 
-/// Bit 1: threshold - m >= 0; bit 0: m - threshold - 1 >= 0.
-fn at_most(b: &mut Builder<'_>, threshold: i32, site: &Site<'_>) -> Result<(), Reject> {
+/// The bit of each input at tau is its word.
+fn at_most(b: &mut Builder<'_>, threshold: i32, site: &Site<'_>) {
+    let bits = compared(b, threshold, false, site);
     let batch = 0..log2_ceil(b.batch);
-    let mut signs = Vec::new();
-    let mut constants = alloc::vec![F::ZERO; 1 << batch.len()];
-    for (i, words) in site.claimed.iter().enumerate() {
-        let theta = i64::from(threshold);
-        let (sign, constant) = match words[0] {
-            1 => (-F::ONE, theta),
-            0 => (F::ONE, -theta - 1),
-            other => return Err(Reject::new("statement.output", "a bit", other)),
-        };
-        signs.push(entry(0, i, i, sign));
-        constants[i] = int(constant);
-    }
-    let key = expr(alloc::vec![
-        site.elements(wire(0..0, batch.clone(), batch.len(), signs)),
-        public(F::ONE, constants, alloc::vec![Axis::Var(batch.clone())]),
-    ]);
-    let size = 1 << log2_ceil(distance(site.value.ty.interval, threshold) as usize);
-    let real = alloc::vec![real_var(batch.clone(), b.batch)];
-    b.range(&alloc::format!("{}: threshold", site.name), size, batch.len(), key, real);
-    Ok(())
+    let mut words = alloc::vec![Word::PADDING; 1 << batch.len()];
+    words.iter_mut().zip(site.claimed).for_each(|(word, claimed)| *word = claimed[0]);
+    b.reserve(batch.end);
+    let bits = column(F::ONE, bits, alloc::vec![Axis::Tau(batch.clone())]);
+    let known = stated(-F::ONE, &words, alloc::vec![Axis::Tau(batch)]);
+    b.linear(String::from(site.name), expr(alloc::vec![bits, known]));
+}
+
+/// A column with one bit an input, 0 beyond: whether its value is at least, or else at most, the threshold.
+///
+/// bit = clamp(key, 0, 1), where key is at least 1 exactly for the inputs that count: v - least + 1 or most + 1 - v.
+fn compared(b: &mut Builder<'_>, threshold: i32, least: bool, site: &Site<'_>) -> ColumnId {
+    let batch = 0..log2_ceil(b.batch);
+    let log = batch.len();
+    let bits = b.column(alloc::format!("{}.counted", site.name), log, |traces| {
+        let mut cells = alloc::vec![F::ZERO; 1 << log];
+        for (cell, trace) in cells.iter_mut().zip(&traces.values) {
+            let v = trace[site.id].data[0];
+            *cell = F::from_bool(if least { v >= threshold } else { v <= threshold });
+        }
+        cells
+    });
+    let sign = if least { 1 } else { -1 };
+    let constant = 1 - sign * i64::from(threshold);
+    let mut read = site.elements(Axis::Var(batch.clone()));
+    read.coef = int(sign);
+    let key = Expr { constant: int(constant), terms: alloc::vec![read] };
+    let bit = expr(alloc::vec![column(F::ONE, bits, alloc::vec![Axis::Var(batch.clone())])]);
+    let rescale = Rescale { shift: 0, clamp: Interval { lo: 0, hi: 1 } };
+    let table = b.clamp_table(rescale, Reach::symmetric(distance(site.value.ty.interval, threshold)));
+    let name = alloc::format!("{}: threshold", site.name);
+    b.lookup(name, table, log, key, bit, alloc::vec![real_var(batch, b.batch)]);
+    bits
 }
 
 /// The words are the digest of the value's elements under a salt, as if it were the input of another program.
@@ -332,9 +342,8 @@ fn committed(b: &mut Builder<'_>, site: &Site<'_>) {
     let cell =
         |i| Absorbed { column: site.value.column, cell: logs.cell_of(ty.shape, i), offset: packing.offset };
     let absorbed: Vec<Absorbed> = (0..ty.shape.len()).map(cell).collect();
-    let element = |word: &i32| int(i64::from(*word));
-    let digest = |words: &&[i32]| core::array::from_fn(|i| element(&words[i]));
-    let digests: Vec<[F; RATE]> = site.claimed.iter().map(digest).collect();
+    let digest = |words: &&[Word]| core::array::from_fn(|i| words[i]);
+    let digests: Vec<[Word; RATE]> = site.claimed.iter().map(digest).collect();
     let witness = b.traces.zip(site.salts.clone()).map(|(traces, salts)| {
         (traces.values.iter().map(|trace| offset(&trace[site.id].data, packing)).collect(), salts)
     });

@@ -13,29 +13,31 @@ use crate::field::{K, eq};
 use crate::logup::LeafClaim;
 use crate::plan::Plan;
 use crate::reject::Reject;
+use crate::scalar::Scalar;
 use crate::sumcheck::{self, power_of_half};
-use crate::system::{Affine, SumClaim, SumPoint, System};
-use crate::transcript::Transcript;
+use crate::system::{Affine, SumClaim, SumPoint, System, Words};
+use crate::transcript::Channel;
 
 /// The main sumcheck's part of a proof.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct MainProof {
+pub struct MainProof<E = K> {
     /// Masked coefficients of degree 1, 2, .. of each round.
-    pub rounds: Vec<Vec<K>>,
+    pub rounds: Vec<Vec<E>>,
     /// Masked value of each factor that reads committed columns, claim by claim.
-    pub values: Vec<K>,
+    pub values: Vec<E>,
 }
 
 /// Checks the main sumcheck and gives the linear equations (each `= 0`) that remain, those of the linear claims among them.
 ///
 /// Errors: `claims.rounds`, `claims.values`.
-pub fn verify(
+pub fn verify<C: Channel>(
     system: &System,
     plan: &Plan,
-    proof: &MainProof,
-    leaf: LeafClaim,
-    transcript: &mut Transcript,
-    equations: &mut Vec<Affine>,
+    words: Words<'_, C::E>,
+    proof: &MainProof<C::E>,
+    leaf: LeafClaim<C::E>,
+    transcript: &mut C,
+    equations: &mut Vec<Affine<C::E>>,
 ) -> Result<(), Reject> {
     let tau = transcript.draw_point(system.tau_len);
     let lambda = transcript.draw();
@@ -45,13 +47,13 @@ pub fn verify(
     let rounds = sumcheck::read(&proof.rounds, &plan.main, "claims.rounds", transcript)?;
     transcript.absorb(&proof.values);
     let n = plan.main_vars();
-    let last = rounds.point.last().copied().unwrap_or(K::TWO);
-    let zz = last * (K::ONE - last);
+    let last = rounds.point.last().copied().unwrap_or(C::E::TWO);
+    let zz = last * (C::E::ONE - last);
 
     let in_rows = system.sums.iter().any(|s| s.point != SumPoint::Tau);
     let mut equation = rounds.claim;
     if in_rows {
-        equation.add_scaled(leaf.rest.clone(), rounds.scale);
+        equation.add_scaled(leaf.rest.clone(), C::E::from(rounds.scale));
     } else {
         equations.push(leaf.rest.clone());
     }
@@ -62,7 +64,7 @@ pub fn verify(
         let tau = point(system, claim, &tau, &leaf.point);
         let mut values = Vec::with_capacity(claim.factors.len());
         for factor in &claim.factors {
-            let mut at = factor.at(tau, x);
+            let mut at = factor.at(tau, x, words);
             if factor.is_public() {
                 values.push(at.constant);
             } else {
@@ -74,24 +76,24 @@ pub fn verify(
             }
         }
         let product = |(coef, factors): &(_, Vec<usize>)| {
-            factors.iter().fold(K::from(*coef), |acc, f| acc * values[*f])
+            factors.iter().fold(C::E::from(*coef), |acc, f| acc * values[*f])
         };
-        let sum: K = claim.products.iter().map(product).sum();
-        let eq = claim.eq.as_ref().map_or(K::ONE, |(t, v)| eq(&tau[t.clone()], &x[v.clone()]));
+        let sum: C::E = claim.products.iter().map(product).sum();
+        let eq = claim.eq.as_ref().map_or(C::E::ONE, |(t, v)| eq(&tau[t.clone()], &x[v.clone()]));
         // claim_0 = rest + sum_k w_k rhs_k; claim_n = sum_k w_k 2^-(n - n_k) * (value of claim k at the point).
-        equation.add_scaled(claim.rhs.at(tau, &[]), weight * rounds.scale);
-        equation.constant -= weight * power_of_half(n - claim.vars) * eq * sum;
+        equation.add_scaled(claim.rhs.at(tau, &[], words), weight * rounds.scale);
+        equation.constant -= weight * eq * sum * power_of_half(n - claim.vars);
     }
     if !system.sums.is_empty() {
         equations.push(equation);
     }
-    equations.extend(system.linears.iter().map(|linear| linear.expr.at(&tau, &[])));
+    equations.extend(system.linears.iter().map(|linear| linear.expr.at(&tau, &[], words)));
     Ok(())
 }
 
 /// Weight of each sum in the main sumcheck.
-pub fn weights(system: &System, lambda: K, blocks: &[K]) -> Vec<K> {
-    let mut power = K::ONE;
+pub fn weights<E: Scalar>(system: &System, lambda: E, blocks: &[E]) -> Vec<E> {
+    let mut power = E::ONE;
     let weight = |claim: &SumClaim| match claim.point {
         SumPoint::Row(lookup) => blocks[lookup],
         SumPoint::Tau => {
@@ -103,7 +105,7 @@ pub fn weights(system: &System, lambda: K, blocks: &[K]) -> Vec<K> {
 }
 
 /// The point at which a sum is taken.
-pub fn point<'a>(system: &System, claim: &SumClaim, tau: &'a [K], leaf: &'a [K]) -> &'a [K] {
+pub fn point<'a, E>(system: &System, claim: &SumClaim, tau: &'a [E], leaf: &'a [E]) -> &'a [E] {
     match claim.point {
         SumPoint::Row(lookup) => &leaf[leaf.len() - system.lookups[lookup].vars..],
         SumPoint::Tau => tau,

@@ -12,8 +12,8 @@ use crate::opening::{self, OpeningProof};
 use crate::plan::Plan;
 use crate::profile::{Commitment, PcsProof};
 use crate::reject::Reject;
-use crate::system::{Affine, System};
-use crate::transcript::Transcript;
+use crate::system::{Affine, System, Words};
+use crate::transcript::{Channel, Transcript};
 
 /// Longest proof that is looked at.
 pub const MAX_PROOF_BYTES: usize = 4 << 20;
@@ -71,17 +71,19 @@ pub fn start(plan: &Plan, binding: &[u8; 32]) -> Transcript {
 
 /// Checks look-ups and sums; gives the linear equations on the committed vector that remain.
 ///
+/// `words` are the statement's words: as the system holds them, or a circuit's wires.
 /// The prover runs it too, on its own messages: what is opened is what the verifier will ask for.
-pub fn reduce(
+pub fn reduce<C: Channel>(
     system: &System,
     plan: &Plan,
-    logup: &LogupProof,
-    main: &MainProof,
-    transcript: &mut Transcript,
-) -> Result<Vec<Affine>, Reject> {
+    words: Words<'_, C::E>,
+    logup: &LogupProof<C::E>,
+    main: &MainProof<C::E>,
+    transcript: &mut C,
+) -> Result<Vec<Affine<C::E>>, Reject> {
     let mut equations = Vec::new();
-    let leaf = logup::verify(system, plan, logup, transcript, &mut equations)?;
-    claims::verify(system, plan, main, leaf, transcript, &mut equations)?;
+    let leaf = logup::verify(system, plan, words, logup, transcript, &mut equations)?;
+    claims::verify(system, plan, words, main, leaf, transcript, &mut equations)?;
     Ok(equations)
 }
 
@@ -94,7 +96,7 @@ pub fn verify(system: &System, binding: &[u8; 32], proof: &Proof) -> Result<(), 
     let pcs = commitment::scheme(plan.log, stub(), stub())?;
     let mut transcript = start(&plan, binding);
     pcs.observe_commitment(&proof.commitment, &mut transcript.challenger);
-    let equations = reduce(system, &plan, &proof.logup, &proof.main, &mut transcript)?;
+    let equations = reduce(system, &plan, Words::Values, &proof.logup, &proof.main, &mut transcript)?;
     let mu = transcript.draw();
     let folded = opening::fold(&plan, equations, mu);
     opening::verify(&pcs, &plan, &folded, &proof.commitment, &proof.opening, &proof.pcs, &mut transcript)

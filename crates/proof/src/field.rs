@@ -8,6 +8,8 @@ use p3_field::extension::QuinticTrinomialExtensionField;
 use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 use p3_koala_bear::KoalaBear;
 
+use crate::scalar::Scalar;
+
 /// The base field.
 pub type F = KoalaBear;
 /// The challenge field.
@@ -38,8 +40,8 @@ pub fn limb_weights() -> [K; LIMBS] {
 }
 
 /// Table of `scale * eq(point, x)` for every `x` of the cube.
-pub fn eq_table(point: &[K], scale: K) -> Vec<K> {
-    let mut table = alloc::vec![K::ZERO; 1 << point.len()];
+pub fn eq_table<E: Scalar>(point: &[E], scale: E) -> Vec<E> {
+    let mut table = alloc::vec![E::ZERO; 1 << point.len()];
     table[0] = scale;
     for (i, &r) in point.iter().enumerate() {
         let len = 1 << i;
@@ -53,41 +55,41 @@ pub fn eq_table(point: &[K], scale: K) -> Vec<K> {
 }
 
 /// `eq(a, b)` of two points of one length.
-pub fn eq(a: &[K], b: &[K]) -> K {
-    a.iter().zip(b).fold(K::ONE, |acc, (&x, &y)| {
+pub fn eq<E: Scalar>(a: &[E], b: &[E]) -> E {
+    a.iter().zip(b).fold(E::ONE, |acc, (&x, &y)| {
         let xy = x * y;
-        acc * (K::ONE - x - y + xy + xy)
+        acc * (E::ONE - x - y + xy + xy)
     })
 }
 
 /// `eq(point, i)` for the vertex with index `i`.
-pub fn eq_vertex(point: &[K], i: usize) -> K {
+pub fn eq_vertex<E: Scalar>(point: &[E], i: usize) -> E {
     let n = point.len();
     point
         .iter()
         .enumerate()
-        .fold(K::ONE, |acc, (j, &r)| acc * if i >> (n - 1 - j) & 1 == 1 { r } else { K::ONE - r })
+        .fold(E::ONE, |acc, (j, &r)| acc * if i >> (n - 1 - j) & 1 == 1 { r } else { E::ONE - r })
 }
 
 /// The multilinear extension of `0, 1, 2, .., 2^n - 1` at a point.
-pub fn index_at(point: &[K]) -> K {
-    point.iter().fold(K::ZERO, |acc, &r| acc.double() + r)
+pub fn index_at<E: Scalar>(point: &[E]) -> E {
+    point.iter().fold(E::ZERO, |acc, &r| acc.double() + r)
 }
 
 /// The multilinear extension of `i -> max(0, i - c)` at a point, in time linear in the number of variables.
-pub fn ramp_at(point: &[K], c: i64) -> K {
+pub fn ramp_at<E: Scalar>(point: &[E], c: i64) -> E {
     let Some((&high, rest)) = point.split_first() else {
-        return K::from(int((-c).max(0)));
+        return E::from(int((-c).max(0)));
     };
     let half = 1i64 << rest.len();
     if c <= 0 {
-        return index_at(point) - K::from(int(c));
+        return index_at(point) - E::from(int(c));
     }
     if c >= half {
         return high * ramp_at(rest, c - half);
     }
-    let upper = index_at(rest) + K::from(int(half - c));
-    high * upper + (K::ONE - high) * ramp_at(rest, c)
+    let upper = index_at(rest) + E::from(int(half - c));
+    high * upper + (E::ONE - high) * ramp_at(rest, c)
 }
 
 /// `2^-1`.

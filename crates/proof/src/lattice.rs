@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use p3_field::{Algebra, PrimeCharacteristicRing, PrimeField32};
 
-use crate::field::{F, K};
+use crate::field::F;
+use crate::scalar::Scalar;
 
 /// `log2` of the ring's degree.
 pub const RING_LOG: usize = 10;
@@ -34,12 +35,12 @@ pub fn element(j: usize) -> Vec<F> {
 }
 
 /// `a_j(zeta)` for every j of the range.
-pub fn values(range: Range<usize>, zeta: K) -> Vec<K> {
-    let powers = zeta.powers().collect_n(RING);
+pub fn values<E: Scalar>(range: Range<usize>, zeta: E) -> Vec<E> {
+    let powers: Vec<E> = zeta.powers().take(RING).collect();
     let at = |j| {
         let a = element(j);
         let chunks = powers.as_chunks::<8>().0.iter().zip(a.as_chunks::<8>().0);
-        chunks.map(|(p, a)| K::mixed_dot_product(p, a)).sum()
+        chunks.map(|(p, a)| <E as Algebra<F>>::mixed_dot_product(p, a)).sum()
     };
     range.map(at).collect()
 }
@@ -47,7 +48,7 @@ pub fn values(range: Range<usize>, zeta: K) -> Vec<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::field::eq_table;
+    use crate::field::{K, eq_table};
     use crate::system::{Axis, axis_weights};
     use rand::{RngExt, SeedableRng, rngs::StdRng};
 

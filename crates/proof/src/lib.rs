@@ -15,6 +15,7 @@ pub mod opening;
 pub mod plan;
 pub mod profile;
 pub mod reject;
+pub mod scalar;
 pub mod soundness;
 pub mod sumcheck;
 pub mod system;

@@ -11,13 +11,14 @@ use p3_field::{Field, PrimeCharacteristicRing};
 use p3_multilinear_util::point::Point;
 use serde::{Deserialize, Serialize};
 
-use crate::field::{K, LIMBS_LOG2, eq, eq_table, half, limb_weights, t as generator};
+use crate::field::{K, LIMBS_LOG2, eq_table, eq_vertex, half, limb_weights, t as generator};
 use crate::plan::Plan;
 use crate::profile::{Commitment, Pcs, PcsProof};
 use crate::reject::Reject;
+use crate::scalar::Scalar;
 use crate::sumcheck::power_of_half;
 use crate::system::{Affine, WeighedTerm};
-use crate::transcript::Transcript;
+use crate::transcript::{Channel, Transcript};
 
 /// The opening's part of a proof.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,19 +32,19 @@ pub struct OpeningProof {
 }
 
 /// All equations folded by powers of mu: `<Phi, A> = value`.
-pub struct Folded {
+pub struct Folded<E = K> {
     /// Weights over the system's columns.
-    pub terms: Vec<WeighedTerm>,
+    pub terms: Vec<WeighedTerm<E>>,
     /// Weight of each mask.
-    pub pads: Vec<K>,
+    pub pads: Vec<E>,
     /// `V`.
-    pub value: K,
+    pub value: E,
 }
 
 /// Folds the equations.
-pub fn fold(plan: &Plan, equations: Vec<Affine>, mu: K) -> Folded {
-    let mut folded = Folded { terms: Vec::new(), pads: alloc::vec![K::ZERO; plan.pad_count], value: K::ZERO };
-    let mut weight = K::ONE;
+pub fn fold<E: Scalar>(plan: &Plan, equations: Vec<Affine<E>>, mu: E) -> Folded<E> {
+    let mut folded = Folded { terms: Vec::new(), pads: alloc::vec![E::ZERO; plan.pad_count], value: E::ZERO };
+    let mut weight = E::ONE;
     for equation in equations {
         folded.value -= weight * equation.constant;
         for (pad, w) in equation.pads {
@@ -55,12 +56,12 @@ pub fn fold(plan: &Plan, equations: Vec<Affine>, mu: K) -> Folded {
     folded
 }
 
-impl Folded {
+impl<E: Scalar> Folded<E> {
     /// `Phi` at a point of the committed vector's variables.
-    pub fn at(&self, plan: &Plan, point: &[K]) -> K {
-        let mut sum = K::ZERO;
-        let prefix: Vec<K> =
-            plan.slots.iter().map(|s| eq(&plan.prefix(*s), &point[..plan.log - s.log])).collect();
+    pub fn at(&self, plan: &Plan, point: &[E]) -> E {
+        let mut sum = E::ZERO;
+        let prefix: Vec<E> =
+            plan.slots.iter().map(|s| eq_vertex(&point[..plan.log - s.log], s.offset >> s.log)).collect();
         for term in &self.terms {
             let mut value = term.coef * prefix[term.column];
             let mut low = &point[plan.log - plan.slots[term.column].log..];
@@ -73,9 +74,9 @@ impl Folded {
         }
         let (high, low) = point.split_at(plan.log - plan.pads.log);
         let (index, limb) = low.split_at(low.len() - LIMBS_LOG2);
-        let limbs: K = eq_table(limb, K::ONE).into_iter().zip(limb_weights()).map(|(e, w)| e * w).sum();
-        let pads: K = eq_table(index, K::ONE).iter().zip(&self.pads).map(|(e, w)| *e * *w).sum();
-        sum + eq(&plan.prefix(plan.pads), high) * pads * limbs
+        let limbs: E = eq_table(limb, E::ONE).into_iter().zip(limb_weights()).map(|(e, w)| e * w).sum();
+        let pads: E = eq_table(index, E::ONE).iter().zip(&self.pads).map(|(e, w)| *e * *w).sum();
+        sum + eq_vertex(high, plan.pads.offset >> plan.pads.log) * pads * limbs
     }
 }
 

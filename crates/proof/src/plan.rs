@@ -203,6 +203,7 @@ fn check(system: &System) -> Result<(), Reject> {
             let size = match &t.source {
                 Source::Column(c) => system.columns.get(*c).map(|c| 1usize << c.log),
                 Source::Public(v) => Some(v.len()),
+                Source::Stated(s) => Some(s.values.len()).filter(|n| s.words.len() == *n),
             };
             log <= MAX_LOG && size == Some(1 << log) && axes_fit(&t.axes, tau_len, vars)
         })

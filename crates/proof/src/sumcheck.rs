@@ -11,15 +11,16 @@ use p3_field::PrimeCharacteristicRing;
 use crate::field::{K, half};
 use crate::plan::SumcheckPads;
 use crate::reject::Reject;
+use crate::scalar::Scalar;
 use crate::system::Affine;
-use crate::transcript::Transcript;
+use crate::transcript::Channel;
 
 /// What a run of rounds leaves: the point, and `claim_n` minus `2^-n claim_0`.
-pub struct Rounds {
+pub struct Rounds<E = K> {
     /// Challenges in the order in which the variables were bound.
-    pub point: Vec<K>,
+    pub point: Vec<E>,
     /// `claim_n - 2^-n claim_0` as an affine form in the masks.
-    pub claim: Affine,
+    pub claim: Affine<E>,
     /// `2^-n`.
     pub scale: K,
 }
@@ -33,12 +34,12 @@ pub fn power_of_half(n: usize) -> K {
 ///
 /// Errors: `shape` when the number of rounds or coefficients is not the plan's; `challenge` (negligible) when the last challenge is 0 or 1,
 /// which would uncover a claimed value.
-pub fn read(
-    rounds: &[Vec<K>],
+pub fn read<C: Channel>(
+    rounds: &[Vec<C::E>],
     pads: &SumcheckPads,
     check: &'static str,
-    transcript: &mut Transcript,
-) -> Result<Rounds, Reject> {
+    transcript: &mut C,
+) -> Result<Rounds<C::E>, Reject> {
     if rounds.len() != pads.rounds.len() || rounds.iter().zip(&pads.rounds).any(|(r, p)| r.len() != p.len()) {
         return Err(Reject::new(check, "the statement's number of rounds and coefficients", "another"));
     }
@@ -51,14 +52,14 @@ pub fn read(
         let scale = power_of_half(n - 1 - i);
         let mut power = r;
         for (c, mask) in coefficients.iter().zip(masks.clone()) {
-            let weight = scale * (power - half());
+            let weight = (power - half()) * scale;
             claim.constant += weight * *c;
             claim.pads.push((mask, -weight));
             power *= r;
         }
         point.push(r);
     }
-    if point.last().is_some_and(|r| *r == K::ZERO || *r == K::ONE) {
+    if point.last().is_some_and(|r| !r.differs(K::ZERO) || !r.differs(K::ONE)) {
         return Err(Reject::new(check, "a last challenge other than 0 and 1", "0 or 1"));
     }
     Ok(Rounds { point, claim, scale: power_of_half(n) })

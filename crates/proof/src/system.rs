@@ -15,6 +15,7 @@ use p3_field::PrimeCharacteristicRing;
 
 use crate::field::{F, K, eq_table, eq_vertex};
 use crate::lattice;
+use crate::scalar::Scalar;
 
 /// Index of a column in [`System::columns`].
 pub type ColumnId = usize;
@@ -37,7 +38,35 @@ pub enum Source {
     Column(ColumnId),
     /// A tensor that the verifier knows, padded like a column.
     Public(Arc<Vec<F>>),
+    /// A tensor of the statement's words, padded like a column.
+    Stated(Stated),
 }
+
+/// A tensor whose cells are words of the statement: other statements about the same program have the same system but for these.
+#[derive(Clone, Debug)]
+pub struct Stated {
+    /// The cells' values, in the statement that the system was made of.
+    pub values: Arc<Vec<F>>,
+    /// One more than each cell's index among the statement's words; 0 for a cell that is 0 in every statement.
+    pub words: Arc<Vec<u32>>,
+}
+
+/// How the statement's words are known.
+#[derive(Debug)]
+pub enum Words<'a, E> {
+    /// By the values that the system holds.
+    Values,
+    /// As wires, one a word.
+    Wires(&'a [E]),
+}
+
+impl<E> Clone for Words<'_, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for Words<'_, E> {}
 
 /// One entry of a wire: weight `coef` from `(t, v)` to cell `i` of the axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,7 +188,7 @@ pub struct Expr {
 impl Expr {
     /// Whether no term reads a committed column.
     pub fn is_public(&self) -> bool {
-        self.terms.iter().all(|t| matches!(t.source, Source::Public(_)))
+        self.terms.iter().all(|t| !matches!(t.source, Source::Column(_)))
     }
 }
 
@@ -256,17 +285,17 @@ impl Table {
     }
 
     /// Multilinear extensions of the keys and of the values at a point.
-    pub fn at(&self, point: &[K]) -> (K, K) {
+    pub fn at<E: Scalar>(&self, point: &[E]) -> (E, E) {
         use crate::field::{index_at, int, ramp_at};
-        let key = index_at(point) + K::from(int(self.first));
+        let key = index_at(point) + E::from(int(self.first));
         let value = match &self.values {
-            TableValues::Range => K::ZERO,
+            TableValues::Range => E::ZERO,
             TableValues::Clamp { lo, hi } => {
                 let (lo, hi) = (i64::from(*lo), i64::from(*hi));
-                K::from(int(lo)) + ramp_at(point, lo - self.first) - ramp_at(point, hi - self.first)
+                E::from(int(lo)) + ramp_at(point, lo - self.first) - ramp_at(point, hi - self.first)
             }
             TableValues::Rows(_) => {
-                let weights = eq_table(point, K::ONE);
+                let weights = eq_table(point, E::ONE);
                 weights.iter().enumerate().map(|(i, w)| *w * int(self.value(i))).sum()
             }
         };
@@ -310,17 +339,17 @@ pub struct System {
 
 /// Weights along one axis after all challenges are known.
 #[derive(Clone, Debug)]
-pub enum AxisWeights {
+pub enum AxisWeights<E = K> {
     /// `eq(point, .)`.
-    Eq(Vec<K>),
+    Eq(Vec<E>),
     /// Given one by one.
-    Dense(Vec<K>),
+    Dense(Vec<E>),
     /// Zero but for a few, in an axis of `2^log`; an index may occur more than once.
     Sparse {
         /// `log2` of the axis.
         log: usize,
         /// Index and weight.
-        weights: Vec<(u32, K)>,
+        weights: Vec<(u32, E)>,
     },
     /// 1 at one index, 0 elsewhere.
     At {
@@ -332,9 +361,9 @@ pub enum AxisWeights {
     /// `scale * base^i`.
     Powers {
         /// Weight of cell 0.
-        scale: K,
+        scale: E,
         /// Ratio of neighbours.
-        base: K,
+        base: E,
         /// `log2` of the axis.
         log: usize,
     },
@@ -343,7 +372,7 @@ pub enum AxisWeights {
 /// A wire with fewer entries than this share of its axis is kept sparse: a statement's many wires onto large axes must not cost the axes.
 const SPARSE_SHARE: usize = 4;
 
-impl AxisWeights {
+impl<E: Scalar> AxisWeights<E> {
     /// `log2` of the axis.
     pub fn log(&self) -> usize {
         match self {
@@ -354,42 +383,42 @@ impl AxisWeights {
     }
 
     /// All weights.
-    pub fn table(&self) -> Vec<K> {
+    pub fn table(&self) -> Vec<E> {
         match self {
-            Self::Eq(p) => eq_table(p, K::ONE),
+            Self::Eq(p) => eq_table(p, E::ONE),
             Self::Dense(w) => w.clone(),
             Self::Sparse { log, weights } => {
-                let mut table = alloc::vec![K::ZERO; 1 << log];
+                let mut table = alloc::vec![E::ZERO; 1 << log];
                 weights.iter().for_each(|(i, w)| table[*i as usize] += *w);
                 table
             }
             Self::At { log, index } => {
-                let mut table = alloc::vec![K::ZERO; 1 << log];
-                table[*index] = K::ONE;
+                let mut table = alloc::vec![E::ZERO; 1 << log];
+                table[*index] = E::ONE;
                 table
             }
-            Self::Powers { scale, base, log } => base.shifted_powers(*scale).collect_n(1 << log),
+            Self::Powers { scale, base, log } => base.shifted_powers(*scale).take(1 << log).collect(),
         }
     }
 
     /// Multilinear extension of the weights at a point.
-    pub fn at(&self, point: &[K]) -> K {
+    pub fn at(&self, point: &[E]) -> E {
         match self {
             Self::Eq(p) => crate::field::eq(p, point),
             Self::Dense(w) if w.len() == 1 => w[0],
-            Self::Dense(w) => eq_table(point, K::ONE).iter().zip(w).map(|(a, b)| *a * *b).sum(),
+            Self::Dense(w) => eq_table(point, E::ONE).iter().zip(w).map(|(a, b)| *a * *b).sum(),
             Self::Sparse { log, weights } if weights.len() * log < 1 << log => {
                 weights.iter().map(|(i, w)| eq_vertex(point, *i as usize) * *w).sum()
             }
             Self::Sparse { weights, .. } => {
-                let eq = eq_table(point, K::ONE);
+                let eq = eq_table(point, E::ONE);
                 weights.iter().map(|(i, w)| eq[*i as usize] * *w).sum()
             }
             Self::At { index, .. } => eq_vertex(point, *index),
             Self::Powers { scale, base, .. } => {
                 // base^i is the product of base^(2^b) over the bits b of i, so the extension is a product over the variables.
                 let step =
-                    |(value, power): (K, K), x: &K| (value * (K::ONE - *x + *x * power), power.square());
+                    |(value, power): (E, E), x: &E| (value * (E::ONE - *x + *x * power), power.square());
                 point.iter().rev().fold((*scale, *base), step).0
             }
         }
@@ -398,34 +427,34 @@ impl AxisWeights {
 
 /// A term at a point: `coef * <weights, column>`.
 #[derive(Clone, Debug)]
-pub struct WeighedTerm {
+pub struct WeighedTerm<E = K> {
     /// Factor.
-    pub coef: K,
+    pub coef: E,
     /// Column read.
     pub column: ColumnId,
     /// One weight vector an axis.
-    pub axes: Vec<AxisWeights>,
+    pub axes: Vec<AxisWeights<E>>,
 }
 
 /// An affine form in the committed vector: `constant + <terms> + <pads>`.
 #[derive(Clone, Debug, Default)]
-pub struct Affine {
+pub struct Affine<E = K> {
     /// Known part.
-    pub constant: K,
+    pub constant: E,
     /// What it reads from columns.
-    pub terms: Vec<WeighedTerm>,
+    pub terms: Vec<WeighedTerm<E>>,
     /// What it reads from the masks, by index of the mask.
-    pub pads: Vec<(usize, K)>,
+    pub pads: Vec<(usize, E)>,
 }
 
-impl Affine {
+impl<E: Scalar> Affine<E> {
     /// A known value.
-    pub fn constant(value: K) -> Self {
+    pub fn constant(value: E) -> Self {
         Self { constant: value, ..Self::default() }
     }
 
     /// Adds `scale * other`.
-    pub fn add_scaled(&mut self, other: Self, scale: K) {
+    pub fn add_scaled(&mut self, other: Self, scale: E) {
         self.constant += scale * other.constant;
         self.terms.extend(other.terms.into_iter().map(|t| WeighedTerm { coef: t.coef * scale, ..t }));
         self.pads.extend(other.pads.into_iter().map(|(i, w)| (i, w * scale)));
@@ -433,7 +462,7 @@ impl Affine {
 }
 
 /// Weights of an axis for known challenges and variables.
-pub fn axis_weights(axis: &Axis, tau: &[K], x: &[K]) -> AxisWeights {
+pub fn axis_weights<E: Scalar>(axis: &Axis, tau: &[E], x: &[E]) -> AxisWeights<E> {
     match axis {
         Axis::Tau(r) => AxisWeights::Eq(tau[r.clone()].to_vec()),
         Axis::Var(r) => AxisWeights::Eq(x[r.clone()].to_vec()),
@@ -446,10 +475,10 @@ pub fn axis_weights(axis: &Axis, tau: &[K], x: &[K]) -> AxisWeights {
             AxisWeights::Dense(lattice::values(*first..first + (1 << log), tau[*zeta]))
         }
         Axis::Wire { tau: tr, var, log, entries } => {
-            let (et, ev) = (eq_table(&tau[tr.clone()], K::ONE), eq_table(&x[var.clone()], K::ONE));
+            let (et, ev) = (eq_table(&tau[tr.clone()], E::ONE), eq_table(&x[var.clone()], E::ONE));
             let weight = |e: &Entry| {
                 let w = match (tr.is_empty(), var.is_empty()) {
-                    (true, true) => K::ONE,
+                    (true, true) => E::ONE,
                     (true, false) => ev[e.v as usize],
                     (false, true) => et[e.t as usize],
                     (false, false) => et[e.t as usize] * ev[e.v as usize],
@@ -460,7 +489,7 @@ pub fn axis_weights(axis: &Axis, tau: &[K], x: &[K]) -> AxisWeights {
                 let weights = entries.iter().map(|e| (e.i, weight(e))).collect();
                 return AxisWeights::Sparse { log: *log, weights };
             }
-            let mut weights = alloc::vec![K::ZERO; 1 << log];
+            let mut weights = alloc::vec![E::ZERO; 1 << log];
             entries.iter().for_each(|e| weights[e.i as usize] += weight(e));
             AxisWeights::Dense(weights)
         }
@@ -468,8 +497,8 @@ pub fn axis_weights(axis: &Axis, tau: &[K], x: &[K]) -> AxisWeights {
 }
 
 /// `<source, product of axis weights>` for a tensor that the verifier knows.
-pub fn contract(values: &[F], axes: &[AxisWeights]) -> K {
-    let mut lifted: Vec<K> = Vec::new();
+pub fn contract<E: Scalar>(values: &[F], axes: &[AxisWeights<E>]) -> E {
+    let mut lifted: Vec<E> = Vec::new();
     for (depth, axis) in axes.iter().rev().enumerate() {
         let table = axis.table();
         lifted = if depth == 0 {
@@ -481,20 +510,41 @@ pub fn contract(values: &[F], axes: &[AxisWeights]) -> K {
             lifted.chunks(table.len()).map(|row| row.iter().zip(&table).map(|(v, w)| *v * *w).sum()).collect()
         };
     }
-    lifted.first().copied().unwrap_or_else(|| K::from(values[0]))
+    lifted.first().copied().unwrap_or_else(|| E::from(values[0]))
+}
+
+/// As [`contract`], for cells that are words of the statement: one more than the word's index, 0 for 0.
+fn contract_words<E: Scalar>(cells: &[u32], words: &[E], axes: &[AxisWeights<E>]) -> E {
+    let mut lifted: Vec<E> =
+        cells.iter().map(|c| c.checked_sub(1).map_or(E::ZERO, |word| words[word as usize])).collect();
+    for axis in axes.iter().rev() {
+        let table = axis.table();
+        lifted = lifted
+            .chunks(table.len())
+            .map(|row| row.iter().zip(&table).map(|(v, w)| *v * *w).sum())
+            .collect();
+    }
+    lifted[0]
 }
 
 impl Expr {
     /// The expression at a point of its variables: known where it is public, affine in the columns otherwise.
-    pub fn at(&self, tau: &[K], x: &[K]) -> Affine {
-        let mut out = Affine::constant(K::from(self.constant));
+    pub fn at<E: Scalar>(&self, tau: &[E], x: &[E], words: Words<'_, E>) -> Affine<E> {
+        let mut out = Affine::constant(E::from(self.constant));
         for term in &self.terms {
-            let axes: Vec<AxisWeights> = term.axes.iter().map(|a| axis_weights(a, tau, x)).collect();
+            let axes: Vec<AxisWeights<E>> = term.axes.iter().map(|a| axis_weights(a, tau, x)).collect();
             match &term.source {
                 Source::Column(column) => {
-                    out.terms.push(WeighedTerm { coef: K::from(term.coef), column: *column, axes });
+                    out.terms.push(WeighedTerm { coef: E::from(term.coef), column: *column, axes });
                 }
                 Source::Public(values) => out.constant += contract(values, &axes) * term.coef,
+                Source::Stated(Stated { values, words: cells }) => {
+                    let value = match words {
+                        Words::Values => contract(values, &axes),
+                        Words::Wires(wires) => contract_words(cells, wires, &axes),
+                    };
+                    out.constant += value * term.coef;
+                }
             }
         }
         out
@@ -502,10 +552,10 @@ impl Expr {
 }
 
 /// The indicator of a look-up's real rows at a point.
-pub fn real_at(real: &[Axis], x: &[K]) -> K {
-    real.iter().fold(K::ONE, |acc, axis| match axis {
+pub fn real_at<E: Scalar>(real: &[Axis], x: &[E]) -> E {
+    real.iter().fold(E::ONE, |acc, axis| match axis {
         Axis::Wire { var, entries, .. } if entries.len() <= 4 => {
-            acc * entries.iter().map(|e| eq_vertex(&x[var.clone()], e.v as usize) * e.coef).sum::<K>()
+            acc * entries.iter().map(|e| eq_vertex(&x[var.clone()], e.v as usize) * e.coef).sum::<E>()
         }
         axis => acc * axis_weights(axis, &[], x).at(&[]),
     })

@@ -9,6 +9,7 @@ use p3_field::PrimeCharacteristicRing;
 use p3_symmetric::Hash;
 
 use crate::field::{F, K};
+use crate::scalar::Scalar;
 
 /// The challenger that the commitment scheme shares with us.
 pub type Challenger = SerializingChallenger32<F, Bytes>;
@@ -48,6 +49,23 @@ impl ByteGrindingChallenger for Bytes {
     }
 }
 
+/// A transcript as the reduction of a proof uses it.
+pub trait Channel {
+    /// The arithmetic of what is absorbed and drawn.
+    type E: Scalar;
+
+    /// Absorbs elements.
+    fn absorb(&mut self, values: &[Self::E]);
+
+    /// Draws a challenge.
+    fn draw(&mut self) -> Self::E;
+
+    /// Draws a point.
+    fn draw_point(&mut self, n: usize) -> Vec<Self::E> {
+        (0..n).map(|_| self.draw()).collect()
+    }
+}
+
 /// A transcript that has absorbed the statement.
 #[derive(Clone)]
 pub struct Transcript {
@@ -68,19 +86,16 @@ impl Transcript {
     pub fn size(&mut self, v: usize) {
         self.challenger.observe(F::from_u32(v as u32));
     }
+}
 
-    /// Absorbs field elements.
-    pub fn absorb(&mut self, values: &[K]) {
+impl Channel for Transcript {
+    type E = K;
+
+    fn absorb(&mut self, values: &[K]) {
         self.challenger.observe_algebra_slice(values);
     }
 
-    /// Draws a challenge.
-    pub fn draw(&mut self) -> K {
+    fn draw(&mut self) -> K {
         self.challenger.sample_algebra_element()
-    }
-
-    /// Draws a point.
-    pub fn draw_point(&mut self, n: usize) -> Vec<K> {
-        (0..n).map(|_| self.draw()).collect()
     }
 }

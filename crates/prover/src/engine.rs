@@ -10,7 +10,8 @@ use proofmesh_proof::engine::{self, Proof};
 use proofmesh_proof::field::{F, K, LIMBS};
 use proofmesh_proof::opening;
 use proofmesh_proof::plan::{Plan, SPARE_CELLS, Slot};
-use proofmesh_proof::system::{SumClaim, SumPoint, System};
+use proofmesh_proof::system::{SumClaim, SumPoint, System, Words};
+use proofmesh_proof::transcript::Channel;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
@@ -76,7 +77,7 @@ pub fn prove_system(
     let mut replay = transcript.clone();
     let (logup, leaf) = lookups::prove(system, &plan, &rows, &cells, &pads, &mut transcript);
     let main = sums::prove(system, &plan, &cells, &pads, &leaf, &mut transcript);
-    let equations = engine::reduce(system, &plan, &logup, &main, &mut replay)?;
+    let equations = engine::reduce(system, &plan, Words::Values, &logup, &main, &mut replay)?;
     let mu = transcript.draw();
     let folded = opening::fold(&plan, equations, mu);
     let (opening, points) = open::prove(&plan, &folded, &vector, &opening_masks, &mut transcript)?;

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use p3_field::{Algebra, ExtensionField, PackedValue, PrimeCharacteristicRing};
 use proofmesh_proof::field::{F, K, eq_table};
-use proofmesh_proof::system::{Axis, Expr, Source, Term, axis_weights};
+use proofmesh_proof::system::{Axis, Expr, Source, Stated, Term, axis_weights};
 use rayon::prelude::*;
 
 use crate::lanes::{Lanes, PackedF, PackedK, WIDTH};
@@ -213,7 +213,7 @@ where
     for term in &expr.terms {
         let cells: &[F] = match &term.source {
             Source::Column(c) => &columns[*c],
-            Source::Public(values) => values,
+            Source::Public(values) | Source::Stated(Stated { values, .. }) => values,
         };
         // Variables that the term lacks: it is constant in them.
         let ranges: Vec<_> = term.axes.iter().map(Axis::var).filter(|r| !r.is_empty()).collect();

@@ -11,7 +11,7 @@ use proofmesh_proof::field::{F, K, LIMBS, eq_table, limb_weights};
 use proofmesh_proof::opening::{Folded, OpeningProof, mask_point, mask_weights};
 use proofmesh_proof::plan::Plan;
 use proofmesh_proof::system::{AxisWeights, WeighedTerm};
-use proofmesh_proof::transcript::Transcript;
+use proofmesh_proof::transcript::{Channel, Transcript};
 use rayon::prelude::*;
 
 use crate::ProveError;

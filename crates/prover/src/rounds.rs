@@ -2,7 +2,7 @@
 
 use p3_field::{Field, PrimeCharacteristicRing};
 use proofmesh_proof::field::{F, K};
-use proofmesh_proof::transcript::Transcript;
+use proofmesh_proof::transcript::{Channel, Transcript};
 
 /// Product of two polynomials.
 pub fn multiply(a: &[K], b: &[K]) -> Vec<K> {

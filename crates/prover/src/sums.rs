@@ -7,7 +7,7 @@ use proofmesh_proof::logup;
 use proofmesh_proof::plan::Plan;
 use proofmesh_proof::sumcheck::power_of_half;
 use proofmesh_proof::system::{SumClaim, System};
-use proofmesh_proof::transcript::Transcript;
+use proofmesh_proof::transcript::{Channel, Transcript};
 use rayon::prelude::*;
 
 use crate::lanes::{Lanes, PackedF, PackedK, SingleK, WIDTH};

@@ -9,7 +9,7 @@ use p3_field::{Field, PrimeCharacteristicRing};
 use proofmesh_proof::field::K;
 use proofmesh_proof::logup::{LayerProof, LogupProof};
 use proofmesh_proof::plan::{Plan, SumcheckPads};
-use proofmesh_proof::transcript::Transcript;
+use proofmesh_proof::transcript::{Channel, Transcript};
 use rayon::prelude::*;
 
 use crate::lanes::{Lanes, PackedK, SingleK, WIDTH};

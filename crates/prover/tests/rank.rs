@@ -12,7 +12,7 @@ use proofmesh_graph::program::{Output, WeightMode};
 use proofmesh_proof::field::{F, K, LIMBS, eq_table, limb_weights};
 use proofmesh_proof::opening::mask_weights;
 use proofmesh_proof::plan::{Plan, SPARE_CELLS};
-use proofmesh_proof::system::{SumPoint, System};
+use proofmesh_proof::system::{SumPoint, System, Words};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use revealed::{Replay, pack, value};
@@ -64,8 +64,8 @@ fn columns(toy: &Toy, system: &System) -> Vec<Vec<F>> {
                 continue;
             }
             let inner: F = inner().map(|(_, rows)| rows[x]).sum();
-            let key =
-                value(&lookup.key.at(&[], &bits), &cells, &[]) + inner - K::from(F::from_i64(table.first));
+            let key = value(&lookup.key.at(&[], &bits, Words::Values), &cells, &[]) + inner
+                - K::from(F::from_i64(table.first));
             let row =
                 (0..1usize << table.log).find(|i| key == K::from_usize(*i)).expect("a row of the table");
             cells[table.multiplicity][row] += F::ONE;

@@ -17,13 +17,14 @@ use core::ops::Range;
 use p3_field::PrimeCharacteristicRing;
 use proofmesh_proof::field::{F, int, log2_ceil};
 use proofmesh_proof::system::{
-    Axis, Column, ColumnId, Entry, Expr, LinearClaim, Lookup, Source, SumClaim, SumPoint, System, TableId,
-    Term,
+    Axis, Column, ColumnId, Entry, Expr, LinearClaim, Lookup, Source, Stated, SumClaim, SumPoint, System,
+    TableId, Term,
 };
 
 use crate::rescale::{Reach, Rescale};
 use crate::tensor::{Shape, Tensor};
 use crate::value::{Interval, ValueType};
+use crate::words::Word;
 
 pub use broadcast::{broadcast, repeated};
 pub use pieces::Plane;
@@ -155,6 +156,13 @@ pub fn column(coef: F, column: ColumnId, axes: Vec<Axis>) -> Term {
 /// A term over a public tensor.
 pub fn public(coef: F, values: Vec<F>, axes: Vec<Axis>) -> Term {
     Term { coef, source: Source::Public(Arc::new(values)), axes }
+}
+
+/// A term over words of the statement.
+pub fn stated(coef: F, words: &[Word], axes: Vec<Axis>) -> Term {
+    let values = words.iter().map(|w| w.value).collect();
+    let ids = words.iter().map(|w| w.id).collect();
+    Term { coef, source: Source::Stated(Stated { values: Arc::new(values), words: Arc::new(ids) }), axes }
 }
 
 /// An expression without a constant.

@@ -6,8 +6,9 @@ use p3_field::PrimeCharacteristicRing;
 use proofmesh_proof::field::{F, int, log2_ceil};
 use proofmesh_proof::system::{Axis, ColumnId, Entry, SumClaim, SumPoint, Term};
 
-use super::{Builder, column, entry, expr, public, real_tau, wire};
+use super::{Builder, column, entry, expr, public, real_tau, stated, wire};
 use crate::hash::{self, FULL_ROUNDS, PARTIAL_ROUNDS, Packing, RATE, Salt, WIDTH};
+use crate::words::Word;
 
 /// `log2` of the full rounds' S-boxes of one permutation.
 const FULL_LOG: usize = 7;
@@ -61,7 +62,7 @@ impl Builder<'_> {
         name: &str,
         packing: Packing,
         absorbed: &[Absorbed],
-        digests: &[[F; RATE]],
+        digests: &[[Word; RATE]],
         witness: Option<(Vec<Vec<u32>>, Vec<Salt>)>,
     ) {
         let lists = digests.len();
@@ -152,7 +153,7 @@ impl Builder<'_> {
     }
 
     /// The digests are the first half of the last states.
-    fn squeeze(&mut self, name: &str, layout: &Layout, digests: &[[F; RATE]]) {
+    fn squeeze(&mut self, name: &str, layout: &Layout, digests: &[[Word; RATE]]) {
         let (lists, lane) = (0..layout.list_log, layout.list_log..layout.list_log + 3);
         self.reserve(lane.end);
         let real = (0..layout.lists).map(|b| entry(b, 0, b, F::ONE)).collect();
@@ -165,11 +166,11 @@ impl Builder<'_> {
             wire(0..0, 0..0, layout.block_log, last),
             wire(lane.clone(), 0..0, FULL_LOG, state.collect()),
         ];
-        let mut values = alloc::vec![F::ZERO; RATE << layout.list_log];
+        let mut values = alloc::vec![Word::PADDING; RATE << layout.list_log];
         for (row, digest) in values.chunks_mut(RATE).zip(digests) {
             row.copy_from_slice(digest);
         }
-        let known = public(-F::ONE, values, alloc::vec![Axis::Tau(lists), Axis::Tau(lane)]);
+        let known = stated(-F::ONE, &values, alloc::vec![Axis::Tau(lists), Axis::Tau(lane)]);
         self.linear(
             alloc::format!("{name}: digest"),
             expr(alloc::vec![column(F::ONE, layout.full, axes), known]),

@@ -14,7 +14,8 @@ use proofmesh_proof::logup::{LayerProof, LogupProof};
 use proofmesh_proof::opening::{self, Folded, OpeningProof};
 use proofmesh_proof::plan::Plan;
 use proofmesh_proof::profile::PcsProof;
-use proofmesh_proof::system::{Affine, System};
+use proofmesh_proof::system::{Affine, System, Words};
+use proofmesh_proof::transcript::Channel;
 use proofmesh_prover::Proved;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -145,7 +146,8 @@ impl Replay {
         let pcs = commitment::scheme(plan.log, stub(), stub()).expect("a supported size");
         let mut transcript = engine::start(&plan, &proved.statement.binding());
         pcs.observe_commitment(&proof.commitment, &mut transcript.challenger);
-        let equations = engine::reduce(&system, &plan, &proof.logup, &proof.main, &mut transcript);
+        let equations =
+            engine::reduce(&system, &plan, Words::Values, &proof.logup, &proof.main, &mut transcript);
         let equations = equations.expect("an honest proof reduces");
         let mu = transcript.draw();
         let folded = opening::fold(&plan, equations.clone(), mu);

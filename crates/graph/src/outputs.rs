@@ -10,7 +10,8 @@ use proofmesh_proof::field::{F, int, log2_ceil};
 use proofmesh_proof::system::{Axis, ColumnId, Expr, Term};
 
 use crate::arith::{
-    Absorbed, Accumulator, Builder, Logs, RowSum, ValueColumn, column, entry, expr, real_var, stated, wire,
+    Absorbed, Accumulator, Builder, Logs, RowSum, ValueColumn, column, entry, expr, real_tau, real_var,
+    stated, wire,
 };
 use crate::hash::{self, Packing, RATE, Salt};
 use crate::limits;
@@ -272,7 +273,11 @@ fn largest(b: &mut Builder<'_>, site: &Site<'_>) {
     }
     let same = (0..b.batch).map(|i| entry(i, i, i, F::ONE)).collect();
     let same = wire(batch.clone(), batch.clone(), batch.len(), same);
-    let picked = stated(F::ONE, &is, alloc::vec![same, Axis::Var(batch.end..logs.total())]);
+    // Rows of padding have no sum: what the builder fills in there is 0.
+    let [_, c, plane] = logs.ranges();
+    let (channels, places) = (real_tau(c, shape.c), real_tau(plane, shape.h * shape.w));
+    let axes = alloc::vec![same, Axis::Var(batch.end..logs.total()), channels, places];
+    let picked = stated(F::ONE, &is, axes);
     let logits = column(F::ONE, site.value.column, alloc::vec![Axis::Var(all())]);
     let top = |trace: &Vec<Tensor>| {
         let data = &trace[site.id].data;
@@ -304,7 +309,7 @@ fn at_most(b: &mut Builder<'_>, threshold: i32, site: &Site<'_>) {
     b.reserve(batch.end);
     let bits = column(F::ONE, bits, alloc::vec![Axis::Tau(batch.clone())]);
     let known = stated(-F::ONE, &words, alloc::vec![Axis::Tau(batch)]);
-    b.linear(String::from(site.name), expr(alloc::vec![bits, known]));
+    b.linear(alloc::format!("{}: bit", site.name), expr(alloc::vec![bits, known]));
 }
 
 /// A column with one bit an input, 0 beyond: whether its value is at least, or else at most, the threshold.

@@ -442,7 +442,9 @@ fn outputs() {
         assert_eq!(toy.state().0.outputs.concat(), bits);
         refused("honest bits", &toy.witness(), &[]);
         for (batch, bit) in bits.into_iter().enumerate() {
-            refused("bit", &claiming(&toy, batch, 0, 1 - bit), &["output 0: threshold"]);
+            refused("bit", &claiming(&toy, batch, 0, 1 - bit), &["output 0: bit"]);
+            let counted = toy.changed(|w| w.add("output 0.counted", batch, 1 - 2 * i64::from(bit)));
+            refused("counted", &counted, &["output 0: bit", "output 0: threshold"]);
             let (mut statement, _) = toy.state();
             statement.outputs[batch][0] = 2;
             assert_eq!(statement.check().expect_err("no bit").check, "statement.output");

@@ -5,6 +5,7 @@ use proofmesh_graph::statement::model_id;
 use proofmesh_graph::tensor::Tensor;
 use proofmesh_model::data::{Array, Element};
 use proofmesh_model::{FloatModel, ImportOptions, InputScale, ModelFile, Task, evaluate, import};
+use proofmesh_prover::{Machine, forecast};
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -191,9 +192,9 @@ impl Model {
         Ok(json(&found.map_err(|error| import_failure(&error))?))
     }
 
-    /// What a proof of so many inputs costs, as JSON.
+    /// What a proof of so many inputs costs on this machine, as JSON.
     fn forecast(&self, batch: usize) -> PyResult<String> {
-        let forecast = proofmesh_prover::forecast(&self.file.program, batch);
+        let forecast = Machine::measured().and_then(|here| forecast(&self.file.program, batch, here));
         Ok(json(&forecast.map_err(|error| prove_failure(&error))?))
     }
 }

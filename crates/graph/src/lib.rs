@@ -12,6 +12,7 @@ pub mod lattice;
 pub mod limits;
 pub mod op;
 pub mod outputs;
+pub mod parts;
 pub mod program;
 pub mod rescale;
 pub mod statement;

@@ -67,7 +67,7 @@ pub struct Claimed {
 }
 
 /// Domain-separated BLAKE3.
-fn blake(domain: &str, parts: &[&[u8]]) -> [u8; 32] {
+pub(crate) fn blake(domain: &str, parts: &[&[u8]]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key(domain);
     for part in parts {
         hasher.update(&(part.len() as u64).to_le_bytes());
@@ -79,6 +79,11 @@ fn blake(domain: &str, parts: &[&[u8]]) -> [u8; 32] {
 /// Canonical bytes of plain data.
 fn bytes<T: Serialize>(value: &T) -> Vec<u8> {
     postcard::to_allocvec(value).expect("plain data always encodes")
+}
+
+/// How a proof file names its context.
+pub(crate) fn context_digest(context: &[u8]) -> [u8; 32] {
+    blake("proofmesh context 1", &[context])
 }
 
 /// Names a model: its program as verifiers see it, and the commitment to its weights if they are private.
@@ -169,7 +174,7 @@ impl Statement {
             model: self.model_id(),
             inputs: self.inputs.iter().map(|i| blake("proofmesh input 1", &[&bytes(i)])).collect(),
             outputs: blake("proofmesh outputs 1", parts),
-            context: blake("proofmesh context 1", &[&self.context]),
+            context: context_digest(&self.context),
         }
     }
 

@@ -15,6 +15,7 @@ pub mod demo;
 pub mod device;
 pub mod engine;
 pub mod fault;
+pub mod machine;
 pub mod operator;
 pub mod out;
 pub mod own;

@@ -64,19 +64,8 @@ mod tests {
             model: model.into(),
             weights: "public".into(),
             batch: 1,
-            multiply_adds: 1,
-            cells_log2: 14,
-            leaves_log2: 12,
             prove_ms,
-            prove_ms_runs: vec![prove_ms],
-            cpu_ms: 0.0,
-            verify_ms: 1.0,
-            proof_bytes: 1.0,
-            peak_megabytes: 1.0,
-            soundness_bits: 101.0,
-            plain_us: 1.0,
-            forecast_ms: 1.0,
-            forecast_megabytes: 1.0,
+            ..Row::default()
         };
         let svg = bars(&[row("short", 20.0), row("a<b", 2000.0)]).expect("a chart");
         assert!(svg.starts_with("<svg") && svg.contains("short") && !svg.contains("a<b"));

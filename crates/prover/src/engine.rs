@@ -17,7 +17,7 @@ use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 
 use crate::open::Masks;
-use crate::{ProveError, lookups, materialise, open, sums};
+use crate::{ProveError, Stage, lookups, materialise, open, sums};
 
 /// Draws masks; in the test build without masks they are all zero, except where zero would be refused.
 fn masks(count: usize, rng: &mut StdRng) -> Vec<K> {
@@ -41,6 +41,16 @@ pub fn prove_system(
     binding: &[u8; 32],
     rng: &mut StdRng,
 ) -> Result<Proof, ProveError> {
+    prove_watched(arithmetized, binding, rng, &mut |_| ())
+}
+
+/// As [`prove_system`]; `watch` hears of every stage as it begins.
+pub fn prove_watched(
+    arithmetized: Arithmetized,
+    binding: &[u8; 32],
+    rng: &mut StdRng,
+    watch: &mut dyn FnMut(Stage),
+) -> Result<Proof, ProveError> {
     let Arithmetized { system, mut cells, sums: inner } = arithmetized;
     let system = &system;
     let plan = Plan::new(system)?;
@@ -54,11 +64,11 @@ pub fn prove_system(
     }
     let opening_masks = Masks { first: masks(2 * plan.log, rng), second: masks(2 * plan.log, rng) };
     let mut vector = F::zero_vec(1 << plan.log);
-    for (slot, cells) in plan.slots.iter().zip(&cells) {
+    for (slot, cells) in plan.slots.iter().zip(cells) {
         if cells.len() != 1 << slot.log {
             return Err(ProveError::Job("a column has no cells"));
         }
-        vector[slot.offset..slot.offset + cells.len()].copy_from_slice(cells);
+        vector[slot.offset..slot.offset + cells.len()].copy_from_slice(&cells);
     }
     write(&mut vector, plan.pads, 0, &pads);
     write(&mut vector, plan.opening, 0, &opening_masks.first);
@@ -66,21 +76,31 @@ pub fn prove_system(
     let spare = plan.opening.offset + (1 << (plan.opening.log - 1));
     vector[spare..spare + SPARE_CELLS].iter_mut().for_each(|c| *c = rng.random());
 
+    watch(Stage::Commit);
     let fork = |rng: &mut _| StdRng::from_rng(rng);
     let pcs = commitment::scheme(plan.log, fork(rng), fork(rng))?;
     let mut transcript = engine::start(&plan, binding);
     let failed = |e: &dyn std::fmt::Display| ProveError::Commitment(e.to_string());
     let (commitment, data) =
-        pcs.commit(Poly::new(vector.clone()), &mut transcript.challenger).map_err(|e| failed(&e))?;
+        pcs.commit(Poly::new(vector), &mut transcript.challenger).map_err(|e| failed(&e))?;
+    // From here on the committed vector is the only copy of the columns.
+    let vector = data.message.as_slice();
+    let columns: Vec<&[F]> =
+        plan.slots.iter().map(|slot| &vector[slot.offset..slot.offset + (1 << slot.log)]).collect();
 
     // The verifier's own reduction gives the equations, from a copy of the transcript.
     let mut replay = transcript.clone();
-    let (logup, leaf) = lookups::prove(system, &plan, &rows, &cells, &pads, &mut transcript);
-    let main = sums::prove(system, &plan, &cells, &pads, &leaf, &mut transcript);
+    watch(Stage::Lookups);
+    let (logup, leaf) = lookups::prove(system, &plan, &rows, &columns, &pads, &mut transcript);
+    drop(rows);
+    watch(Stage::Sums);
+    let main = sums::prove(system, &plan, &columns, &pads, &leaf, &mut transcript);
+    watch(Stage::Opening);
     let equations = engine::reduce(system, &plan, Words::Values, &logup, &main, &mut replay)?;
     let mu = transcript.draw();
     let folded = opening::fold(&plan, equations, mu);
-    let (opening, points) = open::prove(&plan, &folded, &vector, &opening_masks, &mut transcript)?;
+    let (opening, points) = open::prove(&plan, &folded, vector, &opening_masks, &mut transcript)?;
+    watch(Stage::Queries);
     pcs.observe_commitment(&commitment, &mut transcript.challenger);
     let points = points.into_iter().map(Point::new).collect();
     let pcs = pcs.open(data, points, &mut transcript.challenger).map_err(|e| failed(&e))?;

@@ -40,7 +40,7 @@ use rand::{CryptoRng, RngExt, SeedableRng};
 use thiserror::Error;
 
 pub use engine::{prove_system, satisfied};
-pub use forecast::{Forecast, forecast};
+pub use forecast::{Forecast, Machine, Work, forecast, parts, stage_times};
 
 /// Why no proof was made.
 #[derive(Debug, Error)]
@@ -63,9 +63,64 @@ pub enum ProveError {
     /// The commitment scheme refused.
     #[error("commitment: {0}")]
     Commitment(String),
+    /// Not even one input's proof fits.
+    #[error(
+        "a proof of one input takes about {needed} bytes, and {memory} are allowed: allow more, or prove a smaller model"
+    )]
+    Memory {
+        /// The forecast.
+        needed: usize,
+        /// What was allowed.
+        memory: usize,
+    },
     /// The operating system gave no randomness.
     #[error("the operating system gave no randomness: {0}")]
     Randomness(getrandom::Error),
+}
+
+/// A stage of a proof, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// The program runs on every input, and inputs are committed to.
+    Execution,
+    /// Columns, claims and look-ups' rows are written down.
+    Columns,
+    /// The vector of all columns is committed to.
+    Commit,
+    /// The tree of fractions.
+    Lookups,
+    /// The main sumcheck.
+    Sums,
+    /// The sumcheck that reduces all claims to two points of the vector.
+    Opening,
+    /// The commitment opens the two points.
+    Queries,
+}
+
+impl Stage {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Execution,
+        Self::Columns,
+        Self::Commit,
+        Self::Lookups,
+        Self::Sums,
+        Self::Opening,
+        Self::Queries,
+    ];
+
+    /// For people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Execution => "execution",
+            Self::Columns => "columns",
+            Self::Commit => "commit",
+            Self::Lookups => "look-ups",
+            Self::Sums => "sums",
+            Self::Opening => "opening",
+            Self::Queries => "queries",
+        }
+    }
 }
 
 /// What to prove.
@@ -143,8 +198,21 @@ pub fn state(job: &Job<'_>) -> Result<(Statement, Images, Traces), ProveError> {
 ///
 /// Errors: see [`ProveError`].
 pub fn prove(job: &Job<'_>, rng: &mut StdRng) -> Result<Proved, ProveError> {
+    prove_watched(job, rng, &mut |_| ())
+}
+
+/// As [`prove`]; `watch` hears of every stage as it begins.
+///
+/// Errors: see [`ProveError`].
+pub fn prove_watched(
+    job: &Job<'_>,
+    rng: &mut StdRng,
+    watch: &mut dyn FnMut(Stage),
+) -> Result<Proved, ProveError> {
+    watch(Stage::Execution);
     let (statement, images, traces) = state(job)?;
     statement.check()?;
+    watch(Stage::Columns);
     let secrets = Secrets {
         program: job.program,
         salts: job.salts,
@@ -152,7 +220,8 @@ pub fn prove(job: &Job<'_>, rng: &mut StdRng) -> Result<Proved, ProveError> {
     };
     let builder = Builder::new(job.inputs.len(), Some(&traces));
     let arithmetized = assemble::build(builder, &statement, &images, Some(&secrets))?;
-    let proof = prove_system(arithmetized, &statement.binding(), rng)?;
+    drop(traces); // every value is in a column now
+    let proof = engine::prove_watched(arithmetized, &statement.binding(), rng, watch)?;
     let file = ProofFile { claimed: statement.claimed(), images: images.encode(), proof };
     Ok(Proved { file: statement::encode_proof(&file), statement })
 }

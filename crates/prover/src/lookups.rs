@@ -170,7 +170,7 @@ fn leaves<'a>(
     system: &System,
     plan: &Plan,
     rows: &'a [Rows],
-    columns: &'a [Vec<F>],
+    columns: &'a [&'a [F]],
     challenges: LeafChallenges,
     pads: &[K],
 ) -> Fractions<'a> {
@@ -201,7 +201,7 @@ fn leaves<'a>(
             *offset,
             Block {
                 span: 0..0,
-                numerators: Numerators::Counts(&columns[table.multiplicity]),
+                numerators: Numerators::Counts(columns[table.multiplicity]),
                 pole: challenges.offset(index),
                 keys: Cow::Owned(keys),
                 values: Cow::Owned(values),
@@ -247,7 +247,7 @@ pub fn prove(
     system: &System,
     plan: &Plan,
     rows: &[Rows],
-    columns: &[Vec<F>],
+    columns: &[&[F]],
     pads: &[K],
     transcript: &mut Transcript,
 ) -> (LogupProof, Vec<K>) {

@@ -204,7 +204,7 @@ where
 }
 
 /// The table of an expression of `vars` variables: `2^vars` values.
-pub fn table<E>(expr: &Expr, vars: usize, columns: &[Vec<F>], tau: &[K]) -> Vec<E>
+pub fn table<E>(expr: &Expr, vars: usize, columns: &[impl AsRef<[F]>], tau: &[K]) -> Vec<E>
 where
     E: Weights + Algebra<F> + Algebra<E>,
     E::Register: Algebra<PackedF> + Algebra<E::Register>,
@@ -212,7 +212,7 @@ where
     let mut out = vec![E::from(expr.constant); 1 << vars];
     for term in &expr.terms {
         let cells: &[F] = match &term.source {
-            Source::Column(c) => &columns[*c],
+            Source::Column(c) => columns[*c].as_ref(),
             Source::Public(values) | Source::Stated(Stated { values, .. }) => values,
         };
         // Variables that the term lacks: it is constant in them.

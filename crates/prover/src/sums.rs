@@ -152,7 +152,7 @@ struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    fn new(claim: &'a SumClaim, columns: &[Vec<F>], tau: &[K], weight: K) -> Self {
+    fn new(claim: &'a SumClaim, columns: &[&[F]], tau: &[K], weight: K) -> Self {
         let eq: Vec<K> = claim.eq.as_ref().map_or(Vec::new(), |(challenges, vars)| {
             let small = eq_table(&tau[challenges.clone()], K::ONE);
             let shift = claim.vars - vars.end;
@@ -228,7 +228,7 @@ impl<'a> Running<'a> {
 pub fn prove<'a>(
     system: &'a System,
     plan: &Plan,
-    columns: &[Vec<F>],
+    columns: &[&[F]],
     pads: &[K],
     leaf: &[K],
     transcript: &mut Transcript,

@@ -431,7 +431,8 @@ fn a_table_of_sixteen_bits() {
     let value = toy.witness().small("curve", toy.cell(1, 1, 14));
     refused("another row", &toy.forged("curve", 1, 14, value + 1), &["curve: table"]);
     proves(&toy, 6);
-    let forecast = proofmesh_prover::forecast(&program, 2).expect("a program within the limits");
+    let forecast = proofmesh_prover::forecast(&program, 2, proofmesh_prover::Machine::REFERENCE)
+        .expect("a program within the limits");
     // The table's multiplicities and those of the input's range; the tree's leaves for both.
     assert_eq!((forecast.cells_log2, forecast.leaves_log2), (18, 18));
     program.nodes[0].op = curve((1 << 16) + 1);

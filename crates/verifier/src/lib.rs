@@ -5,10 +5,12 @@
 
 pub mod document;
 pub mod inspect;
+pub mod manifest;
 pub mod verdict;
 
 pub use document::{StatementDoc, read_program};
 pub use inspect::{InspectDoc, Inspected, inspect};
+pub use manifest::Manifest;
 pub use verdict::{Check, VerdictDoc, verify, verify_program};
 
 use serde::Serialize;

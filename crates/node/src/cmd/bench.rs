@@ -1,6 +1,7 @@
 //! `proofmesh bench`: what proofs of models cost on this machine.
 
 use crate::fault::{Fault, Result};
+use crate::machine::{cpu_milliseconds, peak_megabytes, processor, vectors};
 use crate::out::{Context, bar, median};
 use crate::plot;
 use proofmesh_graph::program::WeightMode;
@@ -8,8 +9,9 @@ use proofmesh_graph::statement;
 use proofmesh_graph::tensor::Tensor;
 use proofmesh_model::data::Array;
 use proofmesh_model::{Imported, bundle, import, zoo};
-use proofmesh_prover::{Job, ProveError, forecast, prove, salt};
+use proofmesh_prover::{Job, Machine, ProveError, Stage, Work, forecast, prove_watched, salt, stage_times};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -50,7 +52,7 @@ pub struct Args {
 }
 
 /// One model in one mode.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Row {
     /// Its name.
     pub model: String,
@@ -68,22 +70,28 @@ pub struct Row {
     pub prove_ms: f64,
     /// Every run, in order.
     pub prove_ms_runs: Vec<f64>,
+    /// Median of each stage, milliseconds.
+    pub stages_ms: BTreeMap<String, f64>,
     /// Median of what all threads computed, milliseconds; 0 where the system does not tell.
     pub cpu_ms: f64,
     /// Median, milliseconds.
     pub verify_ms: f64,
     /// Median.
     pub proof_bytes: f64,
-    /// Of the whole process; 0 where the system does not tell.
+    /// Of the whole process, the model's import included; 0 where the system does not tell.
     pub peak_megabytes: f64,
     /// Proven soundness.
     pub soundness_bits: f64,
     /// The integer program alone, one input, microseconds.
     pub plain_us: f64,
-    /// What `forecast` says of the time.
+    /// What `forecast` says of the time, on this machine as it was while the row was measured.
     pub forecast_ms: f64,
     /// What it says of the memory.
     pub forecast_megabytes: f64,
+    /// This machine beside the reference, as the forecast has it.
+    pub machine: Machine,
+    /// What it counts.
+    pub work: Work,
 }
 
 #[derive(Serialize)]
@@ -148,13 +156,18 @@ impl Doc {
 }
 
 const HEAD: &str = "\
-| model | weights | batch | multiply-adds | cells, leaves | prove ms | CPU ms | verify ms | proof bytes | peak MB | bits | plain us | forecast ms, MB |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|";
+| model | weights | batch | multiply-adds | cells, leaves | prove ms | lowest to highest | an inference ms | CPU ms | verify ms | proof bytes | peak MB | bits | plain us | forecast ms (of measured) | forecast MB (of measured) |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|";
 
 impl Row {
     fn text(&self) -> String {
+        let part = |forecast: f64, measured: f64| match measured > 0.0 {
+            true => format!("{forecast:.0} ({:.2})", forecast / measured),
+            false => format!("{forecast:.0}"),
+        };
+        let runs = self.prove_ms_runs.iter().copied();
         format!(
-            "| {} | {} | {} | {} | 2^{}, 2^{} | {:.1} | {:.1} | {:.1} | {} | {:.0} | {:.1} | {:.0} | {:.0}, {:.0} |",
+            "| {} | {} | {} | {} | 2^{}, 2^{} | {:.1} | {:.0} to {:.0} | {:.2} | {:.0} | {:.1} | {} | {:.0} | {:.1} | {:.0} | {} | {} |",
             self.model,
             self.weights,
             self.batch,
@@ -162,14 +175,17 @@ impl Row {
             self.cells_log2,
             self.leaves_log2,
             self.prove_ms,
+            runs.clone().fold(f64::INFINITY, f64::min),
+            runs.fold(0.0, f64::max),
+            self.prove_ms / self.batch as f64,
             self.cpu_ms,
             self.verify_ms,
             self.proof_bytes,
             self.peak_megabytes,
             self.soundness_bits,
             self.plain_us,
-            self.forecast_ms,
-            self.forecast_megabytes,
+            part(self.forecast_ms, self.prove_ms),
+            part(self.forecast_megabytes, self.peak_megabytes),
         )
     }
 }
@@ -218,6 +234,8 @@ fn alone(args: &Args) -> Result<Row> {
     let unproved = |e: ProveError| Fault::trouble("bench.prove", "a proof", e);
     let weight_salt = Some(salt(&mut rng));
     let mut columns: [Vec<f64>; 5] = Default::default();
+    let mut stages: [Vec<f64>; Stage::ALL.len()] = Default::default();
+    let mut machines = Vec::new();
     let mut soundness_bits = 0.0;
     for run in 0..=args.runs as usize {
         let row = |b: usize| imported.file.quantise(rows.row((run * batch + b) % rows.rows()));
@@ -227,8 +245,9 @@ fn alone(args: &Args) -> Result<Row> {
         program.run(&inputs[0]).map_err(|e| Fault::trouble("bench.run", "a result", e))?;
         let plain = start.elapsed().as_secs_f64() * 1e6;
         let job = Job { program, inputs: &inputs, salts: &salts, weight_salt, context: b"bench" };
+        machines.push(Machine::measured().map_err(unproved)?);
         let (start, worked) = (Instant::now(), cpu_milliseconds());
-        let proved = prove(&job, &mut rng).map_err(unproved)?;
+        let (proved, times) = stage_times(|watch| prove_watched(&job, &mut rng, watch)).map_err(unproved)?;
         let (proving, working) = (start.elapsed().as_secs_f64() * 1e3, cpu_milliseconds() - worked);
         let start = Instant::now();
         statement::verify(&proved.statement, &proved.file)?;
@@ -240,8 +259,11 @@ fn alone(args: &Args) -> Result<Row> {
         }
         let figures = [proving, working, verifying, proved.file.len() as f64, plain];
         columns.iter_mut().zip(figures).for_each(|(column, figure)| column.push(figure));
+        stages.iter_mut().zip(times).for_each(|(stage, time)| stage.push(time));
     }
-    let expected = forecast(program, batch).map_err(unproved)?;
+    let factor = |of: fn(&Machine) -> f64| median(machines.iter().map(of).collect());
+    let here = Machine { fixed: factor(|m| m.fixed), growing: factor(|m| m.growing) };
+    let expected = forecast(program, batch, here).map_err(unproved)?;
     let prove_ms_runs = columns[0].clone();
     let [prove_ms, cpu_ms, verify_ms, proof_bytes, plain_us] = columns.map(median);
     Ok(Row {
@@ -253,6 +275,8 @@ fn alone(args: &Args) -> Result<Row> {
         leaves_log2: expected.leaves_log2,
         prove_ms,
         prove_ms_runs,
+        stages_ms: Stage::ALL.iter().map(|s| s.name().to_owned()).zip(stages.map(median)).collect(),
+        machine: here,
         cpu_ms,
         verify_ms,
         proof_bytes,
@@ -261,42 +285,6 @@ fn alone(args: &Args) -> Result<Row> {
         plain_us,
         forecast_ms: expected.prove_ms,
         forecast_megabytes: expected.peak_bytes as f64 / f64::from(1 << 20),
+        work: expected.work,
     })
-}
-
-/// What all threads of this process have computed: on a shared machine steadier than the clock.
-fn cpu_milliseconds() -> f64 {
-    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let nanoseconds = threads.filter_map(|thread| {
-        let times = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        times.split_whitespace().next()?.parse::<f64>().ok()
-    });
-    nanoseconds.sum::<f64>() / 1e6
-}
-
-/// Peak resident memory of this process.
-fn peak_megabytes() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-    let kilobytes = line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<f64>().ok());
-    kilobytes.unwrap_or(0.0) / 1024.0
-}
-
-fn processor() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = info.lines().find_map(|l| l.strip_prefix("model name")?.split_once(": ").map(|(_, n)| n));
-    name.unwrap_or(std::env::consts::ARCH).to_owned()
-}
-
-/// The vector instructions that this build uses.
-fn vectors() -> &'static str {
-    if cfg!(target_feature = "avx512f") {
-        "AVX-512"
-    } else if cfg!(target_feature = "avx2") {
-        "AVX2"
-    } else if cfg!(target_feature = "neon") {
-        "NEON"
-    } else {
-        "portable build"
-    }
 }

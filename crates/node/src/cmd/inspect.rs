@@ -4,7 +4,7 @@ use crate::fault::{Fault, Result};
 use crate::out::Context;
 use proofmesh_graph::statement::{InputStatement, Statement, decode_proof, soundness};
 use proofmesh_proof::soundness::Term;
-use proofmesh_prover::Forecast;
+use proofmesh_prover::{Forecast, Machine, forecast};
 use proofmesh_verifier::StatementDoc;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -64,7 +64,8 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         None => None,
     };
     let (terms, soundness_bits) = soundness(&statement)?;
-    let forecast = proofmesh_prover::forecast(&model.program, statement.inputs.len())
+    let forecast = Machine::measured()
+        .and_then(|here| forecast(&model.program, statement.inputs.len(), here))
         .map_err(|error| Fault::refused("model.too-large", "a program that can be proved", error))?;
     let doc = InspectDoc {
         statement: StatementDoc::of(&statement),

@@ -8,6 +8,7 @@ use proofmesh_model::{
     Evaluation, ImportOptions, InputScale, Kernels, ModelFile, bundle, data, evaluate, import, import_exact,
     zoo,
 };
+use proofmesh_prover::{Machine, forecast};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -206,13 +207,14 @@ fn tests_text(tests: &[(String, Evaluation)]) -> String {
     tests.iter().map(row).collect::<Vec<_>>().join("\n")
 }
 
+/// Files hold the forecast for the reference machine: the same file wherever it is made.
 fn with_forecast(mut file: ModelFile) -> Result<ModelFile> {
-    let forecast = proofmesh_prover::forecast(&file.program, 1)
+    let expected = forecast(&file.program, 1, Machine::REFERENCE)
         .map_err(|error| Fault::refused("model.too-large", "a program that can be proved", error))?;
     file.meta.report.forecast = Some(proofmesh_model::Forecast {
-        prove_ms: forecast.prove_ms.ceil() as u64,
-        peak_bytes: forecast.peak_bytes as u64,
-        proof_bytes: forecast.proof_bytes as u64,
+        prove_ms: expected.prove_ms.ceil() as u64,
+        peak_bytes: expected.peak_bytes as u64,
+        proof_bytes: expected.proof_bytes as u64,
     });
     Ok(file)
 }

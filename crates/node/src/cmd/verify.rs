@@ -1,11 +1,12 @@
 //! `proofmesh verify`: does a proof show what its statement says?
 
 use crate::fault::{Fault, Result};
-use crate::out::Context;
-use proofmesh_graph::statement::verify;
+use crate::out::{Context, bar};
+use proofmesh_graph::parts::Cut;
+use proofmesh_graph::statement::{Statement, verify};
 use proofmesh_market::Hash32;
 use proofmesh_proof::reject::Reject;
-use proofmesh_verifier::StatementDoc;
+use proofmesh_verifier::{Manifest, StatementDoc};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -23,7 +24,7 @@ Examples:
 The statement should be put together by whoever verifies; one that came with the proof says only what its
 prover wanted to prove. Exit code 1 names the check that failed.")]
 pub struct Args {
-    /// The proof
+    /// The proof, or the file that names its parts
     proof: PathBuf,
     /// The statement [default: PROOF.json]
     #[arg(long, value_name = "FILE")]
@@ -36,6 +37,7 @@ pub struct Args {
 #[derive(Serialize)]
 struct HoldsDoc {
     holds: bool,
+    parts: usize,
     model: Hash32,
     outputs: Vec<Vec<i32>>,
     verify_ms: f64,
@@ -57,6 +59,27 @@ pub(super) fn beside(proof: &std::path::Path) -> PathBuf {
     PathBuf::from(path)
 }
 
+/// Checks every part of a set, one after the other.
+fn verify_parts(manifest: &std::path::Path, cut: &Cut, statement: &Statement) -> Result<()> {
+    let progress = bar(cut.parts() as u64);
+    for part in 0..cut.parts() {
+        progress.set_message(cut.name(part));
+        let path = super::prove::part_file(manifest, part);
+        if !path.exists() {
+            let expected = format_args!("{} in {}", cut.name(part), path.display()).to_string();
+            return Err(Fault::refused("parts.missing", expected, "no such file"));
+        }
+        let proof = super::read_file(&path, proofmesh_proof::engine::MAX_PROOF_BYTES)?;
+        cut.verify(statement, part, &proof).map_err(|reject| match reject.check.starts_with("parts.") {
+            true => unread(reject),
+            false => reject.into(),
+        })?;
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    Ok(())
+}
+
 /// Runs.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let model = super::model_at(args.model.as_deref())?;
@@ -64,10 +87,22 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let statement = said.about(&model.program).map_err(unread)?;
     let proof = super::read_file(&args.proof, proofmesh_proof::engine::MAX_PROOF_BYTES)?;
     let began = Instant::now();
-    verify(&statement, &proof)?;
+    let mut parts = 1;
+    if Manifest::is(&proof) {
+        let cut = Manifest::read(&proof).map_err(unread)?;
+        verify_parts(&args.proof, &cut, &statement)?;
+        parts = cut.parts();
+    } else {
+        verify(&statement, &proof)?;
+    }
     let verify_ms = began.elapsed().as_secs_f64() * 1_000.0;
-    let doc =
-        HoldsDoc { holds: true, model: Hash32(statement.model_id()), outputs: statement.outputs, verify_ms };
+    let doc = HoldsDoc {
+        holds: true,
+        parts,
+        model: Hash32(statement.model_id()),
+        outputs: statement.outputs,
+        verify_ms,
+    };
     context.print(&doc, || {
         format!("holds, {:.0} ms\nmodel     {}\noutputs   {:?}", doc.verify_ms, doc.model, doc.outputs)
     })

@@ -11,6 +11,7 @@ use crate::zk::{card, model_id};
 use proofmesh_market::state::{DeliveredReceipt, ReceiptStatus};
 use proofmesh_market::{Address, Hash32, Job, State, Usd};
 use proofmesh_model::ModelFile;
+use proofmesh_prover::{Machine, forecast};
 use proofmesh_services::{Engines, by_id};
 use proofmesh_settle::{Cursor, EventKind};
 use std::collections::BTreeMap;
@@ -109,7 +110,7 @@ impl Coordinator {
 
     fn model_card(&self, file: &ModelFile) -> Result<ModelDoc> {
         let (id, card) = (model_id(file)?, card(file)?);
-        let forecast = proofmesh_prover::forecast(&file.program, 1)
+        let expected = forecast(&file.program, 1, Machine::REFERENCE)
             .map_err(|error| Fault::refused("model.too-large", "a program that can be proved", error))?;
         let (jobs, said) = self.with_state(|state| {
             let jobs = state.jobs().values().filter(|posted| posted.job.model == id).count() as u64;
@@ -151,10 +152,10 @@ impl Coordinator {
             calibration_rows: report.calibration.rows as u64,
             calibration_error: report.calibration.error,
             calibration_agreement: report.calibration.agreement,
-            prove_ms: forecast.prove_ms,
-            proof_bytes: forecast.proof_bytes as u64,
-            peak_bytes: forecast.peak_bytes as u64,
-            soundness_bits: forecast.soundness_bits,
+            prove_ms: expected.prove_ms,
+            proof_bytes: expected.proof_bytes as u64,
+            peak_bytes: expected.peak_bytes as u64,
+            soundness_bits: expected.soundness_bits,
             jobs,
             said,
             notes: report.notes.iter().chain(&report.warnings).cloned().collect(),

@@ -5,5 +5,6 @@ mod crash;
 mod demo;
 mod http;
 mod own;
+mod parts;
 mod place;
 mod types;

@@ -21,6 +21,13 @@ pub fn peak_megabytes() -> f64 {
     kilobytes.unwrap_or(0.0) / 1024.0
 }
 
+/// Forgets the most memory held so far, so that [`peak_megabytes`] speaks of what follows; where the system cannot,
+/// it speaks of the whole process.
+pub fn forget_peak() {
+    // The kernel's own switch for this: proc_pid_clear_refs(5).
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
 /// What the processor calls itself.
 #[must_use]
 pub fn processor() -> String {

@@ -1,7 +1,7 @@
 //! `proofmesh bench`: what proofs of models cost on this machine.
 
 use crate::fault::{Fault, Result};
-use crate::machine::{cpu_milliseconds, peak_megabytes, processor, vectors};
+use crate::machine::{cpu_milliseconds, forget_peak, peak_megabytes, processor, vectors};
 use crate::out::{Context, bar, median};
 use crate::plot;
 use proofmesh_graph::program::WeightMode;
@@ -10,6 +10,7 @@ use proofmesh_graph::tensor::Tensor;
 use proofmesh_model::data::Array;
 use proofmesh_model::{Imported, bundle, import, zoo};
 use proofmesh_prover::{Job, Machine, ProveError, Stage, Work, forecast, prove_watched, salt, stage_times};
+use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ Examples:
   proofmesh bench examples/digits --weights both --batch 1,16
   proofmesh bench resnet8 vgg16 --runs 11 --plot bench.svg --json
 
-Every row runs in a process of its own, so that its peak memory is its own. Each run proves another row of the model's
+Every row runs in a process of its own; its memory is the most that proving and verifying held. Each run proves another row of the model's
 test set and verifies the proof; figures are medians, one uncounted run first. Models by name are generated with seeded
 weights (`proofmesh model make --list`). For the fastest code build with RUSTFLAGS='-C target-cpu=native'.")]
 pub struct Args {
@@ -78,8 +79,10 @@ pub struct Row {
     pub verify_ms: f64,
     /// Median.
     pub proof_bytes: f64,
-    /// Of the whole process, the model's import included; 0 where the system does not tell.
+    /// Of the process while it proves and verifies, the model in memory; 0 where the system does not tell.
     pub peak_megabytes: f64,
+    /// Most memory of the process in each stage of one proof.
+    pub stages_megabytes: BTreeMap<String, f64>,
     /// Proven soundness.
     pub soundness_bits: f64,
     /// The integer program alone, one input, microseconds.
@@ -223,6 +226,22 @@ fn load(name: &str, weights: WeightMode) -> Result<(String, Imported, Array)> {
     Ok((name.to_owned(), imported, made.test))
 }
 
+/// The most memory that each stage of one more proof holds.
+fn peaks(job: &Job<'_>, rng: &mut StdRng) -> std::result::Result<BTreeMap<String, f64>, ProveError> {
+    let mut peaks = BTreeMap::new();
+    let mut now: Option<Stage> = None;
+    let mut enter = |next: Option<Stage>| {
+        if let Some(stage) = now {
+            peaks.insert(stage.name().to_owned(), peak_megabytes());
+        }
+        forget_peak();
+        now = next;
+    };
+    prove_watched(job, rng, &mut |stage| enter(Some(stage)))?;
+    enter(None);
+    Ok(peaks)
+}
+
 /// Measures one model in this process.
 fn alone(args: &Args) -> Result<Row> {
     let private = args.weights == "private";
@@ -236,6 +255,7 @@ fn alone(args: &Args) -> Result<Row> {
     let mut columns: [Vec<f64>; 5] = Default::default();
     let mut stages: [Vec<f64>; Stage::ALL.len()] = Default::default();
     let mut machines = Vec::new();
+    let mut stages_megabytes = BTreeMap::new();
     let mut soundness_bits = 0.0;
     for run in 0..=args.runs as usize {
         let row = |b: usize| imported.file.quantise(rows.row((run * batch + b) % rows.rows()));
@@ -255,6 +275,9 @@ fn alone(args: &Args) -> Result<Row> {
         if run == 0 {
             // The first run warms caches and is not counted.
             soundness_bits = statement::soundness(&proved.statement)?.1;
+            drop(proved);
+            stages_megabytes = peaks(&job, &mut rng).map_err(unproved)?;
+            forget_peak();
             continue;
         }
         let figures = [proving, working, verifying, proved.file.len() as f64, plain];
@@ -281,6 +304,7 @@ fn alone(args: &Args) -> Result<Row> {
         verify_ms,
         proof_bytes,
         peak_megabytes: peak_megabytes(),
+        stages_megabytes,
         soundness_bits,
         plain_us,
         forecast_ms: expected.prove_ms,

@@ -47,9 +47,9 @@ pub struct Args {
     /// Writes a chart of times and memory
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
-    /// One row, in this process
+    /// One row, in this process, of the model that lies in this folder
     #[arg(long, hide = true)]
-    alone: bool,
+    alone: Option<PathBuf>,
 }
 
 /// One model in one mode.
@@ -111,8 +111,8 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     if let Some(batch) = args.batch.iter().find(|b| **b == 0 || **b > proofmesh_graph::limits::MAX_BATCH) {
         return Err(Fault::misuse("bench.batch", "at least one input", batch));
     }
-    if args.alone {
-        let row = alone(&args)?;
+    if let Some(folder) = &args.alone {
+        let row = alone(&args, folder)?;
         return context.print(&row, || row.text());
     }
     let models: Vec<String> = match args.models.as_slice() {
@@ -124,19 +124,26 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         "private" => &["private"],
         _ => &["public"],
     };
-    let cases = models.iter().flat_map(|m| modes.iter().map(move |w| (m, *w)));
-    let cases: Vec<_> = cases.flat_map(|(m, w)| args.batch.iter().map(move |b| (m, w, *b))).collect();
-    let progress = bar(cases.len() as u64);
+    let folder = std::env::temp_dir().join(format!("proofmesh-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).map_err(|error| Fault::file(&folder, &error))?;
+    let progress = bar((models.len() * modes.len() * args.batch.len()) as u64);
     let mut rows = Vec::new();
-    for (model, weights, batch) in cases {
-        progress.set_message(format!("{model}, {weights} weights, batch {batch}"));
-        match in_own_process(model, weights, batch, args.runs) {
-            Ok(row) => rows.push(row),
-            Err(fault) => context
-                .tell(&format!("{model}, {weights} weights, batch {batch}: {}: {}", fault.name, fault.got)),
+    for (model, weights) in models.iter().flat_map(|m| modes.iter().map(move |w| (m, *w))) {
+        let prepared = prepare(model, weights, &folder);
+        for batch in &args.batch {
+            progress.set_message(format!("{model}, {weights} weights, batch {batch}"));
+            let row = prepared.as_ref().map_err(Clone::clone);
+            match row.and_then(|()| in_own_process(model, weights, *batch, args.runs, &folder)) {
+                Ok(row) => rows.push(row),
+                Err(fault) => context.tell(&format!(
+                    "{model}, {weights} weights, batch {batch}: {}: {}",
+                    fault.name, fault.got
+                )),
+            }
+            progress.inc(1);
         }
-        progress.inc(1);
     }
+    let _ = std::fs::remove_dir_all(&folder);
     progress.finish_and_clear();
     if rows.is_empty() {
         return Err(Fault::trouble("bench.rows", "a model that proves", "none: see above"));
@@ -194,13 +201,13 @@ impl Row {
 }
 
 /// One row, measured by this program started again.
-fn in_own_process(model: &str, weights: &str, batch: usize, runs: u32) -> Result<Row> {
+fn in_own_process(model: &str, weights: &str, batch: usize, runs: u32, folder: &Path) -> Result<Row> {
     let trouble = |error: &dyn std::fmt::Display| Fault::trouble("bench.process", "a row", error);
     let own = std::env::current_exe().map_err(|e| trouble(&e))?;
     let (batch, runs) = (batch.to_string(), runs.to_string());
     let args =
-        ["--json", "bench", "--alone", model, "--weights", weights, "--batch", &batch, "--runs", &runs];
-    let output = Command::new(own).args(args).output().map_err(|e| trouble(&e))?;
+        ["--json", "bench", model, "--weights", weights, "--batch", &batch, "--runs", &runs, "--alone"];
+    let output = Command::new(own).args(args).arg(folder).output().map_err(|e| trouble(&e))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(trouble(&said.lines().last().unwrap_or("the process died: too little memory?")));
@@ -208,8 +215,27 @@ fn in_own_process(model: &str, weights: &str, batch: usize, runs: u32) -> Result
     serde_json::from_slice(&output.stdout).map_err(|e| trouble(&e))
 }
 
+/// The model file in a row's folder.
+const MODEL: &str = "model.pmesh";
+/// The inputs beside it: quantised, row after row, little-endian 32-bit words.
+const ROWS: &str = "rows";
+
+/// Imports a model and writes it with its test rows for the processes that measure it: what an import leaves behind
+/// in memory is no part of a proof.
+fn prepare(name: &str, weights: &str, folder: &Path) -> Result<()> {
+    let weights = if weights == "private" { WeightMode::Private } else { WeightMode::Public };
+    let (imported, rows) = load(name, weights)?;
+    let mut data = Vec::new();
+    for i in 0..rows.rows() {
+        let row: Tensor = imported.file.quantise(rows.row(i))?;
+        data.extend(row.data.iter().flat_map(|word| word.to_le_bytes()));
+    }
+    super::write_file(&folder.join(MODEL), &imported.file.encode()?)?;
+    super::write_file(&folder.join(ROWS), &data)
+}
+
 /// A model with rows to prove.
-fn load(name: &str, weights: WeightMode) -> Result<(String, Imported, Array)> {
+fn load(name: &str, weights: WeightMode) -> Result<(Imported, Array)> {
     let path = Path::new(name);
     if path.is_dir() {
         let bundle = bundle::load(path)?;
@@ -218,12 +244,12 @@ fn load(name: &str, weights: WeightMode) -> Result<(String, Imported, Array)> {
         let imported = import(&model.onnx()?, &options, &model.calibration()?)?;
         let rows = model.tests()?.into_iter().next();
         let rows = rows.ok_or_else(|| Fault::misuse("bench.bundle", "a test set", name))?;
-        return Ok((bundle.name.clone(), imported, rows.x));
+        return Ok((imported, rows.x));
     }
     let made = zoo::find(name)?.make(1, zoo::Size::Full);
     let options = proofmesh_model::ImportOptions { weights, ..made.options() };
     let imported = import(&made.onnx, &options, &made.calibration)?;
-    Ok((name.to_owned(), imported, made.test))
+    Ok((imported, made.test))
 }
 
 /// The most memory that each stage of one more proof holds.
@@ -242,13 +268,18 @@ fn peaks(job: &Job<'_>, rng: &mut StdRng) -> std::result::Result<BTreeMap<String
     Ok(peaks)
 }
 
-/// Measures one model in this process.
-fn alone(args: &Args) -> Result<Row> {
-    let private = args.weights == "private";
-    let mode = if private { WeightMode::Private } else { WeightMode::Public };
-    let name = args.models.first().map_or(DEFAULT[0], String::as_str);
-    let (model, imported, rows) = load(name, mode)?;
-    let (batch, program) = (args.batch[0], imported.program());
+/// Measures one model in this process, which does nothing else.
+fn alone(args: &Args, folder: &Path) -> Result<Row> {
+    let name = args.models.first().map(Path::new).and_then(Path::file_name);
+    let model = name.unwrap_or_default().to_string_lossy().into_owned();
+    let file = super::model_at(Some(&folder.join(MODEL)))?;
+    let data = super::read_file(&folder.join(ROWS), usize::MAX - 1)?;
+    let words: Vec<i32> = data.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect();
+    let (batch, program) = (args.batch[0], &file.program);
+    let rows: Vec<&[i32]> = words.chunks(program.input.shape.len()).collect();
+    if rows.is_empty() {
+        return Err(Fault::misuse("bench.rows", "a test set with rows", "none"));
+    }
     let mut rng = crate::zk::os_rng()?;
     let unproved = |e: ProveError| Fault::trouble("bench.prove", "a proof", e);
     let weight_salt = Some(salt(&mut rng));
@@ -258,7 +289,7 @@ fn alone(args: &Args) -> Result<Row> {
     let mut stages_megabytes = BTreeMap::new();
     let mut soundness_bits = 0.0;
     for run in 0..=args.runs as usize {
-        let row = |b: usize| imported.file.quantise(rows.row((run * batch + b) % rows.rows()));
+        let row = |b: usize| file.from_integers(rows[(run * batch + b) % rows.len()]);
         let inputs = (0..batch).map(row).collect::<std::result::Result<Vec<Tensor>, _>>()?;
         let salts: Vec<_> = inputs.iter().map(|_| salt(&mut rng)).collect();
         let start = Instant::now();
@@ -293,7 +324,7 @@ fn alone(args: &Args) -> Result<Row> {
         model,
         weights: args.weights.clone(),
         batch,
-        multiply_adds: imported.report().multiply_adds,
+        multiply_adds: file.meta.report.multiply_adds,
         cells_log2: expected.cells_log2,
         leaves_log2: expected.leaves_log2,
         prove_ms,

@@ -11,7 +11,7 @@ use proofmesh_graph::program::{Interval, Output, WeightMode};
 use proofmesh_graph::statement;
 use proofmesh_graph::tensor::Shape;
 use proofmesh_proof::field::{F, int};
-use proofmesh_prover::{ProveError, state};
+use proofmesh_prover::{Machine, ProveError, forecast, parts, state};
 use toys::{Toy, node, program, refused};
 
 /// One number an input, and outputs about it.
@@ -235,4 +235,36 @@ fn a_committed_output_is_the_next_programs_input() {
     let (statement, _) = both.state();
     assert_ne!(statement.outputs[0][..8], statement.outputs[0][8..]);
     proves(&both);
+}
+
+#[test]
+fn a_batch_is_cut_where_its_forecast_says() {
+    let here = Machine::REFERENCE;
+    let program = numbers(&[1], vec![Output::Values(0)]).program;
+    // A fifth is left free.
+    let peak = |batch: usize| {
+        let expected = forecast(&program, batch, here).expect("a program within the limits").peak_bytes;
+        expected + expected / 5
+    };
+    let one = peak(1);
+    assert!(matches!(parts(&program, 9, one - 1), Err(ProveError::Memory { needed, .. }) if needed == one));
+    for memory in [one, 2 * one, 3 * one] {
+        let sizes = parts(&program, 5000, memory).expect("parts");
+        let (size, last) = (sizes[0], sizes[sizes.len() - 1]);
+        assert_eq!(sizes.iter().sum::<usize>(), 5000);
+        assert!(
+            size.is_power_of_two() && sizes[..sizes.len() - 1].iter().all(|s| *s == size) && last <= size
+        );
+        assert!(peak(size) <= memory, "{size} inputs fit");
+        assert!(size == limits::MAX_BATCH || peak(2 * size) > memory, "no more than {size} do");
+    }
+    assert_eq!(parts(&program, 7, usize::MAX).expect("parts"), [7]);
+    assert_eq!(parts(&program, 5000, usize::MAX).expect("parts"), [4096, 904]);
+    // Counts are the program's, whatever the machine.
+    let slow = Machine { fixed: 3.0, growing: 3.0 };
+    let (fast, slow) =
+        (forecast(&program, 64, here).expect("one"), forecast(&program, 64, slow).expect("two"));
+    assert_eq!((&fast.work, fast.peak_bytes), (&slow.work, slow.peak_bytes));
+    assert!(slow.prove_ms > 2.9 * fast.prove_ms && slow.prove_ms < 3.1 * fast.prove_ms);
+    assert_eq!(fast.work.cells, 1 << fast.cells_log2);
 }

@@ -43,7 +43,7 @@ fn stage(check: &str, fits: bool) -> usize {
         Some(("claims", _)) => "claims",
         Some(("logup", _)) => "lookups",
         Some(("statement", _)) if fits => "match",
-        Some(("statement" | "system" | "commitment", _)) => "statement",
+        Some(("statement" | "system" | "commitment" | "parts", _)) => "statement",
         Some(("proof", _)) => "encoding",
         _ => "document",
     };

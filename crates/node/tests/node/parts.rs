@@ -36,7 +36,9 @@ fn a_batch_beyond_its_memory_is_proven_in_parts_that_hold_together() {
     assert_eq!(fault(&prove("1GB", &["--rows", "0..999999"]), 2), "input.row");
 
     let bound: Value = document(&run(&["inspect", "--json", "--batch", "2"]));
-    let bound = bound["forecast"]["peak_bytes"].as_u64().expect("bytes").to_string();
+    // A fifth is left free.
+    let bound = bound["forecast"]["peak_bytes"].as_u64().expect("bytes") * 6 / 5;
+    let bound = bound.to_string();
     let tight = [
         "prove",
         "--json",

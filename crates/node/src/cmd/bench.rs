@@ -166,7 +166,8 @@ impl Doc {
 }
 
 const HEAD: &str = "\
-| model | weights | batch | multiply-adds | cells, leaves | prove ms | lowest to highest | an inference ms | CPU ms | verify ms | proof bytes | peak MB | bits | plain us | forecast ms (of measured) | forecast MB (of measured) |
+| model | weights | batch | multiply-adds | cells, leaves | prove ms | lowest to highest | an inference ms | CPU ms | verify ms \
+| proof bytes | peak MB | bits | plain us | forecast ms (of measured) | forecast MB (of measured) |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|";
 
 impl Row {

@@ -113,10 +113,8 @@ impl Words {
         let hashed = !program.input.private_elements().is_empty() && !assemble::has_large_input(program);
         let mut words = Self::default();
         for input in &statement.inputs {
-            let digest = match hashed.then(|| hash::elements(&input.commitment)).transpose()? {
-                Some(elements) => Some(elements.map(|e| words.push(Rule::Given, e))),
-                None => None,
-            };
+            let digest = hashed.then(|| hash::elements(&input.commitment)).transpose()?;
+            let digest = digest.map(|elements| elements.map(|e| words.push(Rule::Given, e)));
             let public = words.given(&input.public);
             words.inputs.push(InputWords { digest, public });
         }

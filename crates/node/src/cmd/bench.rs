@@ -28,7 +28,7 @@ Examples:
   proofmesh bench examples/digits --weights both --batch 1,16
   proofmesh bench resnet8 vgg16 --runs 11 --plot bench.svg --json
 
-Every row runs in a process of its own; its memory is the most that proving and verifying held. Each run proves another row of the model's
+Every row runs in a process of its own; its memory is that of one proof. Each run proves another row of the model's
 test set and verifies the proof; figures are medians, one uncounted run first. Models by name are generated with seeded
 weights (`proofmesh model make --list`). For the fastest code build with RUSTFLAGS='-C target-cpu=native'.")]
 pub struct Args {
@@ -79,7 +79,7 @@ pub struct Row {
     pub verify_ms: f64,
     /// Median.
     pub proof_bytes: f64,
-    /// Of the process while it proves and verifies, the model in memory; 0 where the system does not tell.
+    /// Of a process that reads the model and proves once; 0 where the system does not tell.
     pub peak_megabytes: f64,
     /// Most memory of the process in each stage of one proof.
     pub stages_megabytes: BTreeMap<String, f64>,
@@ -288,7 +288,7 @@ fn alone(args: &Args, folder: &Path) -> Result<Row> {
     let mut stages: [Vec<f64>; Stage::ALL.len()] = Default::default();
     let mut machines = Vec::new();
     let mut stages_megabytes = BTreeMap::new();
-    let mut soundness_bits = 0.0;
+    let (mut soundness_bits, mut peak) = (0.0, 0.0);
     for run in 0..=args.runs as usize {
         let row = |b: usize| file.from_integers(rows[(run * batch + b) % rows.len()]);
         let inputs = (0..batch).map(row).collect::<std::result::Result<Vec<Tensor>, _>>()?;
@@ -297,7 +297,9 @@ fn alone(args: &Args, folder: &Path) -> Result<Row> {
         program.run(&inputs[0]).map_err(|e| Fault::trouble("bench.run", "a result", e))?;
         let plain = start.elapsed().as_secs_f64() * 1e6;
         let job = Job { program, inputs: &inputs, salts: &salts, weight_salt, context: b"bench" };
-        machines.push(Machine::measured().map_err(unproved)?);
+        if run > 0 {
+            machines.push(Machine::measured().map_err(unproved)?);
+        }
         let (start, worked) = (Instant::now(), cpu_milliseconds());
         let (proved, times) = stage_times(|watch| prove_watched(&job, &mut rng, watch)).map_err(unproved)?;
         let (proving, working) = (start.elapsed().as_secs_f64() * 1e3, cpu_milliseconds() - worked);
@@ -305,11 +307,11 @@ fn alone(args: &Args, folder: &Path) -> Result<Row> {
         statement::verify(&proved.statement, &proved.file)?;
         let verifying = start.elapsed().as_secs_f64() * 1e3;
         if run == 0 {
-            // The first run warms caches and is not counted.
+            // The first run warms caches: its time is not counted. Its memory is, since this process has done nothing else.
+            peak = peak_megabytes();
             soundness_bits = statement::soundness(&proved.statement)?.1;
             drop(proved);
             stages_megabytes = peaks(&job, &mut rng).map_err(unproved)?;
-            forget_peak();
             continue;
         }
         let figures = [proving, working, verifying, proved.file.len() as f64, plain];
@@ -335,7 +337,7 @@ fn alone(args: &Args, folder: &Path) -> Result<Row> {
         cpu_ms,
         verify_ms,
         proof_bytes,
-        peak_megabytes: peak_megabytes(),
+        peak_megabytes: peak,
         stages_megabytes,
         soundness_bits,
         plain_us,

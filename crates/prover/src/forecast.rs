@@ -282,7 +282,7 @@ fn milliseconds(work: &Work, machine: Machine) -> f64 {
 /// columns, and the larger of two moments: the commitment's opening, or the tree of fractions when all its layers stand. Vector and code
 /// word are there in both.
 fn peak_bytes(work: &Work) -> usize {
-    let opening = 36 * work.cells + 4 * work.code;
+    let opening = 44 * work.cells + 4 * work.code;
     let tree = 4 * work.cells + 4 * work.code + 48 * work.leaves;
     let kept = (20 * work.cells).min(16_000_000);
     (15_000_000 + 8 * work.public + 12 * work.rows + kept + opening.max(tree)) as usize

@@ -8,7 +8,8 @@ import { fileURLToPath } from "node:url";
 import solc from "solc";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const contracts = ["Registry", "Settlement", "Stake", "TestUSD", "WeatherCover"];
+const contracts = ["Delivery", "Groth16Verifier", "Registry", "Settlement", "Stake", "TestUSD", "Transitions", "WeatherCover"];
+const sourceOf = (name) => (name === "Groth16Verifier" ? `src/verifiers/${name}.sol` : `src/${name}.sol`);
 const roots = { "@openzeppelin/": "node_modules/@openzeppelin/", "solady/": "node_modules/solady/src/" };
 
 function fileOf(unit) {
@@ -30,7 +31,7 @@ function collect(unit, sources) {
 
 function standardInput() {
   const sources = {};
-  for (const name of contracts) collect(`src/${name}.sol`, sources);
+  for (const name of contracts) collect(sourceOf(name), sources);
   return JSON.stringify({
     language: "Solidity",
     sources: Object.fromEntries(Object.entries(sources).sort(([a], [b]) => (a < b ? -1 : 1))),
@@ -55,7 +56,7 @@ if (faults.length > 0) process.exit(1);
 let different = 0;
 mkdirSync(join(here, "artifacts"), { recursive: true });
 for (const name of contracts) {
-  const { abi, evm } = output.contracts[`src/${name}.sol`][name];
+  const { abi, evm } = output.contracts[sourceOf(name)][name];
   const text =
     JSON.stringify(
       {

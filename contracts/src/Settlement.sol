@@ -6,18 +6,24 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
 import {SafeTransferLib} from "solady/utils/SafeTransferLib.sol";
+import {Evidence} from "./Evidence.sol";
 import {IProofVerifier} from "./interfaces/IProofVerifier.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 import {Receipts} from "./Receipts.sol";
 import {Registry} from "./Registry.sol";
+import {BREACH, Transitions} from "./Transitions.sol";
 
 /// @title Deposits in, one root per epoch, cumulative claims out.
-/// @notice What the poster is trusted for today: the CONTENT of roots. Nothing here recomputes a balance. What holds whatever the poster does:
+/// @notice What holds whatever the poster does:
 ///  - solvency: all claims together never exceed the total of the final epoch, and that total never exceeds deposits or falls;
-///  - money goes only to the account that a leaf names; nobody can pause, redirect or take money; there is no upgrade;
+///  - money goes only to the account that a leaf names; nobody can pause, redirect or take money;
 ///  - deposits made after the last posting are out of the poster's reach and come back in full by the forced exit;
-///  - an epoch is final only after the window, in which the auditor may veto it (stop, not take) and anyone may challenge a receipt whose model
-///    has a registered verifier. The verifier slots are empty today (see IProofVerifier), so today the window protects as far as the auditor looks.
+///  - an epoch is final only after the window, in which the auditor may veto it (stop, not take), anyone may challenge a receipt whose model
+///    had a verifier when the epoch was posted (the wrapped proof answers, or the bond is lost), and anyone may strike an epoch that breaks a rule of
+///    Transitions.
+/// What the poster is trusted for: that a balance grew by no more than its receipts and withdrawals give. Leaves do not say what they are made of
+/// (contracts/README.md), so the auditor's veto is what guards that.
+/// There is no upgrade of this contract. The governor can name a successor; EXIT_DELAY later anybody can end this one, which opens the exit.
 /// Invariant: token balance >= (totalDeposits - totalClaimed - exits) + posterBond + bonds of open challenges.
 contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
     using SafeTransferLib for address;
@@ -26,6 +32,7 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
     struct Config {
         address token;
         Registry registry;
+        Transitions transitions;
         address poster;
         address auditor;
         uint64 challengeWindow;
@@ -76,6 +83,8 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
     address public immutable TOKEN;
     /// @notice Models and verifiers.
     Registry public immutable REGISTRY;
+    /// @notice Judges accusations of `strike`.
+    Transitions public immutable TRANSITIONS;
     /// @notice The only account that posts.
     address public immutable POSTER;
     /// @notice May veto an epoch that is not final; zero for none.
@@ -103,8 +112,14 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
     uint64 public finalEpoch;
     /// @notice Postings so far.
     uint32 public posts;
+    /// @notice Challenges open now, in all epochs. Each gives the poster RESPONSE_TIME more, so that a flood cannot outrun its prover.
+    uint32 public openChallenges;
     /// @notice True for ever once the forced exit is open.
     bool public exitOpen;
+    /// @notice The contract that accounts are invited to move to, if the governor named one.
+    address public successor;
+    /// @notice From when on anybody may end this contract in favour of the successor; 0 if none is named.
+    uint64 public retireAt;
 
     mapping(address account => Account) public accounts;
     mapping(address account => Fresh) public fresh;
@@ -131,12 +146,15 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
     error ClaimExceedsTotal(uint256 left, uint256 asked);
     error EpochNotPending(uint64 epoch);
     error WindowClosed();
-    error NoVerifier(bytes32 model);
     error ChallengeExists();
     error NoChallenge();
     error TooLate();
     error TooEarly(uint256 from);
     error StillStanding();
+    error NotCharged();
+    error NotGovernor();
+    error NoSuccessor();
+    error NoticeIsOver(uint64 retireAt);
     error EpochsPending();
     error AlreadyExited();
 
@@ -151,15 +169,20 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
     event PosterSlashed(uint256 reward, uint256 burned);
     event Challenged(uint64 indexed epoch, bytes32 indexed digest, address challenger, uint64 deadline, uint32 post);
     event ChallengeClosed(uint32 indexed post, bytes32 indexed digest, bool answered);
+    event Struck(uint64 indexed epoch, address indexed accuser, bytes4 rule);
+    event SuccessorNamed(address indexed successor, uint64 retireAt);
     event ExitOpened();
     event Exited(address indexed account, uint256 amount);
 
     constructor(Config memory c) EIP712("Proofmesh", "1") {
         if (c.token == address(0) || address(c.registry) == address(0) || c.poster == address(0)) revert ZeroValue();
+        // A call to an address without code would succeed.
+        if (address(c.transitions).code.length == 0) revert BadConfig();
         // The exit must never open before an epoch posted in time could have become final.
         if (uint256(c.challengeWindow) + c.responseTime >= EXIT_DELAY) revert BadConfig();
         TOKEN = c.token;
         REGISTRY = c.registry;
+        TRANSITIONS = c.transitions;
         POSTER = c.poster;
         AUDITOR = c.auditor;
         CHALLENGE_WINDOW = c.challengeWindow;
@@ -215,6 +238,8 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
     {
         if (msg.sender != POSTER) revert NotPoster();
         if (exitOpen) revert ExitIsOpen();
+        // Postings without end would keep the end away.
+        if (retireAt != 0 && block.timestamp >= retireAt) revert NoticeIsOver(retireAt);
         if (posterBond < POSTER_BOND) revert BondTooSmall(posterBond, POSTER_BOND);
         finalise();
         uint64 latest = latestEpoch;
@@ -274,8 +299,9 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
         _rollBack(epoch);
     }
 
-    /// @notice Asks the poster to prove one receipt of a pending epoch. Needs a verifier for the receipt's model, and CHALLENGE_BOND.
-    /// The epoch and all after it wait until the poster has answered or lost.
+    /// @notice Asks the poster to prove one receipt of a pending epoch. Needs CHALLENGE_BOND, and a verifier that the receipt's model had before the
+    /// epoch was posted: a verifier set afterwards could be one that accepts nothing. The epoch and all after it wait until the poster has answered
+    /// or lost.
     function challenge(uint64 epoch, Receipts.Receipt calldata receipt, bytes32[] calldata proof)
         external
         nonReentrant
@@ -283,20 +309,24 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
         _requirePending(epoch);
         Epoch storage e = _epochs[epoch];
         if (block.timestamp >= e.postedAt + CHALLENGE_WINDOW) revert WindowClosed();
-        if (address(REGISTRY.verifierOf(receipt.model)) == address(0)) revert NoVerifier(receipt.model);
+        // Evidence can answer for this service alone: what it cannot answer for must not be asked.
+        if (receipt.service != Evidence.INFERENCE) revert Evidence.WrongService(receipt.service);
+        (IProofVerifier verifier, uint64 since) = REGISTRY.verifierOf(receipt.model);
+        if (address(verifier) == address(0) || since >= e.postedAt) revert Evidence.NoVerifier(receipt.model);
         bytes32 digest = receiptDigest(receipt);
         if (!MerkleProof.verifyCalldata(proof, e.receiptsRoot, Receipts.leaf(digest))) revert BadProof();
         Challenge storage c = _challenges[_key(e.post, digest)];
         if (c.challenger != address(0)) revert ChallengeExists();
-        uint64 deadline = uint64(block.timestamp) + RESPONSE_TIME;
+        uint64 deadline = uint64(block.timestamp) + RESPONSE_TIME * ++openChallenges;
         (c.challenger, c.deadline, c.epoch) = (msg.sender, deadline, uint32(epoch));
         ++e.open;
         _pull(CHALLENGE_BOND);
         emit Challenged(epoch, digest, msg.sender, deadline, e.post);
     }
 
-    /// @notice Answers an open challenge with a proof that the model's verifier accepts (it reverts otherwise). Anybody may; the poster gets the bond.
-    function answer(uint64 epoch, Receipts.Receipt calldata receipt, bytes calldata proof) external nonReentrant {
+    /// @notice Answers an open challenge with the receipt's evidence (it reverts, by name, where that does not hold). Anybody may; the poster gets the
+    /// challenger's bond.
+    function answer(uint64 epoch, Receipts.Receipt calldata receipt, Evidence.Bundle calldata bundle) external nonReentrant {
         Epoch storage e = _epochs[epoch];
         bytes32 digest = receiptDigest(receipt);
         Challenge storage c = _challenges[_key(e.post, digest)];
@@ -305,7 +335,8 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
         if (block.timestamp > c.deadline) revert TooLate();
         c.deadline = 0;
         --e.open;
-        REGISTRY.verifierOf(receipt.model).verify(Receipts.statement(receipt, address(this)), proof);
+        --openChallenges;
+        Evidence.check(receipt, digest, bundle, _domainSeparatorV4(), address(this), REGISTRY);
         TOKEN.safeTransfer(POSTER, CHALLENGE_BOND);
         emit ChallengeClosed(e.post, digest, true);
     }
@@ -319,17 +350,29 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
         if (post == 0 || c.deadline == 0) revert NoChallenge();
         if (block.timestamp <= c.deadline) revert TooEarly(uint256(c.deadline) + 1);
         c.deadline = 0;
-        address challenger = c.challenger;
-        uint256 bond = posterBond;
-        uint256 reward = bond / 2;
-        posterBond = 0;
         // Final epochs stay final: an open challenge has kept this one pending.
         finalise();
-        _rollBack(epoch);
-        TOKEN.safeTransfer(challenger, reward + CHALLENGE_BOND);
-        TOKEN.safeTransfer(BURN, bond - reward);
-        emit PosterSlashed(reward, bond - reward);
+        _slash(epoch, c.challenger, CHALLENGE_BOND);
         emit ChallengeClosed(post, digest, false);
+    }
+
+    /// @notice Strikes a pending epoch that breaks a rule of the market, and all after it, at once; half of the poster's bond goes to the sender.
+    /// @param epoch the accused epoch
+    /// @param charge a call of one function of Transitions, with this contract and this epoch as its first arguments
+    function strike(uint64 epoch, bytes calldata charge) external nonReentrant {
+        _requirePending(epoch);
+        if (charge.length < 68) revert NotCharged();
+        (address books, uint64 accused) = abi.decode(charge[4:68], (address, uint64));
+        if (books != address(this) || accused != epoch) revert NotCharged();
+        (bool shown, bytes memory said) = address(TRANSITIONS).staticcall(charge);
+        if (!shown) {
+            assembly ("memory-safe") {
+                revert(add(said, 0x20), mload(said))
+            }
+        }
+        if (keccak256(said) != keccak256(abi.encode(BREACH))) revert NotCharged();
+        _slash(epoch, msg.sender, 0);
+        emit Struck(epoch, msg.sender, bytes4(charge[:4]));
     }
 
     /// @notice Returns the bond of a challenge whose posting was struck for another reason before it was answered.
@@ -342,17 +385,30 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
         emit ChallengeClosed(post, digest, false);
     }
 
-    // ---------------------------------------------------------------- forced exit
+    // ---------------------------------------------------------------- end and forced exit
+
+    /// @notice The governor names the contract that accounts may move to, or (zero) takes that back. Nothing happens for EXIT_DELAY, in which the
+    /// poster goes on, and who asks for it has its balance put into its leaf.
+    function nameSuccessor(address next) external {
+        if (msg.sender != REGISTRY.governor()) revert NotGovernor();
+        (successor, retireAt) = (next, next == address(0) ? 0 : uint64(block.timestamp + EXIT_DELAY));
+        emit SuccessorNamed(next, retireAt);
+    }
+
+    /// @notice Ends this contract when its successor's notice is over: the exit opens. Claims go on for ever.
+    function retire() external {
+        _requireQuiet();
+        if (retireAt == 0) revert NoSuccessor();
+        if (block.timestamp < retireAt) revert TooEarly(retireAt);
+        _openExit();
+    }
 
     /// @notice Opens the exit if the newest surviving posting is older than EXIT_DELAY. For ever: no deposits, no epochs after it; claims go on.
     function openExit() external {
-        if (exitOpen) revert ExitIsOpen();
-        finalise();
-        if (finalEpoch != latestEpoch) revert EpochsPending();
+        _requireQuiet();
         uint256 from = uint256(_epochs[latestEpoch].postedAt) + EXIT_DELAY;
         if (block.timestamp < from) revert TooEarly(from);
-        exitOpen = true;
-        emit ExitOpened();
+        _openExit();
     }
 
     /// @notice Pays `account` its part of what no root accounts for, once. Anybody may send it; the account gets the money.
@@ -408,7 +464,18 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
         return Receipts.digest(receipt, _domainSeparatorV4());
     }
 
-    /// @notice EIP-712 domain separator of receipts.
+    /// @inheritdoc ISettlement
+    function roots(uint64 epoch) external view returns (bytes32 balancesRoot, bytes32 receiptsRoot, uint256 total) {
+        Epoch storage e = _epochs[epoch];
+        return (e.balancesRoot, e.receiptsRoot, e.total);
+    }
+
+    /// @inheritdoc ISettlement
+    function claimedOf(address account) external view returns (uint256) {
+        return accounts[account].claimed;
+    }
+
+    /// @inheritdoc ISettlement
     function domainSeparator() external view returns (bytes32) {
         return _domainSeparatorV4();
     }
@@ -419,6 +486,30 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
     }
 
     // ---------------------------------------------------------------- below
+
+    /// @dev The exit opens once, and on final books: what waits for finality is money of somebody.
+    function _requireQuiet() private {
+        if (exitOpen) revert ExitIsOpen();
+        finalise();
+        if (finalEpoch != latestEpoch) revert EpochsPending();
+    }
+
+    function _openExit() private {
+        exitOpen = true;
+        emit ExitOpened();
+    }
+
+    /// @dev Strikes `epoch` and all after it. Half of the poster's bond to `winner`, with what it gets back; half burned, so that a poster that accuses
+    /// itself loses too.
+    function _slash(uint64 epoch, address winner, uint256 back) private {
+        uint256 bond = posterBond;
+        uint256 reward = bond / 2;
+        posterBond = 0;
+        _rollBack(epoch);
+        if (reward + back != 0) TOKEN.safeTransfer(winner, reward + back);
+        if (bond != reward) TOKEN.safeTransfer(BURN, bond - reward);
+        emit PosterSlashed(reward, bond - reward);
+    }
 
     function _deposit(uint256 amount) private {
         if (amount == 0) revert ZeroValue();
@@ -468,9 +559,13 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
 
     function _rollBack(uint64 from) private {
         uint64 latest = latestEpoch;
+        uint32 open;
         for (uint64 i = from; i <= latest; ++i) {
+            open += _epochs[i].open;
             delete _epochs[i];
         }
+        // Their challengers get their bonds back by refundChallenge.
+        if (open != 0) openChallenges -= open;
         latestEpoch = from - 1;
         emit EpochsRolledBack(from, latest);
     }

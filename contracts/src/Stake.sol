@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {SafeTransferLib} from "solady/utils/SafeTransferLib.sol";
+import {Delivery} from "./Delivery.sol";
+import {Evidence} from "./Evidence.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 import {Receipts} from "./Receipts.sol";
 
@@ -29,6 +30,8 @@ contract Stake is ReentrancyGuardTransient {
     address public immutable TOKEN;
     /// @notice Gives the digest of receipts.
     ISettlement public immutable SETTLEMENT;
+    /// @notice Checks signatures of devices.
+    Delivery public immutable DELIVERY;
     /// @notice Seconds between asking for a bond back and getting it.
     uint64 public immutable UNBONDING_DELAY;
 
@@ -44,16 +47,17 @@ contract Stake is ReentrancyGuardTransient {
     error NoConflict();
     error BadSignature();
     error NothingAtStake();
+    error DifferentDevices();
 
     event Bonded(address indexed node, uint256 amount, uint256 bonded);
     event UnbondingStarted(address indexed node, uint256 amount, uint64 unbondAt);
     event Unbonded(address indexed node, uint256 amount);
     event Slashed(address indexed node, address indexed reporter, uint256 reward, uint256 burned, bytes32 digestA, bytes32 digestB);
 
-    constructor(address token, ISettlement settlement, uint64 unbondingDelay) {
-        if (token == address(0) || address(settlement) == address(0)) revert ZeroValue();
+    constructor(address token, Delivery delivery, uint64 unbondingDelay) {
+        if (token == address(0)) revert ZeroValue();
         TOKEN = token;
-        SETTLEMENT = settlement;
+        (SETTLEMENT, DELIVERY) = (delivery.SETTLEMENT(), delivery);
         UNBONDING_DELAY = unbondingDelay;
     }
 
@@ -102,24 +106,51 @@ contract Stake is ReentrancyGuardTransient {
         Receipts.Receipt calldata b,
         bytes calldata sigB
     ) external nonReentrant returns (uint256 reward) {
+        (bytes32 digestA, bytes32 digestB) = _conflict(a, b);
+        if (!Evidence.isSigned(a.node, digestA, sigA) || !Evidence.isSigned(a.node, digestB, sigB)) revert BadSignature();
+        return _slash(a.node, digestA, digestB);
+    }
+
+    /// @notice As slashEquivocation, where the second receipt has the signature of the device only: a P-256 key (docs/spec/market.md, "Identities").
+    /// The node must have signed the first one, which names this device: anybody can make a key and sign receipts in a node's name with it.
+    /// Refused with MissingPrecompile where the chain cannot check P-256.
+    /// @param a the receipt that the node stands behind
+    /// @param sigA the node's signature of its digest
+    /// @param proofA x, y, r, s: the device's key and its signature of the digest
+    /// @param b the other receipt, of the same device
+    /// @param proofB likewise
+    function slashDeviceEquivocation(
+        Receipts.Receipt calldata a,
+        bytes calldata sigA,
+        bytes calldata proofA,
+        Receipts.Receipt calldata b,
+        bytes calldata proofB
+    ) external nonReentrant returns (uint256 reward) {
+        (bytes32 digestA, bytes32 digestB) = _conflict(a, b);
+        if (a.device != b.device) revert DifferentDevices();
+        if (!Evidence.isSigned(a.node, digestA, sigA)) revert BadSignature();
+        DELIVERY.checkDevice(a.device, digestA, proofA);
+        DELIVERY.checkDevice(b.device, digestB, proofB);
+        return _slash(a.node, digestA, digestB);
+    }
+
+    /// @dev Two receipts that cannot both stand in one node's chain, and their digests.
+    function _conflict(Receipts.Receipt calldata a, Receipts.Receipt calldata b) private view returns (bytes32, bytes32) {
         if (a.node != b.node) revert DifferentNodes();
         if (a.sequence != b.sequence && a.previous != b.previous) revert NoConflict();
         (bytes32 digestA, bytes32 digestB) = (SETTLEMENT.receiptDigest(a), SETTLEMENT.receiptDigest(b));
         if (digestA == digestB) revert SameReceipt();
-        if (!_signed(a.node, digestA, sigA) || !_signed(a.node, digestB, sigB)) revert BadSignature();
-        Bond storage bond_ = bonds[a.node];
+        return (digestA, digestB);
+    }
+
+    function _slash(address node, bytes32 digestA, bytes32 digestB) private returns (uint256 reward) {
+        Bond storage bond_ = bonds[node];
         uint256 all = uint256(bond_.bonded) + bond_.unbonding;
         if (all == 0) revert NothingAtStake();
-        delete bonds[a.node];
+        delete bonds[node];
         reward = all * REPORTER_BPS / 10_000;
         TOKEN.safeTransfer(msg.sender, reward);
         TOKEN.safeTransfer(BURN, all - reward);
-        emit Slashed(a.node, msg.sender, reward, all - reward, digestA, digestB);
-    }
-
-    /// @dev Refuses high s and malformed signatures; the zero address never signs.
-    function _signed(address node, bytes32 digest, bytes calldata signature) private pure returns (bool) {
-        (address signer, ECDSA.RecoverError e,) = ECDSA.tryRecover(digest, signature);
-        return e == ECDSA.RecoverError.NoError && signer == node;
+        emit Slashed(node, msg.sender, reward, all - reward, digestA, digestB);
     }
 }

@@ -3,6 +3,8 @@ pragma solidity 0.8.37;
 
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {SafeTransferLib} from "solady/utils/SafeTransferLib.sol";
+import {Delivery} from "./Delivery.sol";
+import {IProofVerifier} from "./interfaces/IProofVerifier.sol";
 import {IResultConsumer} from "./interfaces/IResultConsumer.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 import {Receipts} from "./Receipts.sol";
@@ -13,6 +15,8 @@ import {Registry} from "./Registry.sol";
 /// the threshold was crossed (word 1 is 1), so the threshold is fixed by the model id. Nobody approves a claim.
 /// What "genuine" is measured against, the reference feed, is fixed by the job id: a receipt counts under the station's agreed job only,
 /// since anybody can post a job with a feed made to match forged readings.
+/// A result comes in either way: settled by an epoch (`report`), or with its own proof through Delivery (`deliver`), which no poster can stop or
+/// forge. The second counts for policies whose model had a verifier when they were opened, so that none can be slipped under one later.
 /// Invariant: token balance >= sum of payouts of open policies.
 contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
     using SafeTransferLib for address;
@@ -31,10 +35,11 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
         bytes32[3] jobs;
     }
 
-    /// @notice An agreement as stored. status: 0 unknown, 1 open, 2 paid, 3 reclaimed.
+    /// @notice An agreement as stored. status: 0 unknown, 1 open, 2 paid, 3 reclaimed; proofs: the model had a verifier when the policy was opened.
     struct Policy {
         address beneficiary;
-        uint64 start;
+        uint56 start;
+        bool proofs;
         uint16 dayCount;
         uint8 quorum;
         uint8 status;
@@ -60,6 +65,8 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
     ISettlement public immutable SETTLEMENT;
     /// @notice Says which devices and models stand.
     Registry public immutable REGISTRY;
+    /// @notice Checks proofs; the only sender of `deliver`.
+    address public immutable DELIVERY;
 
     mapping(bytes32 id => Policy) private _policies;
     /// @dev Per policy, 64 days a slot, 4 bits a day: bit i is set when station i proved a triggered day.
@@ -83,6 +90,8 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
     error NotTriggered(int32 word);
     error DayCounted(uint256 day, bytes32 device);
     error NotSettled(bytes32 digest, uint64 epoch);
+    error NotDelivery();
+    error NoProofMode(bytes32 id);
     error NotInsurer();
     error TooEarly(uint256 from);
 
@@ -91,13 +100,15 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
     event PolicyPaid(bytes32 indexed id, address indexed beneficiary, uint256 payout, uint256 day);
     event PolicyReclaimed(bytes32 indexed id, address indexed insurer, uint256 payout);
 
-    constructor(address token, ISettlement settlement, Registry registry) {
-        if (token == address(0) || address(registry) == address(0)) revert BadConfig();
+    constructor(address token, Delivery delivery) {
+        if (token == address(0)) revert BadConfig();
+        ISettlement settlement = delivery.SETTLEMENT();
         // The last day's receipt must be able to become final, even after a challenge, before the insurer may reclaim.
         if (uint256(settlement.CHALLENGE_WINDOW()) + settlement.RESPONSE_TIME() > GRACE / 2) revert BadConfig();
         TOKEN = token;
         SETTLEMENT = settlement;
-        REGISTRY = registry;
+        REGISTRY = delivery.REGISTRY();
+        DELIVERY = address(delivery);
     }
 
     /// @notice Opens a policy and funds it with the sender's tokens. The sender is the insurer.
@@ -110,7 +121,9 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
         _checkTerms(terms);
         Policy storage p = _policies[id];
         (p.beneficiary, p.start, p.dayCount, p.quorum, p.status) =
-            (terms.beneficiary, terms.start, terms.dayCount, terms.quorum, OPEN);
+            (terms.beneficiary, uint56(terms.start), terms.dayCount, terms.quorum, OPEN);
+        (IProofVerifier verifier,) = REGISTRY.verifierOf(terms.model);
+        p.proofs = address(verifier) != address(0);
         (p.insurer, p.payout, p.model, p.stations) = (msg.sender, terms.payout, terms.model, terms.stations);
         p.jobs = terms.jobs;
         uint256 before = TOKEN.balanceOf(address(this));
@@ -128,24 +141,22 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
         uint64 epoch,
         bytes32[] calldata proof
     ) external nonReentrant {
-        Policy storage p = _policies[id];
-        if (p.status != OPEN) revert PolicyNotOpen(id);
-        uint256 station = _station(p, receipt.device);
-        if (receipt.job != p.jobs[station]) revert WrongJob(p.jobs[station], receipt.job);
-        if (receipt.model != p.model) revert WrongModel(p.model, receipt.model);
-        if (!REGISTRY.isActiveModel(receipt.model)) revert ModelNotActive(receipt.model);
-        uint256 day = _day(p, receipt);
-        _checkOutput(receipt.output, outputBytes);
+        (uint256 day, uint256 station) = _check(id, receipt, outputBytes);
         bytes32 digest = SETTLEMENT.receiptDigest(receipt);
         if (!SETTLEMENT.isSettledReceipt(digest, epoch, proof)) revert NotSettled(digest, epoch);
+        _count(id, receipt.device, digest, day, station);
+    }
 
-        uint256 count = _mark(id, day, station, receipt.device);
-        emit DayReported(id, day, receipt.device, digest, count);
-        if (count >= p.quorum) {
-            p.status = PAID;
-            TOKEN.safeTransfer(p.beneficiary, p.payout);
-            emit PolicyPaid(id, p.beneficiary, p.payout, day);
-        }
+    /// @inheritdoc IResultConsumer
+    /// @dev Pays in the same call when the quorum of the day is reached.
+    function deliver(bytes32 id, Receipts.Receipt calldata receipt, bytes32 digest, bytes calldata outputBytes)
+        external
+        nonReentrant
+    {
+        if (msg.sender != DELIVERY) revert NotDelivery();
+        (uint256 day, uint256 station) = _check(id, receipt, outputBytes);
+        if (!_policies[id].proofs) revert NoProofMode(id);
+        _count(id, receipt.device, digest, day, station);
     }
 
     /// @notice The insurer takes back the money of a policy that did not pay, after its last day and the grace.
@@ -175,16 +186,44 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
     /// @notice Stations that proved a triggered `day` of a policy, and their number.
     function dayMarks(bytes32 id, uint256 day) external view returns (uint256 bits, uint256 count) {
         bits = (_marks[id][day / 64] >> ((day % 64) * 4)) & 7;
-        count = _count(bits);
+        count = _ones(bits);
     }
 
     // ---------------------------------------------------------------- below
 
+    /// @dev Returns the policy's day that the receipt counts for, and the number of its station.
+    function _check(bytes32 id, Receipts.Receipt calldata receipt, bytes calldata outputBytes)
+        private
+        view
+        returns (uint256 day, uint256 station)
+    {
+        Policy storage p = _policies[id];
+        if (p.status != OPEN) revert PolicyNotOpen(id);
+        station = _station(p, receipt.device);
+        if (receipt.job != p.jobs[station]) revert WrongJob(p.jobs[station], receipt.job);
+        if (receipt.model != p.model) revert WrongModel(p.model, receipt.model);
+        if (!REGISTRY.isActiveModel(receipt.model)) revert ModelNotActive(receipt.model);
+        _checkOutput(receipt.output, outputBytes);
+        day = _day(p, receipt);
+    }
+
+    /// @dev Counts a result that is settled or proven, and pays when the quorum of the day is reached.
+    function _count(bytes32 id, bytes32 device, bytes32 digest, uint256 day, uint256 station) private {
+        Policy storage p = _policies[id];
+        uint256 count = _mark(id, day, station, device);
+        emit DayReported(id, day, device, digest, count);
+        if (count >= p.quorum) {
+            p.status = PAID;
+            TOKEN.safeTransfer(p.beneficiary, p.payout);
+            emit PolicyPaid(id, p.beneficiary, p.payout, day);
+        }
+    }
+
     function _checkTerms(Terms calldata t) private view {
-        // uint64 seconds must hold every day's end; 2**63 is far enough and leaves no room for overflow.
+        // 56 bits of seconds must hold every day's end; 2**55 is far enough and leaves no room for overflow.
         if (
             t.beneficiary == address(0) || t.payout == 0 || t.dayCount == 0 || t.quorum == 0 || t.quorum > STATIONS
-                || t.start >= 1 << 63
+                || t.start >= 1 << 55
         ) revert BadTerms();
         if (
             t.stations[0] == t.stations[1] || t.stations[0] == t.stations[2] || t.stations[1] == t.stations[2]
@@ -233,10 +272,10 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
         uint256 marks = _marks[id][day / 64];
         if (marks & bit != 0) revert DayCounted(day, device);
         _marks[id][day / 64] = marks | bit;
-        return _count((marks | bit) >> shift);
+        return _ones((marks | bit) >> shift);
     }
 
-    function _count(uint256 bits) private pure returns (uint256) {
+    function _ones(uint256 bits) private pure returns (uint256) {
         return (bits & 1) + ((bits >> 1) & 1) + ((bits >> 2) & 1);
     }
 }

@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
+import {Delivery} from "../src/Delivery.sol";
+import {Evidence} from "../src/Evidence.sol";
+import {Jobs} from "../src/Jobs.sol";
 import {Receipts} from "../src/Receipts.sol";
 import {Registry} from "../src/Registry.sol";
 import {Settlement} from "../src/Settlement.sol";
 import {Stake} from "../src/Stake.sol";
+import {Statements} from "../src/Statements.sol";
 import {TestUSD} from "../src/TestUSD.sol";
+import {Transitions} from "../src/Transitions.sol";
 import {WeatherCover} from "../src/WeatherCover.sol";
 import {IProofVerifier} from "../src/interfaces/IProofVerifier.sol";
+import {Groth16Verifier} from "../src/verifiers/Groth16Verifier.sol";
+import {Toy} from "./Toy.sol";
 
 /// The part of forge's cheat codes that the tests use.
 interface Vm {
@@ -19,17 +26,34 @@ interface Vm {
     function warp(uint256 time) external;
     function assume(bool condition) external pure;
     function expectRevert(bytes calldata data) external;
+    function expectRevert(bytes4 selector) external;
     function expectRevert() external;
     function mockCall(address target, bytes calldata data, bytes calldata returned) external;
+    function readFile(string calldata path) external view returns (string memory);
+    function parseJsonUint(string calldata json, string calldata key) external pure returns (uint256);
+    function parseJsonUintArray(string calldata json, string calldata key) external pure returns (uint256[] memory);
+    function parseJsonBytes(string calldata json, string calldata key) external pure returns (bytes memory);
+    function parseJsonBytes32(string calldata json, string calldata key) external pure returns (bytes32);
+    function parseJsonString(string calldata json, string calldata key) external pure returns (string memory);
+    function keyExistsJson(string calldata json, string calldata key) external view returns (bool);
+    function signP256(uint256 key, bytes32 digest) external pure returns (bytes32 r, bytes32 s);
+    function publicKeyP256(uint256 key) external pure returns (uint256 x, uint256 y);
     function snapshotGasLastCall(string calldata group, string calldata name) external returns (uint256);
 }
 
-/// A verifier that accepts one proof only.
-contract OneProof is IProofVerifier {
-    error Rejected();
+/// Makes the statement of a receipt where calldata are at hand.
+contract StatementOf {
+    function publicInput(
+        Receipts.Receipt calldata r,
+        address settlement,
+        bytes calldata publicWords,
+        bytes calldata output
+    ) external view returns (uint256) {
+        return Statements.publicInput(r.model, Receipts.context(r, settlement), r.input, publicWords, output);
+    }
 
-    function verify(bytes32 statementHash, bytes calldata proof) external pure {
-        if (keccak256(proof) != keccak256(abi.encode(statementHash, "proof"))) revert Rejected();
+    function jobId(Jobs.Job calldata job, bytes32 domain) external pure returns (bytes32) {
+        return Jobs.id(job, domain);
     }
 }
 
@@ -43,6 +67,8 @@ abstract contract Base {
     uint128 internal constant POSTER_BOND = 100e6;
     uint128 internal constant CHALLENGE_BOND = 10e6;
     uint64 internal constant UNBONDING = 1 days;
+    uint48 internal constant VERIFIER_DELAY = 7 days;
+    bytes32 internal constant INFERENCE = keccak256("proofmesh/inference/v1");
     bytes32 internal constant MODEL = keccak256("weather-qod");
     uint64 internal constant CELL = 5;
 
@@ -63,22 +89,33 @@ abstract contract Base {
     Settlement internal settlement;
     Stake internal stake;
     WeatherCover internal cover;
+    Transitions internal transitions;
+    Delivery internal delivery;
+    Groth16Verifier internal verifier;
+    StatementOf internal statements;
 
     function setUp() public virtual {
-        vm.warp(T0);
+        // The verifier stands before anything is posted: only then can receipts be challenged.
+        vm.warp(T0 - 1);
         node = vm.addr(NODE_KEY);
         token = new TestUSD(GOVERNOR);
-        registry = new Registry(GOVERNOR);
-        settlement = new Settlement(config());
-        stake = new Stake(address(token), settlement, UNBONDING);
-        cover = new WeatherCover(address(token), settlement, registry);
+        registry = new Registry(GOVERNOR, VERIFIER_DELAY);
+        verifier = new Groth16Verifier(Toy.key(0), Toy.caps());
         vm.startPrank(GOVERNOR);
+        registry.setVerifier(1, verifier);
         registry.setRoles(GOVERNOR, 3);
         registry.registerModel(MODEL, keccak256("program"), 1);
         for (uint256 i; i < 3; ++i) {
             registry.enrolDevice(stations[i], node, CELL);
         }
         vm.stopPrank();
+        vm.warp(T0);
+        transitions = new Transitions();
+        settlement = new Settlement(config());
+        delivery = new Delivery(settlement, registry);
+        stake = new Stake(address(token), delivery, UNBONDING);
+        cover = new WeatherCover(address(token), delivery);
+        statements = new StatementOf();
         rich(POSTER, 1_000e6);
         rich(BUYER, 1_000e6);
         rich(BUYER2, 1_000e6);
@@ -90,7 +127,7 @@ abstract contract Base {
 
     function config() internal view returns (Settlement.Config memory) {
         return Settlement.Config(
-            address(token), registry, POSTER, AUDITOR, WINDOW, RESPONSE, POSTER_BOND, CHALLENGE_BOND
+            address(token), registry, transitions, POSTER, AUDITOR, WINDOW, RESPONSE, POSTER_BOND, CHALLENGE_BOND
         );
     }
 
@@ -166,7 +203,7 @@ abstract contract Base {
             sequence: sequence,
             node: node,
             device: device,
-            service: keccak256("proofmesh/inference/v1"),
+            service: INFERENCE,
             model: MODEL,
             input: keccak256("input"),
             output: keccak256(output),
@@ -176,6 +213,78 @@ abstract contract Base {
             evidence: keccak256("proof"),
             previous: 0
         });
+    }
+
+    /// The words of the feed, for each device and window: 72 elements of the range of int8, as the weather model's.
+    function publicWords(bytes32 device, uint64 windowStart) internal pure returns (bytes memory out) {
+        bytes32[3] memory seed;
+        for (uint256 i; i < 3; ++i) {
+            seed[i] = keccak256(abi.encode(device, windowStart, i));
+        }
+        for (uint256 i; i < 72; ++i) {
+            out = bytes.concat(out, bytes4(uint32(int32(int8(uint8(seed[i / 32][i % 32]))))));
+        }
+    }
+
+    /// A feed of the rows of three stations and 256 days: depth 10. Root, and the proof of one row.
+    function feed(uint256 station, uint64 windowStart) internal view returns (bytes32, bytes32[] memory) {
+        bytes32[] memory leaves = new bytes32[](768);
+        for (uint256 i; i < 768; ++i) {
+            uint64 start = T0 + uint64(i / 3) * 1 days;
+            bytes32 device = stations[i % 3];
+            leaves[i] = keccak256(bytes.concat(keccak256(abi.encodePacked(device, start, i < 30 ? publicWords(device, start) : bytes("")))));
+        }
+        return tree(leaves, station + 3 * ((windowStart - T0) / 1 days));
+    }
+
+    /// Terms of the service: only genuine days, whole days from T0, words of the feed.
+    function serviceTerms(bytes32 feedRoot) internal pure returns (bytes memory) {
+        return abi.encodePacked(uint8(1), uint8(3), uint8(0), uint64(1 days), T0 % uint64(1 days), feedRoot);
+    }
+
+    function jobOf(bytes32 termsHash) internal pure returns (Jobs.Job memory) {
+        return Jobs.Job({
+            buyer: BUYER,
+            salt: "salt",
+            service: INFERENCE,
+            model: MODEL,
+            input: 0,
+            unitPrice: 1e6,
+            maxUnits: 90,
+            windowFrom: T0,
+            windowUntil: T0 + 30 days,
+            deadline: T0 + 60 days,
+            assurance: 3,
+            slots: 1,
+            cell: CELL,
+            devices: keccak256(""),
+            terms: termsHash
+        });
+    }
+
+    /// A receipt of a station's day under a job with a feed, and the evidence that it holds.
+    function proven(uint256 station, uint64 day, uint64 sequence)
+        internal
+        view
+        returns (Receipts.Receipt memory r, Evidence.Bundle memory e)
+    {
+        uint64 start = T0 + day * 1 days;
+        bytes32 root;
+        (root, e.feedProof) = feed(station, start);
+        e.terms = serviceTerms(root);
+        e.job = jobOf(keccak256(e.terms));
+        e.publicWords = publicWords(stations[station], start);
+        e.output = hex"0000000000000001";
+        r = receipt(stations[station], sequence, e.output);
+        r.job = statements.jobId(e.job, settlement.domainSeparator());
+        (r.windowStart, r.windowEnd) = (start, start + 1 days);
+        seal(r, e);
+    }
+
+    /// Signs the receipt and proves it, as it now is.
+    function seal(Receipts.Receipt memory r, Evidence.Bundle memory e) internal view {
+        e.signature = signed(NODE_KEY, r);
+        e.proof = Toy.prove(statements.publicInput(r, address(settlement), e.publicWords, e.output), 4);
     }
 
     function signed(uint256 key, Receipts.Receipt memory r) internal view returns (bytes memory) {
@@ -197,7 +306,7 @@ abstract contract Base {
         if (!b) revert(what);
     }
 
-    function str(uint256 n) private pure returns (string memory) {
+    function str(uint256 n) internal pure returns (string memory) {
         if (n == 0) return "0";
         bytes memory out;
         for (; n > 0; n /= 10) {

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {Base, Vm, OneProof} from "./Base.sol";
+import {Base, Vm} from "./Base.sol";
+import {Evidence} from "../src/Evidence.sol";
+import {IProofVerifier} from "../src/interfaces/IProofVerifier.sol";
 import {Receipts} from "../src/Receipts.sol";
 import {Registry} from "../src/Registry.sol";
 import {Settlement} from "../src/Settlement.sol";
 import {TestUSD} from "../src/TestUSD.sol";
+import {Transitions} from "../src/Transitions.sol";
 
 /// Does whatever anybody may do to Settlement, in any order, with a poster that lies about sums, and keeps its own books.
 /// Every action checks by itself whether it should work, so that a refusal that should not be is seen too.
@@ -16,7 +19,8 @@ contract Crowd {
     TestUSD private immutable token;
     address private immutable poster;
     address private immutable auditor;
-    bytes32 private immutable model;
+    address private immutable governor;
+    Registry private immutable registry;
     address[4] public people = [address(0x1001), address(0x1002), address(0x1003), address(0x1004)];
 
     uint256 public deposited;
@@ -31,17 +35,27 @@ contract Crowd {
     /// What each posted epoch promises to each person, and the receipts in it.
     mapping(uint64 epoch => uint256[4]) private promised;
     Receipts.Receipt private receipt_;
+    Evidence.Bundle private evidence;
     bytes32 private digest;
     mapping(uint256 i => uint256) public highestClaim;
     uint32 private challengedPost;
 
-    constructor(Settlement settlement_, TestUSD token_, address governor, address poster_, address auditor_, bytes32 model_) {
-        (settlement, token, poster, auditor, model) = (settlement_, token_, poster_, auditor_, model_);
-        receipt_.model = model_;
-        digest = settlement_.receiptDigest(receipt_);
+    constructor(
+        Settlement settlement_,
+        address governor_,
+        address poster_,
+        address auditor_,
+        Receipts.Receipt memory r,
+        Evidence.Bundle memory e
+    ) {
+        (settlement, poster, auditor, governor) = (settlement_, poster_, auditor_, governor_);
+        (token, registry) = (TestUSD(settlement_.TOKEN()), settlement_.REGISTRY());
+        TestUSD token_ = token;
+        (receipt_, evidence) = (r, e);
+        digest = settlement_.receiptDigest(r);
         bonded = settlement_.posterBond();
         for (uint256 i; i < 4; ++i) {
-            vm.prank(governor);
+            vm.prank(governor_);
             token_.mint(people[i], 1e12);
             vm.prank(people[i]);
             token_.approve(address(settlement_), type(uint256).max);
@@ -99,11 +113,7 @@ contract Crowd {
 
     function answer() external {
         uint64 epoch = settlement.lastFinal() + 1;
-        bytes32 context = keccak256(
-            abi.encode(block.chainid, address(settlement), receipt_.job, receipt_.sequence, receipt_.node, receipt_.device)
-        );
-        bytes32 statement = keccak256(abi.encode(model, receipt_.input, receipt_.output, context));
-        settlement.answer(epoch, receipt_, abi.encode(statement, "proof"));
+        settlement.answer(epoch, receipt_, evidence);
         challengeBonds -= settlement.CHALLENGE_BOND();
         ++worked[5];
     }
@@ -120,6 +130,56 @@ contract Crowd {
         settlement.refundChallenge(challengedPost, digest);
         challengeBonds -= settlement.CHALLENGE_BOND();
         ++worked[7];
+    }
+
+    /// Strikes an epoch whose leaves add up to more than its total, where the poster lied so.
+    function strike(uint256 back) external {
+        uint64 epoch = settlement.latestEpoch() - uint64(back % 3);
+        uint256[4] memory p = promised[epoch];
+        Transitions.Balance[] memory all = new Transitions.Balance[](4);
+        for (uint256 i; i < 4; ++i) {
+            all[i] = Transitions.Balance(people[i], p[i], proof(p, i));
+        }
+        settlement.strike(epoch, abi.encodeCall(Transitions.sumAboveTotal, (settlement, epoch, all)));
+        bonded = 0;
+        ++worked[10];
+    }
+
+    /// Whatever the governor may do, with somebody's help or without: none of it may touch what others can claim.
+    function govern(uint256 what, address to, uint256 n) external {
+        uint256[4] memory before = claimables();
+        address office = registry.governor();
+        vm.startPrank(office);
+        what %= 9;
+        if (what == 0) settlement.nameSuccessor(n % 4 == 0 ? address(0) : to);
+        else if (what == 1) registry.setRoles(to, uint8(n));
+        else if (what == 2) registry.setVerifier(uint32(n), IProofVerifier(address(settlement.TRANSITIONS())));
+        else if (what == 3) registry.proposeVerifier(uint32(n % 3), IProofVerifier(to));
+        else if (what == 4) registry.registerModel(bytes32(n), 0, uint32(n % 3));
+        else if (what == 5) registry.acceptVerifier(uint32(n % 3));
+        else if (what == 6) token.mint(to, n % 1e9);
+        else if (what == 7) registry.proposeGovernor(governor);
+        else settlement.retire();
+        vm.stopPrank();
+        same(before);
+        ++worked[11];
+    }
+
+    function claimables() private view returns (uint256[4] memory out) {
+        uint256[4] memory p = promised[settlement.lastFinal()];
+        for (uint256 i; i < 4; ++i) {
+            (, uint128 had) = settlement.accounts(people[i]);
+            out[i] = p[i] > had ? p[i] - had : 0;
+        }
+    }
+
+    bool public robbed;
+
+    function same(uint256[4] memory before) private {
+        uint256[4] memory after_ = claimables();
+        for (uint256 i; i < 4; ++i) {
+            if (after_[i] < before[i]) robbed = true;
+        }
     }
 
     function bond() external {
@@ -184,11 +244,9 @@ contract InvariantsTest is Base {
 
     function setUp() public override {
         super.setUp();
-        OneProof one = new OneProof();
-        vm.prank(GOVERNOR);
-        registry.setVerifier(1, one);
         rich(POSTER, 1e12);
-        crowd = new Crowd(settlement, token, GOVERNOR, POSTER, AUDITOR, MODEL);
+        (Receipts.Receipt memory r, Evidence.Bundle memory e) = proven(0, 0, 0);
+        crowd = new Crowd(settlement, GOVERNOR, POSTER, AUDITOR, r, e);
     }
 
     function targetContracts() public view returns (address[] memory out) {
@@ -203,6 +261,21 @@ contract InvariantsTest is Base {
         eq(settlement.totalDeposits(), crowd.deposited(), "deposits");
         eq(settlement.totalClaimed(), crowd.claimed(), "claims");
         eq(settlement.posterBond(), crowd.bonded(), "bond");
+    }
+
+    /// The count of open challenges, which sets deadlines, is the number of bonds that lie for standing epochs.
+    function invariant_open_challenges_are_counted() public view {
+        uint256 open;
+        for (uint64 i = settlement.finalEpoch() + 1; i <= settlement.latestEpoch(); ++i) {
+            open += settlement.epochs(i).open;
+        }
+        eq(settlement.openChallenges(), open, "open");
+        yes(open * CHALLENGE_BOND <= crowd.challengeBonds(), "each with its bond");
+    }
+
+    /// No privileged call, in any order with all others, makes anybody's claim smaller.
+    function invariant_no_admin_takes_from_a_claim() public view {
+        yes(!crowd.robbed(), "claimable fell by an admin's call");
     }
 
     /// Whatever the poster says, claims and exits never reach beyond deposits, and claims never beyond the final total.

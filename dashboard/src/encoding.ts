@@ -191,16 +191,15 @@ export function deviceSigned(digest: string, signature: Bytes, device: string): 
   }
 }
 
-/** The commitment of a feed; its rows ascend by device and second. */
+/** The commitment of a feed: the root over its rows, which ascend by device and second. */
 export function feedCommitment(feed: FeedDoc): string {
   const rows = feed.rows.map((row) => ({ device: deviceKey(row.device), start: row.start_s, words: row.words }));
   rows.sort((a, b) => (a.device < b.device ? -1 : a.device > b.device ? 1 : a.start - b.start));
-  const parts: Uint8Array[] = [wide(rows.length, 8)];
-  for (const row of rows) {
+  const leaves = rows.map((row) => {
     const words = row.words.map((value) => wide(BigInt.asUintN(32, BigInt(value)), 4));
-    parts.push(unhex(row.device), wide(row.start, 8), wide(row.words.length, 4), ...words);
-  }
-  return keccak(concat(...parts));
+    return keccak(unhex(keccak(concat(unhex(row.device), wide(row.start, 8), ...words))));
+  });
+  return root(leaves);
 }
 
 /** The terms of the service of inference, version 1. */

@@ -3,6 +3,8 @@ pragma solidity 0.8.37;
 
 import {Base} from "../Base.sol";
 import {Registry} from "../../src/Registry.sol";
+import {Groth16Verifier} from "../../src/verifiers/Groth16Verifier.sol";
+import {Toy} from "../Toy.sol";
 import {IProofVerifier} from "../../src/interfaces/IProofVerifier.sol";
 
 contract RegistryTest is Base {
@@ -27,17 +29,53 @@ contract RegistryTest is Base {
     }
 
     function test_a_verifier_is_set_once_by_the_governor() public {
+        Groth16Verifier other = new Groth16Verifier(Toy.key(1), Toy.caps());
         refuse(Registry.NotGovernor.selector, STRANGER);
-        registry.setVerifier(1, IProofVerifier(address(7)));
+        registry.setVerifier(9, other);
         refuse(Registry.ZeroValue.selector, GOVERNOR);
-        registry.setVerifier(1, IProofVerifier(address(0)));
+        registry.setVerifier(9, IProofVerifier(address(0)));
         vm.prank(GOVERNOR);
-        registry.setVerifier(1, IProofVerifier(address(7)));
+        registry.setVerifier(9, other);
+        vm.expectRevert(abi.encodeWithSelector(Registry.VerifierExists.selector, 9));
+        vm.prank(GOVERNOR);
+        registry.setVerifier(9, verifier);
+        yes(address(registry.verifierOfKey(other.keyHash())) == address(other), "by key");
+        (IProofVerifier found, uint64 since) = registry.verifierOf(MODEL);
+        yes(address(found) == address(verifier) && since == T0 - 1, "of the model's class");
+        (found,) = registry.verifierOf(KEY);
+        yes(address(found) == address(0), "none for an unknown model");
+        // An account without code names no key.
+        vm.expectRevert();
+        vm.prank(GOVERNOR);
+        registry.setVerifier(10, IProofVerifier(address(7)));
+    }
+
+    function test_a_class_with_models_gets_its_verifier_after_the_delay_only() public {
+        Groth16Verifier other = new Groth16Verifier(Toy.key(1), Toy.caps());
+        vm.startPrank(GOVERNOR);
+        registry.registerModel(KEY, 0, 2);
+        vm.expectRevert(abi.encodeWithSelector(Registry.ClassInUse.selector, 2));
+        registry.setVerifier(2, other);
+        vm.stopPrank();
+        refuse(Registry.NotGovernor.selector, STRANGER);
+        registry.proposeVerifier(2, other);
+        vm.expectRevert(abi.encodeWithSelector(Registry.NoProposal.selector, 2));
+        registry.acceptVerifier(2);
+        uint256 ready = block.timestamp + VERIFIER_DELAY;
+        vm.startPrank(GOVERNOR);
+        registry.proposeVerifier(2, other);
         vm.expectRevert(abi.encodeWithSelector(Registry.VerifierExists.selector, 1));
-        vm.prank(GOVERNOR);
-        registry.setVerifier(1, IProofVerifier(address(8)));
-        yes(address(registry.verifierOf(MODEL)) == address(7), "of the model's class");
-        yes(address(registry.verifierOf(KEY)) == address(0), "none for an unknown model");
+        registry.proposeVerifier(1, other);
+        vm.stopPrank();
+        vm.warp(ready - 1);
+        vm.expectRevert(abi.encodeWithSelector(Registry.TooEarly.selector, ready));
+        registry.acceptVerifier(2);
+        vm.warp(ready);
+        registry.acceptVerifier(2);
+        (IProofVerifier found, uint64 since) = registry.verifierOf(KEY);
+        yes(address(found) == address(other) && since == ready, "set");
+        vm.expectRevert(abi.encodeWithSelector(Registry.NoProposal.selector, 2));
+        registry.acceptVerifier(2);
     }
 
     function test_enrolDevice_refusals() public {

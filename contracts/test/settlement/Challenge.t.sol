@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {Base, OneProof} from "../Base.sol";
+import {Base} from "../Base.sol";
+import {Evidence} from "../../src/Evidence.sol";
+import {Registry} from "../../src/Registry.sol";
+import {Groth16Verifier} from "../../src/verifiers/Groth16Verifier.sol";
+import {Toy} from "../Toy.sol";
 import {Settlement} from "../../src/Settlement.sol";
 import {Receipts} from "../../src/Receipts.sol";
 
-/// challenge, answer, resolve and refundChallenge are one game; the seam works with any verifier that keeps IProofVerifier.
+/// challenge, answer, resolve and refundChallenge are one game, with the real verifier.
 contract ChallengeTest is Base {
     Receipts.Receipt private r;
+    Evidence.Bundle private e;
     bytes32 private digest;
+    uint64 private posted;
 
     function setUp() public override {
         super.setUp();
-        r = receipt(stations[0], 0, hex"0000000000000001");
+        (r, e) = proven(0, 0, 0);
         digest = postReceipt(1, r);
+        posted = uint64(block.timestamp);
         rich(STRANGER, 100e6);
     }
 
-    function verifier() private {
-        OneProof one = new OneProof();
-        vm.prank(GOVERNOR);
-        registry.setVerifier(1, one);
-    }
-
     function open() private {
-        verifier();
         vm.prank(STRANGER);
         settlement.challenge(1, r, none());
     }
@@ -35,19 +35,57 @@ contract ChallengeTest is Base {
         settlement.challenge(1, r, none());
     }
 
-    function proofOf() private view returns (bytes memory) {
-        bytes32 context = keccak256(abi.encode(block.chainid, address(settlement), r.job, r.sequence, r.node, r.device));
-        return abi.encode(keccak256(abi.encode(r.model, r.input, r.output, context)), "proof");
+    function refuseAnswer(bytes memory why) private {
+        vm.expectRevert(why);
+        settlement.answer(1, r, e);
+        eq(settlement.epochs(1).open, 1, "open");
     }
 
-    function test_challenge_refuses_without_a_verifier() public {
-        vm.expectRevert(abi.encodeWithSelector(Settlement.NoVerifier.selector, MODEL));
+    function test_challenge_refuses_a_model_without_a_verifier() public {
+        r.model = keccak256("unknown");
+        vm.expectRevert(abi.encodeWithSelector(Evidence.NoVerifier.selector, r.model));
         vm.prank(STRANGER);
         settlement.challenge(1, r, none());
     }
 
+    /// A verifier that accepts nothing, set when the epoch lies there, must not cost the poster its bond.
+    function test_challenge_refuses_a_verifier_that_came_after_the_posting() public {
+        bytes32 late = keccak256("late");
+        vm.startPrank(GOVERNOR);
+        registry.registerModel(late, 0, 2);
+        vm.stopPrank();
+        r.model = late;
+        postReceipt(2, r);
+        Groth16Verifier other = new Groth16Verifier(Toy.key(1), Toy.caps());
+        vm.startPrank(GOVERNOR);
+        registry.proposeVerifier(2, other);
+        vm.stopPrank();
+        vm.expectRevert(abi.encodeWithSelector(Evidence.NoVerifier.selector, late));
+        vm.prank(STRANGER);
+        settlement.challenge(2, r, none());
+        // The same by registering the model late, under a class that nobody looked at.
+        bytes32 later = keccak256("later");
+        r.model = later;
+        postReceipt(3, r);
+        vm.startPrank(GOVERNOR);
+        registry.setVerifier(3, other);
+        registry.registerModel(later, 0, 3);
+        vm.stopPrank();
+        vm.expectRevert(abi.encodeWithSelector(Evidence.NoVerifier.selector, later));
+        vm.prank(STRANGER);
+        settlement.challenge(3, r, none());
+    }
+
+    /// What no evidence could ever answer, an honest poster cannot be asked for.
+    function test_challenge_refuses_other_services() public {
+        r.service = keccak256("proofmesh/other/v1");
+        postReceipt(2, r);
+        vm.expectRevert(abi.encodeWithSelector(Evidence.WrongService.selector, r.service));
+        vm.prank(STRANGER);
+        settlement.challenge(2, r, none());
+    }
+
     function test_challenge_refuses_what_is_not_in_the_root() public {
-        verifier();
         r.units = 2;
         refuse(Settlement.BadProof.selector);
     }
@@ -60,47 +98,92 @@ contract ChallengeTest is Base {
     function test_challenge_refuses_after_the_window() public {
         open();
         // Epoch 1 is held pending by the open challenge; new challenges come too late all the same.
-        vm.warp(T0 + WINDOW);
+        vm.warp(posted + WINDOW);
         refuse(Settlement.WindowClosed.selector);
     }
 
     function test_challenge_refuses_a_final_epoch() public {
-        verifier();
         finish();
         vm.expectRevert(abi.encodeWithSelector(Settlement.EpochNotPending.selector, 1));
         vm.prank(STRANGER);
         settlement.challenge(1, r, none());
     }
 
-    function test_answer_refuses_a_false_proof_and_leaves_the_challenge_open() public {
+    function test_answer_refuses_false_evidence_by_name_and_leaves_the_challenge_open() public {
         open();
-        vm.expectRevert(abi.encodeWithSelector(OneProof.Rejected.selector));
-        settlement.answer(1, r, "false");
-        eq(settlement.epochs(1).open, 1, "open");
+        Evidence.Bundle memory good = e;
+        e.proof = Toy.prove(1, 1);
+        refuseAnswer(abi.encodeWithSelector(Groth16Verifier.ProofRejected.selector));
+        e = good;
+        e.publicWords = publicWords(stations[1], T0);
+        refuseAnswer(abi.encodeWithSelector(Evidence.WrongFeed.selector));
+        e = good;
+        e.signature = signed(0xBAD, r);
+        refuseAnswer(abi.encodeWithSelector(Evidence.NotSignedByNode.selector, node));
+        e = good;
+        e.output = hex"0000000000000000";
+        refuseAnswer(abi.encodeWithSelector(Evidence.WrongOutput.selector));
+        e = good;
+        e.terms = serviceTerms(0);
+        refuseAnswer(abi.encodeWithSelector(Evidence.WrongTerms.selector));
+        e = good;
+        e.job.maxUnits = 91;
+        bytes32 other = statements.jobId(e.job, settlement.domainSeparator());
+        refuseAnswer(abi.encodeWithSelector(Evidence.WrongJobId.selector, r.job, other));
+        e = good;
+        settlement.answer(1, r, e);
+        eq(settlement.epochs(1).open, 0, "closed");
     }
 
     function test_answer_refuses_where_nothing_is_open() public {
         vm.expectRevert(abi.encodeWithSelector(Settlement.NoChallenge.selector));
-        settlement.answer(1, r, "");
+        settlement.answer(1, r, e);
         open();
-        settlement.answer(1, r, proofOf());
+        settlement.answer(1, r, e);
         vm.expectRevert(abi.encodeWithSelector(Settlement.NoChallenge.selector));
-        settlement.answer(1, r, "");
+        settlement.answer(1, r, e);
         refuse(Settlement.ChallengeExists.selector);
     }
 
     function test_answer_refuses_too_late() public {
         open();
-        bytes memory proof = proofOf();
-        vm.warp(T0 + RESPONSE + 1);
+        vm.warp(posted + RESPONSE + 1);
         vm.expectRevert(abi.encodeWithSelector(Settlement.TooLate.selector));
-        settlement.answer(1, r, proof);
+        settlement.answer(1, r, e);
+    }
+
+    /// With N challenges open the poster has N response times, whoever opened them: a flood does not outrun its prover.
+    function test_each_open_challenge_gives_the_poster_its_own_time() public {
+        bytes32[] memory leaves = new bytes32[](8);
+        Receipts.Receipt[] memory all = new Receipts.Receipt[](8);
+        Evidence.Bundle[] memory evidence = new Evidence.Bundle[](8);
+        for (uint64 i; i < 8; ++i) {
+            (all[i], evidence[i]) = proven(i % 3, i, i);
+            leaves[i] = receiptLeaf(settlement.receiptDigest(all[i]));
+        }
+        (bytes32 root,) = tree(abi.decode(abi.encode(leaves), (bytes32[])), 0);
+        post(2, 0, root, 0);
+        for (uint256 i; i < 8; ++i) {
+            (, bytes32[] memory proof) = tree(abi.decode(abi.encode(leaves), (bytes32[])), i);
+            vm.prank(STRANGER);
+            settlement.challenge(2, all[i], proof);
+        }
+        // One answer in each response time is enough.
+        uint256 before = token.balanceOf(POSTER);
+        for (uint256 i; i < 8; ++i) {
+            vm.warp(posted + (i + 1) * RESPONSE);
+            settlement.answer(2, all[i], evidence[i]);
+        }
+        eq(token.balanceOf(POSTER), before + 8 * CHALLENGE_BOND, "all bonds");
+        eq(settlement.openChallenges(), 0, "none open");
+        vm.warp(posted + 8 * RESPONSE + WINDOW);
+        yes(settlement.isFinal(2), "final");
     }
 
     function test_resolve_refuses_too_early() public {
         open();
-        vm.warp(T0 + RESPONSE);
-        vm.expectRevert(abi.encodeWithSelector(Settlement.TooEarly.selector, uint256(T0) + RESPONSE + 1));
+        vm.warp(posted + RESPONSE);
+        vm.expectRevert(abi.encodeWithSelector(Settlement.TooEarly.selector, uint256(posted) + RESPONSE + 1));
         settlement.resolve(1, digest);
     }
 
@@ -129,7 +212,7 @@ contract ChallengeTest is Base {
     function test_an_answer_earns_the_bond_and_frees_the_epoch() public {
         open();
         uint256 before = token.balanceOf(POSTER);
-        settlement.answer(1, r, proofOf());
+        settlement.answer(1, r, e);
         eq(token.balanceOf(POSTER), before + CHALLENGE_BOND, "the poster's");
         finish();
         yes(settlement.isFinal(1), "final");
@@ -138,7 +221,7 @@ contract ChallengeTest is Base {
     function test_silence_costs_the_poster_its_bond_and_the_epoch() public {
         post(2, 0, 0, 0);
         open();
-        vm.warp(T0 + WINDOW + 1);
+        vm.warp(posted + WINDOW + 1);
         settlement.resolve(1, digest);
         eq(settlement.latestEpoch(), 0, "both struck");
         eq(settlement.posterBond(), 0, "slashed");

@@ -4,9 +4,11 @@
 //! The words go into the proven program as public input. The checker takes them from here, never from the
 //! prover, so a proof made with other words does not check.
 //!
-//! Commitment: `H(u64 rows || for each row in ascending order: device 32 || window start u64 || u32 words ||
-//! words, 4 bytes each)`, big-endian.
+//! Commitment: the root of a tree of the market's convention over the rows in ascending order, so that one row
+//! can be opened on chain ([`ReferenceTable::proof`]). Leaf: `H(H(device 32 || window start u64 || words, 4
+//! bytes each))`, big-endian.
 
+use proofmesh_market::tree::Tree;
 use proofmesh_market::{Device, Hash32, keccak};
 use std::collections::BTreeMap;
 
@@ -38,14 +40,15 @@ impl ReferenceTable {
     /// The feed with these rows.
     #[must_use]
     pub fn new(rows: BTreeMap<(Device, u64), Vec<i32>>) -> Self {
-        let mut bytes = (rows.len() as u64).to_be_bytes().to_vec();
-        for ((device, start_s), words) in &rows {
-            bytes.extend_from_slice(&device.0);
-            bytes.extend_from_slice(&start_s.to_be_bytes());
-            bytes.extend_from_slice(&(words.len() as u32).to_be_bytes());
-            bytes.extend(words.iter().flat_map(|word| word.to_be_bytes()));
-        }
-        ReferenceTable { rows, commitment: keccak(&bytes) }
+        let commitment = tree(&rows).root();
+        ReferenceTable { rows, commitment }
+    }
+
+    /// The siblings from a row's leaf to the commitment, `None` when the feed has no such row.
+    #[must_use]
+    pub fn proof(&self, device: &Device, window_start_s: u64) -> Option<Vec<Hash32>> {
+        let index = self.rows.keys().position(|key| *key == (*device, window_start_s))?;
+        tree(&self.rows).proof(index)
     }
 
     /// What a job's terms name this feed by.
@@ -59,6 +62,16 @@ impl ReferenceTable {
     pub fn rows(&self) -> &BTreeMap<(Device, u64), Vec<i32>> {
         &self.rows
     }
+}
+
+fn tree(rows: &BTreeMap<(Device, u64), Vec<i32>>) -> Tree {
+    let leaf = |((device, start_s), words): (&(Device, u64), &Vec<i32>)| {
+        let mut bytes = device.0.to_vec();
+        bytes.extend_from_slice(&start_s.to_be_bytes());
+        bytes.extend(words.iter().flat_map(|word| word.to_be_bytes()));
+        keccak(&keccak(&bytes).0)
+    };
+    Tree::new(rows.iter().map(leaf).collect())
 }
 
 impl References for ReferenceTable {
@@ -80,6 +93,25 @@ impl References for BTreeMap<Hash32, ReferenceTable> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proofmesh_market::tree::verify;
+
+    #[test]
+    fn a_row_is_opened_by_its_proof_and_no_other() {
+        let rows = (0..5u8).map(|n| ((Device([n; 32]), u64::from(n)), vec![i32::from(n), -1]));
+        let table = ReferenceTable::new(rows.collect());
+        let leaf = |n: u8, words: [i32; 2]| {
+            let mut bytes = vec![n; 32];
+            bytes.extend_from_slice(&u64::from(n).to_be_bytes());
+            bytes.extend(words.iter().flat_map(|word| word.to_be_bytes()));
+            keccak(&keccak(&bytes).0)
+        };
+        for n in 0..5u8 {
+            let proof = table.proof(&Device([n; 32]), u64::from(n)).expect("a row");
+            assert!(verify(&table.commitment(), &leaf(n, [i32::from(n), -1]), &proof));
+            assert!(!verify(&table.commitment(), &leaf(n, [i32::from(n), 1]), &proof), "other words");
+            assert_eq!(table.proof(&Device([n; 32]), 9), None);
+        }
+    }
 
     #[test]
     fn another_feed_says_nothing() {

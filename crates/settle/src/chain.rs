@@ -21,6 +21,23 @@ pub enum GasPolicy {
     Market,
 }
 
+/// What proofs cost on a chain. A transaction that has one checked gets a fixed limit: an estimate searches for
+/// the least gas that does not fail, and every try that runs out in the middle of a pairing looks like a false
+/// proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProofGas {
+    /// Gas that a verifier gives to the addition, the multiplication and the pairing product of BN254: twice the
+    /// chain's price, since a verifier is for ever and prices move. An invalid point burns this and no more.
+    pub caps: [u64; 3],
+    /// Gas limit of a transaction that has one proof checked.
+    pub limit: u64,
+}
+
+/// EIP-1108: addition 150, multiplication 6,000, four pairings 181,000.
+const ETHEREUM: ProofGas = ProofGas { caps: [300, 12_000, 362_000], limit: 800_000 };
+/// PIP-88 (Polygon PoS, since May 2026): 540, 12,600, 271,500.
+const POLYGON: ProofGas = ProofGas { caps: [1_080, 25_200, 543_000], limit: 1_200_000 };
+
 /// Constants of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainProfile {
@@ -32,6 +49,8 @@ pub struct ChainProfile {
     pub confirmations: u64,
     /// Fees.
     pub gas: GasPolicy,
+    /// Prices of precompiles, and what a transaction with a proof may use.
+    pub proofs: ProofGas,
     /// Pause between two looks at the chain, milliseconds.
     pub poll_ms: u64,
     /// How long a verb waits for its transaction, milliseconds.
@@ -50,6 +69,7 @@ pub const PROFILES: &[ChainProfile] = &[
         chain_id: EMBEDDED_CHAIN_ID,
         confirmations: 1,
         gas: GasPolicy::Free,
+        proofs: ETHEREUM,
         poll_ms: 2,
         wait_ms: 20_000,
         development: true,
@@ -59,6 +79,7 @@ pub const PROFILES: &[ChainProfile] = &[
         chain_id: 31_337,
         confirmations: 1,
         gas: GasPolicy::Market,
+        proofs: ETHEREUM,
         poll_ms: 20,
         wait_ms: 20_000,
         development: true,
@@ -68,6 +89,7 @@ pub const PROFILES: &[ChainProfile] = &[
         chain_id: 137,
         confirmations: 16,
         gas: GasPolicy::Market,
+        proofs: POLYGON,
         poll_ms: 2_000,
         wait_ms: 180_000,
         development: false,
@@ -77,6 +99,7 @@ pub const PROFILES: &[ChainProfile] = &[
         chain_id: 4_689,
         confirmations: 2,
         gas: GasPolicy::Market,
+        proofs: ETHEREUM,
         poll_ms: 2_500,
         wait_ms: 120_000,
         development: false,
@@ -86,6 +109,7 @@ pub const PROFILES: &[ChainProfile] = &[
         chain_id: 0,
         confirmations: 12,
         gas: GasPolicy::Market,
+        proofs: POLYGON,
         poll_ms: 4_000,
         wait_ms: 300_000,
         development: false,

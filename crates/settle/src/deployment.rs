@@ -26,6 +26,9 @@ pub struct DeployParams {
     pub challenge_bond: Usd,
     /// Delay before a node gets a bond back.
     pub unbonding_delay_s: u64,
+    /// Delay before the verifier of a class that has models counts. Longer than window and response time
+    /// together, so that a poster can finish and leave first.
+    pub verifier_delay_s: u64,
 }
 
 impl DeployParams {
@@ -43,6 +46,7 @@ impl DeployParams {
             poster_bond: usd(100),
             challenge_bond: usd(10),
             unbonding_delay_s: 7 * 86_400,
+            verifier_delay_s: 7 * 86_400,
         }
     }
 }
@@ -62,6 +66,10 @@ pub struct Deployment {
     pub registry: Address,
     /// Settlement; the verifying contract of receipts.
     pub settlement: Address,
+    /// Transitions: judges accusations of epochs.
+    pub transitions: Address,
+    /// Delivery: checks proofs and hands results over.
+    pub delivery: Address,
     /// Stake.
     pub stake: Address,
     /// WeatherCover.

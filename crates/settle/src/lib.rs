@@ -27,7 +27,9 @@ mod evm;
 mod settlement;
 mod signer;
 
-pub use chain::{CHAINS, Chain, ChainKind, ChainProfile, EMBEDDED_CHAIN_ID, GasPolicy, PROFILES, profile};
+pub use chain::{
+    CHAINS, Chain, ChainKind, ChainProfile, EMBEDDED_CHAIN_ID, GasPolicy, PROFILES, ProofGas, profile,
+};
 pub use deployment::{DeployParams, Deployment};
 pub use embedded::Clock;
 pub use error::{Result, SettleError};

@@ -7,7 +7,7 @@
 //! answers [`Done::Already`]. Nothing is ever paid, deposited or posted twice.
 
 use async_trait::async_trait;
-use proofmesh_market::{Address, Device, Epoch, Hash32, Receipt, SignedReceipt, Usd};
+use proofmesh_market::{Address, Device, Epoch, Hash32, Job, Receipt, SignedReceipt, Usd};
 use serde::{Deserialize, Serialize};
 
 use crate::{ChainProfile, Deployment, Result, Signer};
@@ -47,6 +47,8 @@ impl Done {
 pub struct PostedEpoch {
     /// What was posted.
     pub epoch: Epoch,
+    /// Number of this posting; an epoch's number can be posted again after it was struck.
+    pub posting: u32,
     /// When.
     pub posted_at: u64,
     /// True for ever once the window is over and no challenge is open.
@@ -181,6 +183,105 @@ pub struct CoverReport {
     pub proof: Vec<Hash32>,
 }
 
+/// What shows a contract that a receipt of the inference service holds: it opens the hashes that the receipt
+/// names, and the wrapped proof does the rest (docs/spec/market.md, "Evidence").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// The receipt, with its output and its node's signature.
+    pub receipt: SignedReceipt,
+    /// The job that it names, with the service's terms.
+    pub job: Job,
+    /// Public words of the window, from the job's feed; none if there is no feed.
+    pub public_words: Vec<i32>,
+    /// Siblings from the window's row to the feed's commitment (`ReferenceTable::proof`).
+    pub feed_proof: Vec<Hash32>,
+    /// The Groth16 proof: A, B, C, 256 bytes.
+    pub proof: Vec<u8>,
+}
+
+/// A Groth16 verification key with one public input: alpha, beta, gamma, delta, IC0, IC1, 18 words of 32 bytes
+/// big-endian, points of G2 with the imaginary part first (EIP-197).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifierKey(pub Box<[u8; 576]>);
+
+impl VerifierKey {
+    /// The key's name: Keccak-256 of its words.
+    #[must_use]
+    pub fn hash(&self) -> Hash32 {
+        proofmesh_market::keccak(&*self.0)
+    }
+}
+
+/// An account's leaf in a balances tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BalanceLeaf {
+    /// Whose.
+    pub account: Address,
+    /// Its cumulative balance there.
+    pub cumulative: Usd,
+    /// Siblings from the leaf to the balances root.
+    pub proof: Vec<Hash32>,
+}
+
+/// A receipt in the receipts tree of a standing epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettledReceipt {
+    /// The epoch.
+    pub epoch: u64,
+    /// The receipt.
+    pub receipt: Receipt,
+    /// Siblings from its leaf to the receipts root.
+    pub proof: Vec<Hash32>,
+}
+
+/// A rule of the market that an epoch breaks, shown by Merkle paths alone. No honest epoch breaks any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Breach {
+    /// An account has less than in the epoch before.
+    BalanceFell {
+        /// In the epoch before.
+        was: BalanceLeaf,
+        /// In the accused epoch.
+        now: BalanceLeaf,
+    },
+    /// An account has less than it has claimed.
+    BelowClaimed(BalanceLeaf),
+    /// An account has two different leaves.
+    AccountTwice(BalanceLeaf, BalanceLeaf),
+    /// These leaves, ascending by account, add up to more than the epoch's total.
+    SumAboveTotal(Vec<BalanceLeaf>),
+    /// One receipt settled twice, or two for one window of a device under one job, or for one place in a
+    /// node's chain.
+    PaidTwice(Box<SettledReceipt>, Box<SettledReceipt>),
+    /// These receipts of the job, ascending by digest, have more units than it pays for.
+    AboveCap(Box<Job>, Vec<SettledReceipt>),
+    /// The receipt does not keep the terms of its job.
+    AgainstJob(Box<Job>, Box<SettledReceipt>),
+}
+
+/// A maker's roll of devices: an incremental tree of [`ROLL_DEPTH`] levels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Roll {
+    /// Its root, zero while it is empty.
+    pub root: Hash32,
+    /// Places taken.
+    pub count: u32,
+}
+
+/// Levels of a roll.
+pub const ROLL_DEPTH: usize = 24;
+
+/// Where a device is on a roll.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollPlace {
+    /// The maker's id.
+    pub maker: u32,
+    /// Index, from 0.
+    pub index: u32,
+    /// Siblings from the leaf up; positions say left and right.
+    pub proof: [Hash32; ROLL_DEPTH],
+}
+
 /// A place in the chain's events: everything up to and including `log_index` of `block` has been read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
@@ -224,7 +325,11 @@ pub enum EventKind {
     EpochPosted(Epoch),
     EpochsRolledBack { from: u64, to: u64 },
     Challenged { epoch: u64, digest: Hash32, challenger: Address, deadline: u64 },
+    ChallengeClosed { digest: Hash32, answered: bool },
     PosterSlashed { reward: Usd, burned: Usd },
+    Struck { epoch: u64, accuser: Address },
+    SuccessorNamed { successor: Address, retire_at: u64 },
+    Delivered { consumer: Address, id: Hash32, digest: Hash32 },
     ExitOpened,
     Exited { account: Address, amount: Usd },
     NodeRegistered { node: Address, operator: Address },
@@ -303,10 +408,18 @@ pub trait Settlement: Send + Sync {
     async fn veto(&self, by: &Signer, epoch: u64) -> Result<Done>;
     /// Demands a proof for a receipt of a pending epoch.
     async fn challenge(&self, by: &Signer, epoch: u64, receipt: &Receipt, proof: &[Hash32]) -> Result<Done>;
-    /// Answers a challenge with a proof that the model's verifier accepts.
-    async fn answer(&self, by: &Signer, epoch: u64, receipt: &Receipt, proof: &[u8]) -> Result<Done>;
+    /// Answers a challenge. Check the proof off chain first: a false one costs the gas of a true one.
+    async fn answer(&self, by: &Signer, epoch: u64, evidence: &Evidence) -> Result<Done>;
     /// Ends a challenge that nobody answered in time.
     async fn resolve(&self, by: &Signer, epoch: u64, digest: Hash32) -> Result<Done>;
+    /// Returns the bond of a challenge whose posting was struck for another reason.
+    async fn refund_challenge(&self, by: &Signer, posting: u32, digest: Hash32) -> Result<Done>;
+    /// Strikes a pending epoch that breaks a rule; half of the poster's bond goes to `by`.
+    async fn strike(&self, by: &Signer, epoch: u64, breach: &Breach) -> Result<Done>;
+    /// Names the contract that accounts may move to, zero to take it back. `by` must be the governor.
+    async fn name_successor(&self, by: &Signer, successor: Address) -> Result<Done>;
+    /// Ends the settlement when its successor's notice is over: opens the exit.
+    async fn retire(&self, by: &Signer) -> Result<Done>;
     /// Opens the forced exit.
     async fn open_exit(&self, by: &Signer) -> Result<Done>;
     /// Pays an account its part by the forced exit.
@@ -317,8 +430,34 @@ pub trait Settlement: Send + Sync {
     // Registry.
     /// Sets the roles of an account. `by` must be the governor.
     async fn set_roles(&self, by: &Signer, account: Address, roles: Roles) -> Result<Done>;
-    /// Sets the verifier contract of a class, once. `by` must be the governor.
+    /// Puts a verifier for a key on the chain, with the profile's caps on gas; its address follows from both.
+    async fn deploy_verifier(&self, by: &Signer, key: &VerifierKey) -> Result<Address>;
+    /// Sets the verifier contract of a class that no model has yet, once. `by` must be the governor.
     async fn set_verifier(&self, by: &Signer, class: u32, verifier: Address) -> Result<Done>;
+    /// Announces the verifier of a class that has models. `by` must be the governor.
+    async fn propose_verifier(&self, by: &Signer, class: u32, verifier: Address) -> Result<Done>;
+    /// Sets an announced verifier when the delay is over.
+    async fn accept_verifier(&self, by: &Signer, class: u32) -> Result<Done>;
+    /// The verifier of a model's class, `None` while there is none.
+    async fn verifier_of(&self, model: Hash32) -> Result<Option<Address>>;
+    /// The verifier of a key, `None` if none was ever set.
+    async fn verifier_of_key(&self, key_hash: Hash32) -> Result<Option<Address>>;
+    /// Appends `2^height` devices to the roll of the maker `by`, the first at place `first`, by the root of
+    /// their subtree. Appended already is [`Done::Already`].
+    async fn append_devices(&self, by: &Signer, first: u32, subtree: Hash32, height: u8) -> Result<Done>;
+    /// A maker's roll.
+    async fn roll(&self, maker: u32) -> Result<Roll>;
+    /// True if the device is on a roll at that place, and not revoked there.
+    async fn is_on_roll(&self, key: Device, owner: Address, cell: u64, place: &RollPlace) -> Result<bool>;
+    /// Gives a device of a roll a record of its own.
+    async fn unpack_device(
+        &self,
+        by: &Signer,
+        key: Device,
+        owner: Address,
+        cell: u64,
+        place: &RollPlace,
+    ) -> Result<Done>;
     /// Registers the account of `by` as a node, run by `operator`.
     async fn register_node(&self, by: &Signer, operator: Address) -> Result<Done>;
     /// Retires a node. `by` must be its operator.
@@ -357,6 +496,13 @@ pub trait Settlement: Send + Sync {
     async fn bond(&self, node: Address) -> Result<Bond>;
     /// Takes the stake of a node that signed both.
     async fn slash_equivocation(&self, by: &Signer, a: &SignedReceipt, b: &SignedReceipt) -> Result<Done>;
+    /// The same, where the second receipt has only its device's P-256 signature (x, y, r, s, as for the first).
+    async fn slash_device_equivocation(
+        &self,
+        by: &Signer,
+        a: (&SignedReceipt, &[u8; 128]),
+        b: (&Receipt, &[u8; 128]),
+    ) -> Result<Done>;
 
     // Frost cover.
     /// Id of the policy that `insurer` opens with these terms and salt.
@@ -372,6 +518,20 @@ pub trait Settlement: Send + Sync {
     async fn cover(&self, id: Hash32) -> Result<Option<Cover>>;
     /// Which of the policy's stations proved `day`.
     async fn cover_day(&self, id: Hash32, day: u64) -> Result<[bool; 3]>;
+
+    // Proof now.
+    /// Has the receipt's proof checked and the result handed to `consumer` for its agreement `id`, in one
+    /// transaction; all or nothing. `device` is a P-256 device's x, y, r, s; without it the device's owner must
+    /// be the node. Delivered already is [`Done::Already`]. Check the proof off chain first: a false one costs
+    /// the gas of a true one.
+    async fn deliver_with_proof(
+        &self,
+        by: &Signer,
+        consumer: Address,
+        id: Hash32,
+        evidence: &Evidence,
+        device: Option<&[u8; 128]>,
+    ) -> Result<Done>;
 
     /// Events after `cursor`, up to the newest confirmed block, at most about `limit`.
     ///

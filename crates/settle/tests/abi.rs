@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use alloy::primitives::keccak256;
 use alloy::sol_types::SolInterface;
-use proofmesh_settle::abi::{Bonds, Books, Frost, Roll, Token};
+use proofmesh_settle::abi::{Bonds, Books, Frost, Hand, Pairing, Roll, Rules, Token};
 use serde_json::Value;
 
 fn artifact(name: &str) -> Value {
@@ -60,12 +60,24 @@ fn the_rust_interfaces_are_the_contracts() {
     check::<Books::BooksCalls, Books::BooksErrors>("Settlement", Books::BooksEvents::SELECTORS);
     check::<Roll::RollCalls, Roll::RollErrors>("Registry", Roll::RollEvents::SELECTORS);
     check::<Bonds::BondsCalls, Bonds::BondsErrors>("Stake", Bonds::BondsEvents::SELECTORS);
+    check::<Hand::HandCalls, Hand::HandErrors>("Delivery", Hand::HandEvents::SELECTORS);
+    check::<Rules::RulesCalls, Rules::RulesErrors>("Transitions", &[]);
+    check::<Pairing::PairingCalls, Pairing::PairingErrors>("Groth16Verifier", &[]);
     check::<Frost::FrostCalls, Frost::FrostErrors>("WeatherCover", Frost::FrostEvents::SELECTORS);
 }
 
 #[test]
 fn artifacts_come_from_one_compilation() {
-    let names = ["TestUSD", "Settlement", "Registry", "Stake", "WeatherCover"];
+    let names = [
+        "TestUSD",
+        "Settlement",
+        "Registry",
+        "Stake",
+        "WeatherCover",
+        "Transitions",
+        "Delivery",
+        "Groth16Verifier",
+    ];
     let inputs: BTreeSet<_> = names.iter().map(|n| artifact(n)["inputSha256"].to_string()).collect();
     assert_eq!(inputs.len(), 1, "npm run build writes all of them");
     for name in names {

@@ -2,7 +2,9 @@
 //! the test starts.
 
 mod anvil;
+mod proofs;
 mod scenario;
+mod toy;
 
 use alloy::providers::{Provider, ProviderBuilder, RootProvider};
 use proofmesh_settle::{Chain, Clock, Done, EMBEDDED_CHAIN_ID};
@@ -16,10 +18,20 @@ fn table(gas: &Gas) -> String {
     format!("{{\n{}\n}}\n", rows.join(",\n"))
 }
 
+/// Both parts of the story, each on a fresh chain.
+async fn whole(first: &Chain, second: &Chain) -> Gas {
+    let mut gas = tell(first).await;
+    proofs::tell(second, &mut gas).await;
+    gas
+}
+
+async fn embedded() -> Chain {
+    Chain::open("embedded:", Clock::fixed(START)).await.expect("opens")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_embedded_chain_conforms_at_the_committed_price() {
-    let chain = Chain::open("embedded:", Clock::fixed(START)).await.expect("opens");
-    let gas = table(&tell(&chain).await);
+    let gas = table(&whole(&embedded().await, &embedded().await).await);
     if std::env::var_os("BLESS").is_some() {
         std::fs::write(GAS, &gas).expect("writes");
     }
@@ -29,11 +41,15 @@ async fn the_embedded_chain_conforms_at_the_committed_price() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn anvil_conforms_at_the_same_price() {
-    let Some(anvil) = anvil::start(EMBEDDED_CHAIN_ID, true) else { return };
-    let remote = Chain::open(&anvil.url, Clock::fixed(0)).await.expect("opens");
-    let gas = tell(&remote).await;
-    let embedded = Chain::open("embedded:", Clock::fixed(START)).await.expect("opens");
-    assert_eq!(gas, tell(&embedded).await);
+    let (Some(one), Some(two)) =
+        (anvil::start(EMBEDDED_CHAIN_ID, true), anvil::start(EMBEDDED_CHAIN_ID, true))
+    else {
+        return;
+    };
+    let first = Chain::open(&one.url, Clock::fixed(0)).await.expect("opens");
+    let second = Chain::open(&two.url, Clock::fixed(0)).await.expect("opens");
+    let gas = whole(&first, &second).await;
+    assert_eq!(gas, whole(&embedded().await, &embedded().await).await);
 }
 
 /// A run that dies between sending and recording, on a chain that has not mined yet: the next run must not

@@ -118,9 +118,9 @@ async fn killed_at_any_moment_the_last_whole_block_stands() {
         let balance = s.balance_of(who(BUYER)).await.expect("reads").micro();
         assert!(balance >= acknowledged, "round {round}: {balance} of {acknowledged}");
         assert!(balance <= acknowledged + 1, "round {round}: one block at most was on its way");
-        // Every table tells of the same blocks: five deployments and one mint a block.
+        // Every table tells of the same blocks: seven deployments and one mint a block.
         let rpc = |method, params| chain.embedded().expect("embedded").rpc(method, params).expect(method);
-        let head = 5 + balance;
+        let head = 7 + balance;
         assert_eq!(rpc("eth_blockNumber", json!([])), json!(format!("{head:#x}")));
         assert_eq!(rpc("eth_getTransactionCount", json!([who(GOVERNOR)])), json!(format!("{head:#x}")));
         let block = rpc("eth_getBlockByNumber", json!(["latest", false]));

@@ -70,6 +70,7 @@ impl MarketTerms {
             poster_bond: self.poster_bond,
             challenge_bond: Usd::from_micro(10_000_000),
             unbonding_delay_s: 7 * 86_400,
+            verifier_delay_s: 7 * 86_400,
         }
     }
 }

@@ -12,8 +12,28 @@ sol! {
     }
 
     #[derive(Debug)]
+    struct Job {
+        address buyer; bytes32 salt; bytes32 service; bytes32 model; bytes32 input; uint64 unitPrice; uint64 maxUnits; uint64 windowFrom;
+        uint64 windowUntil; uint64 deadline; uint8 assurance; uint16 slots; uint64 cell; bytes32 devices; bytes32 terms;
+    }
+
+    #[derive(Debug)]
+    struct Bundle {
+        Job job; bytes terms; bytes publicWords; bytes32[] feedProof; bytes output; bytes signature; bytes proof;
+    }
+
+    #[derive(Debug)]
+    struct Balance { address account; uint256 cumulative; bytes32[] proof; }
+
+    #[derive(Debug)]
+    struct Settled { uint64 epoch; Receipt receipt; bytes32[] proof; }
+
+    #[derive(Debug)]
+    struct Place { uint24 maker; uint32 index; bytes32[24] proof; }
+
+    #[derive(Debug)]
     struct Config {
-        address token; address registry; address poster; address auditor; uint64 challengeWindow; uint64 responseTime;
+        address token; address registry; address transitions; address poster; address auditor; uint64 challengeWindow; uint64 responseTime;
         uint128 posterBond; uint128 challengeBond;
     }
 
@@ -56,8 +76,13 @@ sol! {
         function claim(address account, uint256 cumulative, bytes32[] proof) external returns (uint256 paid);
         function veto(uint64 epoch) external;
         function challenge(uint64 epoch, Receipt receipt, bytes32[] proof) external;
-        function answer(uint64 epoch, Receipt receipt, bytes proof) external;
+        function answer(uint64 epoch, Receipt receipt, Bundle bundle) external;
         function resolve(uint64 epoch, bytes32 digest) external;
+        function refundChallenge(uint32 post, bytes32 digest) external;
+        function strike(uint64 epoch, bytes charge) external;
+        function nameSuccessor(address next) external;
+        function retire() external;
+        function successor() external view returns (address);
         function openExit() external;
         function exit(address account) external returns (uint256 paid);
         function exitAmount(address account) external view returns (uint256);
@@ -96,6 +121,20 @@ sol! {
         error EpochNotPending(uint64 epoch);
         error WindowClosed();
         error NoVerifier(bytes32 model);
+        error WrongService(bytes32 service);
+        error WrongJobId(bytes32 expected, bytes32 got);
+        error UnlawfulReceipt();
+        error WrongTerms();
+        error WrongWindow(uint64 windowStart, uint64 windowEnd);
+        error WrongOutput();
+        error WrongClass(uint8 expected, int32 got);
+        error WrongFeed();
+        error NotSignedByNode(address node);
+        error BadWords(uint256 length);
+        error NotCharged();
+        error NotGovernor();
+        error NoSuccessor();
+        error NoticeIsOver(uint64 retireAt);
         error ChallengeExists();
         error NoChallenge();
         error TooLate();
@@ -112,7 +151,10 @@ sol! {
         event EpochsRolledBack(uint64 indexed from, uint64 to);
         event Claimed(address indexed account, uint256 amount, uint256 cumulative);
         event Challenged(uint64 indexed epoch, bytes32 indexed digest, address challenger, uint64 deadline, uint32 post);
+        event ChallengeClosed(uint32 indexed post, bytes32 indexed digest, bool answered);
         event PosterSlashed(uint256 reward, uint256 burned);
+        event Struck(uint64 indexed epoch, address indexed accuser, bytes4 rule);
+        event SuccessorNamed(address indexed successor, uint64 retireAt);
         event ExitOpened();
         event Exited(address indexed account, uint256 amount);
     }
@@ -120,13 +162,23 @@ sol! {
     #[derive(Debug)]
     interface Roll {
         struct Device { address owner; uint64 cell; uint24 maker; uint8 status; }
-        struct Model { bytes32 program; address publisher; uint32 verifierClass; uint8 status; }
+        struct Model { bytes32 program; address publisher; uint32 verifierClass; uint48 since; uint8 status; }
         struct Node { address operator; uint64 since; uint8 status; }
 
         function roles(address account) external view returns (uint8);
         function setRoles(address account, uint8 bits) external;
         function setVerifier(uint32 class, address verifier) external;
-        function verifiers(uint32 class) external view returns (address);
+        function proposeVerifier(uint32 class, address verifier) external;
+        function acceptVerifier(uint32 class) external;
+        function classes(uint32 class) external view returns (address verifier, uint48 since, uint48 models);
+        function proposals(uint32 class) external view returns (address verifier, uint48 readyAt);
+        function verifierOf(bytes32 id) external view returns (address verifier, uint64 since);
+        function verifierOfKey(bytes32 keyHash) external view returns (address);
+        function appendDevices(bytes32 subtree, uint8 height) external;
+        function rollOf(uint24 maker) external view returns (bytes32 root, uint32 count);
+        function makerId(address account) external view returns (uint24);
+        function isOnRoll(bytes32 key, address owner, uint64 cell, Place place) external view returns (bool);
+        function unpackDevice(bytes32 key, address owner, uint64 cell, Place place) external;
         function enrolDevice(bytes32 key, address owner, uint64 cell) external;
         function transferDevice(bytes32 key, address owner) external;
         function revokeDevice(bytes32 key) external;
@@ -150,6 +202,12 @@ sol! {
         error NodeExists(address node);
         error NodeNotActive(address node);
         error VerifierExists(uint32 class);
+        error ClassInUse(uint32 class);
+        error NoProposal(uint32 class);
+        error TooEarly(uint256 from);
+        error Misaligned(uint32 count, uint8 height);
+        error RollFull(uint32 count);
+        error NotOnRoll(uint24 maker, uint32 index);
 
         event DeviceEnrolled(bytes32 indexed key, address indexed owner, uint64 cell, uint24 maker);
         event DeviceRevoked(bytes32 indexed key);
@@ -165,6 +223,7 @@ sol! {
         function startUnbonding(uint256 amount) external;
         function withdraw() external returns (uint256 amount);
         function slashEquivocation(Receipt a, bytes sigA, Receipt b, bytes sigB) external returns (uint256 reward);
+        function slashDeviceEquivocation(Receipt a, bytes sigA, bytes proofA, Receipt b, bytes proofB) external returns (uint256 reward);
 
         error ZeroValue();
         error AmountTooLarge();
@@ -176,6 +235,7 @@ sol! {
         error NoConflict();
         error BadSignature();
         error NothingAtStake();
+        error DifferentDevices();
         error ReentrancyGuardReentrantCall();
 
         event Bonded(address indexed node, uint256 amount, uint256 bonded);
@@ -185,7 +245,7 @@ sol! {
     #[derive(Debug)]
     interface Frost {
         struct Policy {
-            address beneficiary; uint64 start; uint16 dayCount; uint8 quorum; uint8 status; address insurer; uint96 payout;
+            address beneficiary; uint56 start; bool proofs; uint16 dayCount; uint8 quorum; uint8 status; address insurer; uint96 payout;
             bytes32 model; bytes32[3] stations; bytes32[3] jobs;
         }
 
@@ -214,6 +274,8 @@ sol! {
         error NotTriggered(int32 word);
         error DayCounted(uint256 day, bytes32 device);
         error NotSettled(bytes32 digest, uint64 epoch);
+        error NotDelivery();
+        error NoProofMode(bytes32 id);
         error NotInsurer();
         error TooEarly(uint256 from);
         error ReentrancyGuardReentrantCall();
@@ -222,6 +284,63 @@ sol! {
         event DayReported(bytes32 indexed id, uint256 day, bytes32 indexed device, bytes32 digest, uint256 stations);
         event PolicyPaid(bytes32 indexed id, address indexed beneficiary, uint256 payout, uint256 day);
         event PolicyReclaimed(bytes32 indexed id, address indexed insurer, uint256 payout);
+    }
+
+    #[derive(Debug)]
+    interface Hand {
+        function deliverWithProof(address consumer, bytes32 id, Receipt receipt, Bundle bundle, bytes deviceProof) external;
+        function isDelivered(address consumer, bytes32 id, address node, uint64 sequence) external view returns (bool);
+
+        error AlreadyDelivered(bytes32 digest);
+        error WindowNotOver(uint64 windowEnd);
+        error DeviceNotOfNode(bytes32 device);
+        error WrongDeviceKey(bytes32 device);
+        error NotSignedByDevice(bytes32 device);
+        error MissingPrecompile(address);
+        error ReentrancyGuardReentrantCall();
+        error WrongService(bytes32 service);
+        error WrongJobId(bytes32 expected, bytes32 got);
+        error UnlawfulReceipt();
+        error WrongTerms();
+        error WrongWindow(uint64 windowStart, uint64 windowEnd);
+        error WrongOutput();
+        error WrongClass(uint8 expected, int32 got);
+        error WrongFeed();
+        error NotSignedByNode(address node);
+        error NoVerifier(bytes32 model);
+        error BadWords(uint256 length);
+
+        event Delivered(address indexed consumer, bytes32 indexed id, bytes32 indexed digest);
+    }
+
+    #[derive(Debug)]
+    interface Pairing {
+        function keyHash() external view returns (bytes32);
+        function verify(uint256 statement, bytes proof) external view;
+
+        error BadKey();
+        error BadLength(uint256 length);
+        error InputTooLarge();
+        error CoordinateTooLarge();
+        error PrecompileFailed();
+        error PointRejected();
+        error ProofRejected();
+    }
+
+    #[derive(Debug)]
+    interface Rules {
+        function balanceFell(address books, uint64 epoch, Balance was, Balance now_) external view returns (bytes32);
+        function belowClaimed(address books, uint64 epoch, Balance now_) external view returns (bytes32);
+        function accountTwice(address books, uint64 epoch, Balance a, Balance b) external view returns (bytes32);
+        function sumAboveTotal(address books, uint64 epoch, Balance[] balances) external view returns (bytes32);
+        function paidTwice(address books, uint64 epoch, Settled a, Settled b) external view returns (bytes32);
+        function aboveCap(address books, uint64 epoch, Job job, Settled[] receipts) external view returns (bytes32);
+        function againstJob(address books, uint64 epoch, Job job, Settled s) external view returns (bytes32);
+
+        error BadProof();
+        error NoBreach();
+        error NotThisEpoch();
+        error NotAscending();
     }
 
     /// Errors that no artifact lists: those of SafeTransferLib, written in assembly, and the compiler's
@@ -267,6 +386,96 @@ impl From<&crate::CoverTerms> for Terms {
             model: t.model.0.into(),
             stations: t.stations.map(|s| s.0.into()),
             jobs: t.jobs.map(|j| j.0.into()),
+        }
+    }
+}
+
+impl From<&proofmesh_market::Job> for Job {
+    fn from(j: &proofmesh_market::Job) -> Self {
+        let devices: Vec<u8> = j.devices.iter().flat_map(|device| device.0).collect();
+        Self {
+            buyer: j.buyer.0.into(),
+            salt: j.salt.0.into(),
+            service: j.service.0.into(),
+            model: j.model.0.into(),
+            input: j.input.0.into(),
+            unitPrice: j.unit_price.micro(),
+            maxUnits: j.max_units,
+            windowFrom: j.window_from_s,
+            windowUntil: j.window_until_s,
+            deadline: j.deadline_s,
+            assurance: j.assurance as u8,
+            slots: j.slots,
+            cell: j.cell,
+            devices: proofmesh_market::keccak(&devices).0.into(),
+            terms: proofmesh_market::keccak(&j.terms).0.into(),
+        }
+    }
+}
+
+impl From<&crate::Evidence> for Bundle {
+    fn from(e: &crate::Evidence) -> Self {
+        Self {
+            job: (&e.job).into(),
+            terms: e.job.terms.clone().into(),
+            publicWords: proofmesh_market::receipt::output_bytes(&e.public_words).into(),
+            feedProof: e.feed_proof.iter().map(|h| h.0.into()).collect(),
+            output: e.receipt.output_bytes().to_vec().into(),
+            signature: e.receipt.node_signature.0.to_vec().into(),
+            proof: e.proof.clone().into(),
+        }
+    }
+}
+
+impl From<&crate::BalanceLeaf> for Balance {
+    fn from(b: &crate::BalanceLeaf) -> Self {
+        Self {
+            account: b.account.0.into(),
+            cumulative: alloy::primitives::U256::from(b.cumulative.micro()),
+            proof: b.proof.iter().map(|h| h.0.into()).collect(),
+        }
+    }
+}
+
+impl From<&crate::SettledReceipt> for Settled {
+    fn from(s: &crate::SettledReceipt) -> Self {
+        Self {
+            epoch: s.epoch,
+            receipt: (&s.receipt).into(),
+            proof: s.proof.iter().map(|h| h.0.into()).collect(),
+        }
+    }
+}
+
+impl crate::Breach {
+    /// The call of `Transitions` that shows this breach in `epoch` of `books`.
+    pub(crate) fn charge(&self, books: alloy::primitives::Address, epoch: u64) -> Vec<u8> {
+        use alloy::sol_types::SolCall;
+        match self {
+            Self::BalanceFell { was, now } => {
+                Rules::balanceFellCall { books, epoch, was: was.into(), now_: now.into() }.abi_encode()
+            }
+            Self::BelowClaimed(now) => {
+                Rules::belowClaimedCall { books, epoch, now_: now.into() }.abi_encode()
+            }
+            Self::AccountTwice(a, b) => {
+                Rules::accountTwiceCall { books, epoch, a: a.into(), b: b.into() }.abi_encode()
+            }
+            Self::SumAboveTotal(leaves) => {
+                let balances = leaves.iter().map(Balance::from).collect();
+                Rules::sumAboveTotalCall { books, epoch, balances }.abi_encode()
+            }
+            Self::PaidTwice(a, b) => {
+                Rules::paidTwiceCall { books, epoch, a: (&**a).into(), b: (&**b).into() }.abi_encode()
+            }
+            Self::AboveCap(job, settled) => {
+                let receipts = settled.iter().map(Settled::from).collect();
+                Rules::aboveCapCall { books, epoch, job: (&**job).into(), receipts }.abi_encode()
+            }
+            Self::AgainstJob(job, settled) => {
+                Rules::againstJobCall { books, epoch, job: (&**job).into(), s: (&**settled).into() }
+                    .abi_encode()
+            }
         }
     }
 }

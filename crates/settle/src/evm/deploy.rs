@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::abi::Config;
 use super::send::{Sender, Sending, Target};
-use crate::{DeployParams, Deployment, Result, SettleError, Signer};
+use crate::{DeployParams, Deployment, Result, SettleError, Signer, VerifierKey};
 
 /// The proxy that many chains have at this address (it is the same transaction, without chain id,
 /// everywhere).
@@ -44,6 +44,9 @@ macro_rules! artifact {
 static TOKEN: LazyLock<Artifact> = artifact!("TestUSD");
 static REGISTRY: LazyLock<Artifact> = artifact!("Registry");
 static SETTLEMENT: LazyLock<Artifact> = artifact!("Settlement");
+static TRANSITIONS: LazyLock<Artifact> = artifact!("Transitions");
+static DELIVERY: LazyLock<Artifact> = artifact!("Delivery");
+static VERIFIER: LazyLock<Artifact> = artifact!("Groth16Verifier");
 static STAKE: LazyLock<Artifact> = artifact!("Stake");
 static COVER: LazyLock<Artifact> = artifact!("WeatherCover");
 
@@ -56,7 +59,7 @@ struct Step {
     address: Address,
 }
 
-/// The five contracts in order of creation, for given parameters.
+/// The contracts in order of creation, for given parameters.
 struct Plan(Vec<Step>);
 
 impl Plan {
@@ -69,10 +72,13 @@ impl Plan {
         };
         let governor = Address::from(p.governor.0);
         let token = step("TestUSD", &TOKEN, governor.abi_encode());
-        let registry = step("Registry", &REGISTRY, governor.abi_encode());
+        let delay = U256::from(p.verifier_delay_s);
+        let registry = step("Registry", &REGISTRY, (governor, delay).abi_encode_params());
+        let transitions = step("Transitions", &TRANSITIONS, Vec::new());
         let config = Config {
             token: token.address,
             registry: registry.address,
+            transitions: transitions.address,
             poster: p.poster.0.into(),
             auditor: p.auditor.0.into(),
             challengeWindow: p.challenge_window_s,
@@ -81,11 +87,13 @@ impl Plan {
             challengeBond: p.challenge_bond.micro().into(),
         };
         let settlement = step("Settlement", &SETTLEMENT, config.abi_encode());
-        let stake_args = (token.address, settlement.address, p.unbonding_delay_s).abi_encode_params();
+        let of_settlement = (settlement.address, registry.address).abi_encode_params();
+        let delivery = step("Delivery", &DELIVERY, of_settlement);
+        let stake_args = (token.address, delivery.address, p.unbonding_delay_s).abi_encode_params();
         let stake = step("Stake", &STAKE, stake_args);
-        let cover_args = (token.address, settlement.address, registry.address).abi_encode_params();
+        let cover_args = (token.address, delivery.address).abi_encode_params();
         let cover = step("WeatherCover", &COVER, cover_args);
-        Self(vec![token, registry, settlement, stake, cover])
+        Self(vec![token, registry, transitions, settlement, delivery, stake, cover])
     }
 
     fn record(&self, chain_id: u64, first_block: u64, params: &DeployParams) -> Deployment {
@@ -95,9 +103,11 @@ impl Plan {
             first_block,
             token: at(0),
             registry: at(1),
-            settlement: at(2),
-            stake: at(3),
-            cover: at(4),
+            transitions: at(2),
+            settlement: at(3),
+            delivery: at(4),
+            stake: at(5),
+            cover: at(6),
             params: params.clone(),
         }
     }
@@ -117,22 +127,9 @@ pub(crate) async fn deploy<P: Provider>(
     let first_block = sender.head().await?;
     let plan = Plan::new(params);
     let salt = B256::from(U256::from(params.salt));
-    let proxy = Target { name: "deployment proxy", address: PROXY };
     let mut created = 0;
     for step in &plan.0 {
-        // A sending that lost its nonce to an earlier run's: look whether that one created the contract.
-        let mut tries = 0;
-        while sender.code(step.address).await?.is_empty() {
-            let data = [salt.as_slice(), &step.init].concat();
-            match sender.send(by, proxy, data).await? {
-                Sending::Mined(_) => created += 1,
-                Sending::NonceGone(_) if tries < super::ATTEMPTS => tries += 1,
-                Sending::NonceGone(nonce) => {
-                    let account = by.address().to_string();
-                    return Err(SettleError::NonceTaken { account, nonce });
-                }
-            }
-        }
+        created += create(sender, by, salt, &step.init, step.address).await?;
     }
     // Events start at the first block of ours. If an earlier run made some of the contracts, we do not know
     // it: read from the beginning.
@@ -140,6 +137,44 @@ pub(crate) async fn deploy<P: Provider>(
     let record = plan.record(chain_id, if fresh { first_block } else { 0 }, params);
     check(sender, &record).await?;
     Ok(record)
+}
+
+/// Creates a contract if it is not there; says how many were created. A sending that lost its nonce to an earlier
+/// run's looks whether that one created the contract.
+async fn create<P: Provider>(
+    sender: &Sender<P>,
+    by: &Signer,
+    salt: B256,
+    init: &[u8],
+    address: Address,
+) -> Result<usize> {
+    let proxy = Target { name: "deployment proxy", address: PROXY };
+    let (mut created, mut tries) = (0, 0);
+    while sender.code(address).await?.is_empty() {
+        match sender.send(by, proxy, [salt.as_slice(), init].concat(), None).await? {
+            Sending::Mined(_) => created += 1,
+            Sending::NonceGone(_) if tries < super::ATTEMPTS => tries += 1,
+            Sending::NonceGone(nonce) => {
+                let account = by.address().to_string();
+                return Err(SettleError::NonceTaken { account, nonce });
+            }
+        }
+    }
+    Ok(created)
+}
+
+/// Puts the verifier of a key on the chain, if it is not there. Its address follows from the code, the key and the
+/// chain's caps, so anybody can check which key a verifier has.
+pub(crate) async fn verifier<P: Provider>(
+    sender: &Sender<P>,
+    by: &Signer,
+    key: &VerifierKey,
+) -> Result<Address> {
+    let caps = sender.profile().proofs.caps.iter().flat_map(|gas| U256::from(*gas).to_be_bytes::<32>());
+    let init: Vec<u8> = VERIFIER.bytecode.iter().copied().chain(key.0.iter().copied()).chain(caps).collect();
+    let address = PROXY.create2_from_code(B256::ZERO, &init);
+    create(sender, by, B256::ZERO, &init, address).await?;
+    Ok(address)
 }
 
 /// Refuses a record whose addresses do not follow from its parameters, or whose contracts are not there or

@@ -6,7 +6,7 @@ use alloy::providers::Provider;
 use alloy::rpc::types::{Filter, Log};
 use alloy::sol_types::SolEventInterface;
 
-use super::abi::{Bonds, Books, Frost, Roll};
+use super::abi::{Bonds, Books, Frost, Hand, Roll};
 use super::send::{Sender, rpc};
 use super::{account, hash, money};
 use proofmesh_market::{Device, Epoch, Hash32};
@@ -36,7 +36,8 @@ pub(crate) async fn since<P: Provider>(
         return Ok(EventPage { events: Vec::new(), next: cursor.clone() });
     }
     let last = newest.min(first.saturating_add(BLOCKS_AT_ONCE - 1));
-    let contracts = [deployment.registry, deployment.settlement, deployment.stake, deployment.cover];
+    let d = deployment;
+    let contracts = [d.registry, d.settlement, d.delivery, d.stake, d.cover];
     let filter = Filter::new()
         .address(contracts.map(|a| Address::from(a.0)).to_vec())
         .from_block(first)
@@ -98,6 +99,10 @@ fn decode(d: &Deployment, at: Address, data: &LogData) -> Result<Option<EventKin
         Roll::RollEvents::decode_raw_log(raw.0, raw.1).ok().map(roll)
     } else if at == d.stake {
         Bonds::BondsEvents::decode_raw_log(raw.0, raw.1).ok().map(bonds).transpose()?
+    } else if at == d.delivery {
+        Hand::HandEvents::decode_raw_log(raw.0, raw.1).ok().map(|Hand::HandEvents::Delivered(e)| {
+            EventKind::Delivered { consumer: account(e.consumer), id: hash(e.id), digest: hash(e.digest) }
+        })
     } else if at == d.cover {
         Frost::FrostEvents::decode_raw_log(raw.0, raw.1).ok().map(frost).transpose()?
     } else {
@@ -134,6 +139,11 @@ fn books(event: Books::BooksEvents) -> Result<EventKind> {
         },
         E::PosterSlashed(e) => {
             EventKind::PosterSlashed { reward: money(e.reward)?, burned: money(e.burned)? }
+        }
+        E::ChallengeClosed(e) => EventKind::ChallengeClosed { digest: hash(e.digest), answered: e.answered },
+        E::Struck(e) => EventKind::Struck { epoch: e.epoch, accuser: account(e.accuser) },
+        E::SuccessorNamed(e) => {
+            EventKind::SuccessorNamed { successor: account(e.successor), retire_at: e.retireAt }
         }
         E::ExitOpened(_) => EventKind::ExitOpened,
         E::Exited(e) => EventKind::Exited { account: account(e.account), amount: money(e.amount)? },

@@ -4,6 +4,7 @@
 pub mod abi;
 mod deploy;
 mod events;
+mod look;
 mod revert;
 mod send;
 mod verbs;
@@ -30,6 +31,7 @@ pub struct Evm<P> {
     roll: Target,
     bonds: Target,
     frost: Target,
+    hand: Target,
 }
 
 impl<P: Provider> Evm<P> {
@@ -65,6 +67,7 @@ impl<P: Provider> Evm<P> {
             roll: target("Registry", deployment.registry),
             bonds: target("Stake", deployment.stake),
             frost: target("WeatherCover", deployment.cover),
+            hand: target("Delivery", deployment.delivery),
             sender,
             deployment,
         }
@@ -73,7 +76,18 @@ impl<P: Provider> Evm<P> {
     /// Sends one call. `None` if another transaction took the nonce, so that the caller must look at the
     /// chain again.
     async fn transact<C: SolCall>(&self, by: &Signer, to: Target, call: C) -> Result<Option<Done>> {
-        match self.sender.send(by, to, call.abi_encode()).await? {
+        self.transact_within(by, to, call, None).await
+    }
+
+    /// As `transact`, with a gas limit instead of an estimate.
+    async fn transact_within<C: SolCall>(
+        &self,
+        by: &Signer,
+        to: Target,
+        call: C,
+        limit: Option<u64>,
+    ) -> Result<Option<Done>> {
+        match self.sender.send(by, to, call.abi_encode(), limit).await? {
             Sending::NonceGone(_) => Ok(None),
             Sending::Mined(r) => Ok(Some(Done::Sent(Sent {
                 tx: hash(r.transaction_hash),

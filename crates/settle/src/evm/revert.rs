@@ -3,7 +3,7 @@
 use alloy::sol_types::SolInterface;
 use alloy::transports::{RpcError, TransportErrorKind};
 
-use super::abi::{Bonds, Books, Frost, Library, Roll, Token};
+use super::abi::{Bonds, Books, Frost, Hand, Library, Pairing, Roll, Rules, Token};
 use crate::SettleError;
 
 type Decoder = fn(&[u8]) -> Option<(String, String)>;
@@ -16,6 +16,9 @@ const DECODERS: &[(&str, Decoder)] = &[
     ("Registry", decode::<Roll::RollErrors>),
     ("Stake", decode::<Bonds::BondsErrors>),
     ("WeatherCover", decode::<Frost::FrostErrors>),
+    ("Delivery", decode::<Hand::HandErrors>),
+    ("Groth16Verifier", decode::<Pairing::PairingErrors>),
+    ("Transitions", decode::<Rules::RulesErrors>),
     ("TestUSD", decode::<Token::TokenErrors>),
     ("library", decode::<Library::LibraryErrors>),
 ];

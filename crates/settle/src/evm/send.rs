@@ -69,8 +69,14 @@ impl<P: Provider> Sender<P> {
             .map_err(|e| SettleError::Rpc(format!("{}.{}: {e}", to.name, C::SIGNATURE)))
     }
 
-    /// Writes: one transaction, mined and confirmed.
-    pub(crate) async fn send(&self, by: &Signer, to: Target, data: Vec<u8>) -> Result<Sending> {
+    /// Writes: one transaction, mined and confirmed. `limit` is its gas limit; without one it is estimated.
+    pub(crate) async fn send(
+        &self,
+        by: &Signer,
+        to: Target,
+        data: Vec<u8>,
+        limit: Option<u64>,
+    ) -> Result<Sending> {
         let turn = {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
             turns.entry(by.address()).or_default().clone()
@@ -82,15 +88,25 @@ impl<P: Provider> Sender<P> {
             .from(by.address())
             .to(to.address)
             .input(TransactionInput::new(data.clone().into()));
-        let estimate =
-            self.provider.estimate_gas(request.clone()).await.map_err(|e| revert::from_rpc(to.name, e))?;
+        let gas_limit = match limit {
+            Some(limit) => {
+                let tried = self.provider.call(request.clone().gas_limit(limit)).await;
+                tried.map_err(|e| revert::from_rpc(to.name, e))?;
+                limit
+            }
+            None => {
+                let estimate = self.provider.estimate_gas(request.clone()).await;
+                let estimate = estimate.map_err(|e| revert::from_rpc(to.name, e))?;
+                // Storage that another transaction frees or fills meanwhile changes the price.
+                estimate.saturating_add(estimate / 4)
+            }
+        };
         let nonce = self.mined_nonce(by.address()).await?;
         let (max_fee_per_gas, max_priority_fee_per_gas) = self.fees().await?;
         let tx = TxEip1559 {
             chain_id: self.chain_id,
             nonce,
-            // Storage that another transaction frees or fills meanwhile changes the price.
-            gas_limit: estimate.saturating_add(estimate / 4),
+            gas_limit,
             max_fee_per_gas,
             max_priority_fee_per_gas,
             to: TxKind::Call(to.address),

@@ -5,72 +5,13 @@ use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::providers::Provider;
 use async_trait::async_trait;
 
-use super::abi::{Bonds, Books, Frost, Roll, Terms, Token};
+use super::abi::{Bonds, Books, Frost, Hand, Roll, Terms, Token};
+use super::look::{ACTIVE, conflict, gap, hashes, lack, prove, reach, spot};
 use super::send::rpc;
-use super::{ATTEMPTS, Evm, events, money, nonce_taken};
+use super::{ATTEMPTS, Evm, deploy, events, money, nonce_taken};
 use super::{account as to_account, hash as to_hash};
 use crate::*;
 use proofmesh_market::{Address as Account, Device, Epoch, Hash32 as Hash, Receipt, SignedReceipt, Usd};
-
-/// `reach!(self, by, look, to, call)`: answers `Already` if `look` is true, else sends `call` to `to`;
-/// again if the nonce went elsewhere.
-macro_rules! reach {
-    ($self:ident, $by:expr, $look:expr, $to:expr, $call:expr) => {{
-        for _ in 0..=ATTEMPTS {
-            if $look {
-                return Ok(Done::Already);
-            }
-            if let Some(outcome) = $self.transact($by, $to, $call).await? {
-                return Ok(outcome);
-            }
-        }
-        Err(nonce_taken($by))
-    }};
-}
-
-/// Status byte of a registered and unrevoked thing.
-const ACTIVE: u8 = 1;
-
-fn hashes(proof: &[Hash]) -> Vec<B256> {
-    proof.iter().map(|h| h.0.into()).collect()
-}
-
-/// What is missing from `have` to `want`, zero if nothing.
-fn gap(want: Usd, have: Usd) -> Usd {
-    want.checked_sub(have).unwrap_or_default()
-}
-
-fn lack(want: Usd, have: Usd) -> U256 {
-    U256::from(gap(want, have).micro())
-}
-
-fn conflict(what: String, expected: &impl std::fmt::Debug, found: &impl std::fmt::Debug) -> SettleError {
-    SettleError::Conflict { what, expected: format!("{expected:?}"), found: format!("{found:?}") }
-}
-
-impl<P: Provider> Evm<P> {
-    async fn challenge_open(&self, epoch: u64, digest: Hash) -> Result<bool> {
-        let posted = self.sender.view(self.books, Books::epochsCall { epoch }).await?;
-        let call = Books::challengeOfCall { post: posted.post, digest: digest.0.into() };
-        let found = self.sender.view(self.books, call).await?;
-        // Rolled back or never posted: nothing is open there.
-        Ok(posted.post != 0 && found.deadline != 0)
-    }
-
-    async fn counted(&self, id: Hash, report: &CoverReport) -> Result<bool> {
-        let Some(cover) = self.cover(id).await? else { return Ok(false) };
-        let Some(station) = cover.stations.iter().position(|s| *s == report.receipt.receipt.device) else {
-            return Ok(false);
-        };
-        if cover.jobs[station] != report.receipt.receipt.job {
-            return Ok(false);
-        }
-        let Some(second) = report.receipt.receipt.window_start.checked_sub(cover.start) else {
-            return Ok(false);
-        };
-        Ok(second % 86_400 == 0 && self.cover_day(id, second / 86_400).await?[station])
-    }
-}
 
 #[async_trait]
 impl<P: Provider> Settlement for Evm<P> {
@@ -211,7 +152,8 @@ impl<P: Provider> Settlement for Evm<P> {
             log_hash: to_hash(e.logHash),
             total: money(e.total)?,
         };
-        Ok(Some(PostedEpoch { epoch: posted, posted_at: e.postedAt, is_final: self.is_final(epoch).await? }))
+        let is_final = self.is_final(epoch).await?;
+        Ok(Some(PostedEpoch { epoch: posted, posting: e.post, posted_at: e.postedAt, is_final }))
     }
 
     async fn latest_epoch(&self) -> Result<u64> {
@@ -272,16 +214,58 @@ impl<P: Provider> Settlement for Evm<P> {
         )
     }
 
-    async fn answer(&self, by: &Signer, epoch: u64, receipt: &Receipt, proof: &[u8]) -> Result<Done> {
+    async fn answer(&self, by: &Signer, epoch: u64, evidence: &Evidence) -> Result<Done> {
+        let receipt = &evidence.receipt.receipt;
         let digest = self.receipt_digest(receipt).await?;
-        let proof = Bytes::copy_from_slice(proof);
-        let call = Books::answerCall { epoch, receipt: receipt.into(), proof };
-        reach!(self, by, !self.challenge_open(epoch, digest).await?, self.books, call.clone())
+        let call = Books::answerCall { epoch, receipt: receipt.into(), bundle: evidence.into() };
+        prove!(self, by, !self.challenge_open(epoch, digest).await?, self.books, call.clone())
     }
 
     async fn resolve(&self, by: &Signer, epoch: u64, digest: Hash) -> Result<Done> {
         let call = Books::resolveCall { epoch, digest: digest.0.into() };
         reach!(self, by, !self.challenge_open(epoch, digest).await?, self.books, call.clone())
+    }
+
+    async fn refund_challenge(&self, by: &Signer, posting: u32, digest: Hash) -> Result<Done> {
+        let digest = B256::from(digest.0);
+        let seen = Books::challengeOfCall { post: posting, digest };
+        reach!(
+            self,
+            by,
+            {
+                let found = self.sender.view(self.books, seen.clone()).await?;
+                found.challenger != Address::ZERO && found.deadline == 0
+            },
+            self.books,
+            Books::refundChallengeCall { post: posting, digest }
+        )
+    }
+
+    async fn strike(&self, by: &Signer, epoch: u64, breach: &Breach) -> Result<Done> {
+        let charge = Bytes::from(breach.charge(self.books.address, epoch));
+        let call = Books::strikeCall { epoch, charge };
+        reach!(self, by, self.epoch(epoch).await?.is_none(), self.books, call.clone())
+    }
+
+    async fn name_successor(&self, by: &Signer, successor: Account) -> Result<Done> {
+        let next = Address::from(successor.0);
+        reach!(
+            self,
+            by,
+            self.sender.view(self.books, Books::successorCall {}).await? == next,
+            self.books,
+            Books::nameSuccessorCall { next }
+        )
+    }
+
+    async fn retire(&self, by: &Signer) -> Result<Done> {
+        reach!(
+            self,
+            by,
+            self.sender.view(self.books, Books::exitOpenCall {}).await?,
+            self.books,
+            Books::retireCall {}
+        )
     }
 
     async fn open_exit(&self, by: &Signer) -> Result<Done> {
@@ -321,14 +305,95 @@ impl<P: Provider> Settlement for Evm<P> {
         )
     }
 
+    async fn deploy_verifier(&self, by: &Signer, key: &VerifierKey) -> Result<Account> {
+        deploy::verifier(&self.sender, by, key).await.map(to_account)
+    }
+
     async fn set_verifier(&self, by: &Signer, class: u32, verifier: Account) -> Result<Done> {
         let verifier = Address::from(verifier.0);
         reach!(
             self,
             by,
-            self.sender.view(self.roll, Roll::verifiersCall { class }).await? == verifier,
+            self.sender.view(self.roll, Roll::classesCall { class }).await?.verifier == verifier,
             self.roll,
             Roll::setVerifierCall { class, verifier }
+        )
+    }
+
+    async fn propose_verifier(&self, by: &Signer, class: u32, verifier: Account) -> Result<Done> {
+        let verifier = Address::from(verifier.0);
+        reach!(
+            self,
+            by,
+            self.sender.view(self.roll, Roll::proposalsCall { class }).await?.verifier == verifier,
+            self.roll,
+            Roll::proposeVerifierCall { class, verifier }
+        )
+    }
+
+    async fn accept_verifier(&self, by: &Signer, class: u32) -> Result<Done> {
+        reach!(
+            self,
+            by,
+            self.sender.view(self.roll, Roll::classesCall { class }).await?.verifier != Address::ZERO,
+            self.roll,
+            Roll::acceptVerifierCall { class }
+        )
+    }
+
+    async fn verifier_of(&self, model: Hash) -> Result<Option<Account>> {
+        let found = self.sender.view(self.roll, Roll::verifierOfCall { id: model.0.into() }).await?;
+        Ok((found.verifier != Address::ZERO).then(|| to_account(found.verifier)))
+    }
+
+    async fn verifier_of_key(&self, key_hash: Hash) -> Result<Option<Account>> {
+        let call = Roll::verifierOfKeyCall { keyHash: key_hash.0.into() };
+        let found = self.sender.view(self.roll, call).await?;
+        Ok((found != Address::ZERO).then(|| to_account(found)))
+    }
+
+    async fn append_devices(&self, by: &Signer, first: u32, subtree: Hash, height: u8) -> Result<Done> {
+        let subtree = B256::from(subtree.0);
+        reach!(
+            self,
+            by,
+            self.appended(by, first).await?,
+            self.roll,
+            Roll::appendDevicesCall { subtree, height }
+        )
+    }
+
+    async fn roll(&self, maker: u32) -> Result<crate::Roll> {
+        let maker = maker.try_into().map_err(|_| SettleError::bad("maker", "more than 24 bits"))?;
+        let found = self.sender.view(self.roll, Roll::rollOfCall { maker }).await?;
+        Ok(crate::Roll { root: to_hash(found.root), count: found.count })
+    }
+
+    async fn is_on_roll(&self, key: Device, owner: Account, cell: u64, place: &RollPlace) -> Result<bool> {
+        let call = Roll::isOnRollCall { key: key.0.into(), owner: owner.0.into(), cell, place: spot(place)? };
+        self.sender.view(self.roll, call).await
+    }
+
+    async fn unpack_device(
+        &self,
+        by: &Signer,
+        key: Device,
+        owner: Account,
+        cell: u64,
+        place: &RollPlace,
+    ) -> Result<Done> {
+        let call =
+            Roll::unpackDeviceCall { key: key.0.into(), owner: owner.0.into(), cell, place: spot(place)? };
+        reach!(
+            self,
+            by,
+            match self.device(key).await? {
+                Some(d) if d.owner == owner && d.cell == cell && d.active => true,
+                Some(d) => return Err(conflict(format!("device {key}"), &(owner, cell), &d)),
+                None => false,
+            },
+            self.roll,
+            call.clone()
         )
     }
 
@@ -515,6 +580,22 @@ impl<P: Provider> Settlement for Evm<P> {
         reach!(self, by, false, self.bonds, call.clone())
     }
 
+    async fn slash_device_equivocation(
+        &self,
+        by: &Signer,
+        a: (&SignedReceipt, &[u8; 128]),
+        b: (&Receipt, &[u8; 128]),
+    ) -> Result<Done> {
+        let call = Bonds::slashDeviceEquivocationCall {
+            a: (&a.0.receipt).into(),
+            sigA: Bytes::copy_from_slice(&a.0.node_signature.0),
+            proofA: Bytes::copy_from_slice(a.1),
+            b: b.0.into(),
+            proofB: Bytes::copy_from_slice(b.1),
+        };
+        reach!(self, by, false, self.bonds, call.clone())
+    }
+
     fn cover_id(&self, insurer: Account, terms: &CoverTerms, salt: Hash) -> Hash {
         use alloy::sol_types::SolValue;
         let args = (Address::from(insurer.0), B256::from(salt.0), Terms::from(terms));
@@ -572,7 +653,7 @@ impl<P: Provider> Settlement for Evm<P> {
         Ok(Some(Cover {
             insurer: to_account(p.insurer),
             beneficiary: to_account(p.beneficiary),
-            start: p.start,
+            start: p.start.to(),
             day_count: p.dayCount,
             quorum: p.quorum,
             payout: money(p.payout)?,
@@ -587,6 +668,28 @@ impl<P: Provider> Settlement for Evm<P> {
         let call = Frost::dayMarksCall { id: id.0.into(), day: U256::from(day) };
         let marks = self.sender.view(self.frost, call).await?;
         Ok([0, 1, 2].map(|i| marks.bits.bit(i)))
+    }
+
+    async fn deliver_with_proof(
+        &self,
+        by: &Signer,
+        consumer: Account,
+        id: Hash,
+        evidence: &Evidence,
+        device: Option<&[u8; 128]>,
+    ) -> Result<Done> {
+        let receipt = &evidence.receipt.receipt;
+        let (consumer, id) = (Address::from(consumer.0), B256::from(id.0));
+        let node = Address::from(receipt.node.0);
+        let seen = Hand::isDeliveredCall { consumer, id, node, sequence: receipt.sequence };
+        let call = Hand::deliverWithProofCall {
+            consumer,
+            id,
+            receipt: receipt.into(),
+            bundle: evidence.into(),
+            deviceProof: device.map(|d| Bytes::copy_from_slice(d)).unwrap_or_default(),
+        };
+        prove!(self, by, self.sender.view(self.hand, seen.clone()).await?, self.hand, call.clone())
     }
 
     async fn events_since(&self, cursor: &Cursor, limit: usize) -> Result<EventPage> {

@@ -61,6 +61,7 @@ pub fn params(salt: u64) -> DeployParams {
         poster_bond: usd(100),
         challenge_bond: usd(10),
         unbonding_delay_s: DAY,
+        verifier_delay_s: DAY / 2,
     }
 }
 
@@ -124,14 +125,14 @@ pub fn refused<T: std::fmt::Debug>(result: Result<T, SettleError>, name: &str) {
 }
 
 #[track_caller]
-fn sent(gas: &mut Gas, case: &'static str, done: Result<Done, SettleError>) {
+pub fn sent(gas: &mut Gas, case: &'static str, done: Result<Done, SettleError>) {
     let done = done.unwrap_or_else(|e| panic!("{case}: {e}"));
     assert!(matches!(done, Done::Sent(_)), "{case} was there already");
     gas.push((case, done.gas()));
 }
 
 #[track_caller]
-fn already(done: Result<Done, SettleError>) {
+pub fn already(done: Result<Done, SettleError>) {
     assert_eq!(done.expect("an answer"), Done::Already);
 }
 

@@ -42,7 +42,7 @@ contract Delivery is ReentrancyGuardTransient {
     /// @param id its agreement
     /// @param receipt the receipt
     /// @param bundle what shows that it holds
-    /// @param deviceProof empty: the device's owner in the registry must be the node, whose signature then stands for the device's. Or x, y, r, s, 32
+    /// @param deviceProof empty: the device must stand in the registry as the node's own, whose signature then stands for the device's. Or x, y, r, s, 32
     /// bytes each: a P-256 key, keccak256(x || y) being the device's name, and its signature of the digest, low s (a chain without the precompile
     /// at 0x100 refuses it: MissingPrecompile)
     function deliverWithProof(
@@ -61,7 +61,8 @@ contract Delivery is ReentrancyGuardTransient {
         _delivered[key][word] = marks | bit;
         if (receipt.windowEnd > block.timestamp) revert WindowNotOver(receipt.windowEnd);
         if (deviceProof.length == 0) {
-            if (REGISTRY.device(receipt.device).owner != receipt.node) revert DeviceNotOfNode(receipt.device);
+            Registry.Device memory d = REGISTRY.device(receipt.device);
+            if (d.status != 1 || d.owner != receipt.node) revert DeviceNotOfNode(receipt.device);
         } else {
             checkDevice(receipt.device, digest, deviceProof);
         }

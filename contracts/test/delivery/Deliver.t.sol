@@ -211,6 +211,12 @@ contract DeliverTest is Base {
         refuse(abi.encodeWithSelector(Delivery.DeviceNotOfNode.selector, stations[0]));
     }
 
+    function test_a_revoked_device_is_refused() public {
+        vm.prank(node);
+        registry.revokeDevice(stations[0]);
+        refuse(abi.encodeWithSelector(Delivery.DeviceNotOfNode.selector, stations[0]));
+    }
+
     /// Semantics of a consumer that reverts: nothing happened, its own name comes through, the receipt can be delivered elsewhere and later.
     function test_a_consumer_that_reverts_blocks_itself_only() public {
         Rogue rogue = new Rogue(delivery);

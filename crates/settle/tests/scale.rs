@@ -9,7 +9,8 @@ const START: u64 = 1_767_225_600;
 
 /// Receipts and accounts; gas of the epoch's transaction; gas of an account's first claim. Deterministic but for
 /// the number of zero bytes in roots.
-const MEASURED: [(u32, u64, u64); 3] = [(1, 151_466, 96_207), (1_000, 151_478, 103_771), (1_000_000, 151_466, 111_326)];
+const MEASURED: [(u32, u64, u64); 3] =
+    [(1, 151_466, 96_207), (1_000, 151_478, 103_771), (1_000_000, 151_466, 111_326)];
 
 fn account(i: u32) -> Address {
     let mut bytes = [0x11; 20];

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which crates each crate may use: the picture in ARCHITECTURE.md. An arrow that is not here needs a note in docs/decisions.
-pub const MAY_USE: [(&str, &[&str]); 12] = [
+pub const MAY_USE: [(&str, &[&str]); 13] = [
     ("proof", &[]),
     ("graph", &["proof"]),
     ("prover", &["graph", "proof"]),
@@ -15,7 +15,8 @@ pub const MAY_USE: [(&str, &[&str]); 12] = [
     ("market", &[]),
     ("services", &["market"]),
     ("settle", &["market"]),
-    ("node", &["proof", "graph", "prover", "model", "verifier", "market", "services", "settle"]),
+    ("sim", &["market", "services"]),
+    ("node", &["proof", "graph", "prover", "model", "verifier", "market", "services", "settle", "sim"]),
     ("xtask", &[]),
 ];
 

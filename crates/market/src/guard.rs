@@ -189,6 +189,8 @@ pub struct Member {
     pub rest_until_s: u64,
     /// Times put to rest.
     pub rests: u32,
+    /// Unix second at which it was last caught; what it delivered until then is paid for.
+    pub caught_s: Option<u64>,
 }
 
 impl Member {

@@ -54,6 +54,40 @@ pub fn bars(rows: &[Row]) -> Result<String> {
     Ok(svg)
 }
 
+/// A chart of what lying brought each liar, one strategy a bar, losses to the left of the line: an SVG document.
+///
+/// # Errors
+/// `plot.draw`.
+pub fn profits(rows: &[proofmesh_sim::Row]) -> Result<String> {
+    let trouble = |error: &dyn std::fmt::Display| Fault::trouble("plot.draw", "a chart", error);
+    let mut svg = String::new();
+    let height = MARGIN + ROW * rows.len() as u32 + 30;
+    {
+        let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
+        area.fill(&WHITE).map_err(|e| trouble(&e))?;
+        let style = |size: i32| ("sans-serif", size).into_font().color(&INK);
+        let text = |label: &str, size: i32, at: (i32, i32)| area.draw_text(label, &style(size), at);
+        text("What lying brought each liar, USD", 18, (16, 14)).map_err(|e| trouble(&e))?;
+        let each = |row: &proofmesh_sim::Row| row.profit_micro as f64 / 1e6 / row.liars.max(1) as f64;
+        let most = rows.iter().map(|row| each(row).abs()).fold(0.01, f64::max);
+        let (middle, half) = (WIDTH as i32 / 2 + 60, 300.0);
+        for (i, row) in rows.iter().enumerate() {
+            let top = (MARGIN + ROW * i as u32) as i32;
+            let x = middle + (half * each(row) / most) as i32;
+            let colour = if each(row) > 0.0 { RGBColor(190, 40, 40) } else { RGBColor(30, 140, 120) };
+            let bar = Rectangle::new([(x.min(middle), top + 4), (x.max(middle), top + 20)], colour.filled());
+            area.draw(&bar).map_err(|e| trouble(&e))?;
+            text(&row.strategy, 13, (16, top + 5)).map_err(|e| trouble(&e))?;
+            text(&format!("{:.2}", each(row)), 13, (middle + 8, top + 5)).map_err(|e| trouble(&e))?;
+        }
+        let bottom = (MARGIN + ROW * rows.len() as u32) as i32;
+        let line = PathElement::new(vec![(middle, MARGIN as i32), (middle, bottom)], INK);
+        area.draw(&line).map_err(|e| trouble(&e))?;
+        area.present().map_err(|e| trouble(&e))?;
+    }
+    Ok(svg)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -231,8 +231,17 @@ impl Fold<'_> {
         posted.then_some(Effect::Fined { account: *account, amount })
     }
 
+    /// True when a receipt was delivered before its node was last caught.
+    pub(super) fn was_caught_since(&self, digest: &Hash32) -> bool {
+        let Some(delivered) = self.state.receipts.get(digest) else { return false };
+        let guarded = self.state.guarded.as_ref();
+        let member = guarded.and_then(|guarded| guarded.members.get(&delivered.signed.receipt.node));
+        member.and_then(|member| member.caught_s).is_some_and(|caught_s| delivered.at_s <= caught_s)
+    }
+
     /// A panel found that a node's receipt does not hold: it is frozen at once and fined once, by what it has at
-    /// risk; everything of it that is not settled goes to the panel. Frozen already: nothing more.
+    /// risk; everything of it that is not settled goes to the panel. For what it delivered before it was last caught
+    /// it has paid: nothing more.
     pub(super) fn caught(&mut self, receipt: &Receipt, detection_ppm: u64) -> Vec<Effect> {
         let (node, at_event, since_s) = (receipt.node, self.state.events, self.at_s);
         let Some(jail_after) = self.state.guarded.as_ref().map(|guarded| guarded.guards.jail_after) else {
@@ -241,19 +250,24 @@ impl Fold<'_> {
         let held: Vec<Hash32> = self.state.unsettled.values().copied().collect();
         let mine = |digest: &Hash32| self.state.receipts[digest].signed.receipt.node == node;
         let held: Vec<Hash32> = held.into_iter().filter(mine).collect();
+        let waiting: Vec<Hash32> =
+            self.state.jobs.values().flat_map(|posted| &posted.pending).copied().filter(mine).collect();
         let gross = |sum: Usd, digest: &Hash32| {
             let receipt = &self.state.receipts[digest].signed.receipt;
             self.price(receipt).ok().and_then(|price| sum.checked_add(price.gross)).unwrap_or(sum)
         };
+        let paid_for = self.was_caught_since(&receipt.digest(&self.rules.domain));
         let own = self.price(receipt).map_or(Usd::ZERO, |price| price.gross);
-        let gain = held.iter().fold(own, gross);
+        let gain = held.iter().chain(&waiting).fold(own, gross);
         let Some(known) = self.state.nodes.get_mut(&node) else { return Vec::new() };
-        if known.standing != Standing::Active {
+        if known.standing != Standing::Active || paid_for {
             return Vec::new();
         }
         known.standing = Standing::Frozen { since_s, at_event };
         known.penalties = known.penalties.saturating_add(1);
-        let jailed = known.penalties.is_multiple_of(jail_after); // above zero: guards.count
+        let penalties = known.penalties;
+        self.member(&node, |member| member.caught_s = Some(since_s));
+        let jailed = penalties.is_multiple_of(jail_after); // above zero: guards.count
         let mut effects = vec![Effect::Frozen { node, strikes: 1 }];
         let fine = required(gain, detection_ppm).checked_add(self.rules.penalty);
         let fine = if jailed { self.state.pledge(&node) } else { fine.unwrap_or(Usd::from_micro(u64::MAX)) };

@@ -8,7 +8,7 @@ use crate::key::Address;
 use crate::money::{PPM, Usd};
 use crate::receipt::Receipt;
 use crate::refusal::{Refusal, require};
-use crate::state::{ReceiptStatus, Standing};
+use crate::state::ReceiptStatus;
 use crate::verdict::{Blame, Outcome, Reason, Verdict};
 use std::collections::BTreeMap;
 
@@ -190,13 +190,13 @@ impl Fold<'_> {
                 return Ok(self.seat_panel(&digest, Why::Blamed, verdict.clone()).into_iter().collect());
             }
         };
-        let active = self.state.nodes[&receipt.node].standing == Standing::Active;
+        let suspect = self.was_caught_since(&digest);
         let Some(guarded) = &mut self.state.guarded else { return Ok(effects) };
         guarded.drawn.remove(&digest);
         let round = guarded.round(self.at_s);
         guarded.unsampled.entry(round).or_default().push(digest);
         let accepted = matches!(verdict.outcome(), Outcome::Accepted { .. });
-        let escalated = if accepted && !active { self.open_panel(&digest, Why::Escalated) } else { None };
+        let escalated = if accepted && suspect { self.open_panel(&digest, Why::Escalated) } else { None };
         Ok(effects.into_iter().chain(escalated).collect())
     }
 

@@ -434,6 +434,29 @@ fn a_liar_is_frozen_and_fined_once_by_what_it_had_at_risk() {
 }
 
 #[test]
+fn what_was_delivered_before_the_freeze_is_paid_for() {
+    let mut world = World::guarded();
+    let digests = world.hand_in(0, 0..3, b"broken");
+    world.first(&digests[0], b"broken", &ByEvidence);
+    world.panel(&digests[0], b"broken");
+    let pledged = world.pledge_of(&node(0));
+    let Standing::Frozen { at_event, since_s } = world.state.nodes()[&node(0).address()].standing else {
+        panic!("frozen")
+    };
+    world.at_s = since_s + 3_600;
+    world.ok(thaw(0, at_event));
+    // Its owner mended it. What still waits is judged only now: one refused, one that a friend would let pass.
+    world.first(&digests[1], b"broken", &ByEvidence);
+    world.panel(&digests[1], b"broken");
+    let effects = world.first(&digests[2], b"broken", &Always(1));
+    assert!(effects.contains(&Effect::PanelWanted { receipt: digests[2] }), "{effects:?}");
+    world.panel(&digests[2], b"broken");
+    assert!(digests.iter().all(|digest| matches!(world.status(digest), ReceiptStatus::Refused { .. })));
+    assert_eq!(world.pledge_of(&node(0)), pledged, "one penalty for one fault");
+    assert_eq!(world.state.nodes()[&node(0).address()].standing, Standing::Active);
+}
+
+#[test]
 fn an_honest_node_is_not_penalised_on_one_checkers_word() {
     let mut world = World::guarded();
     let digest = world.hand_in(1, 0..1, b"good")[0];

@@ -14,6 +14,7 @@ mod model;
 mod node;
 mod prove;
 mod receipt;
+mod sim;
 mod up;
 mod verify;
 
@@ -91,6 +92,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Time, memory and size of proofs on this machine
     Bench(bench::Args),
+    /// Attack the rules: liars, faults and a clock of its own, from one seed
+    Sim(sim::Args),
 }
 
 /// Runs the command line.
@@ -126,6 +129,7 @@ async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Verify(args) => verify::run(args, context),
         Command::Inspect(args) => inspect::run(args, context),
         Command::Bench(args) => bench::run(args, context),
+        Command::Sim(args) => sim::run(&args, context),
     }
 }
 

@@ -1,0 +1,171 @@
+//! What came out of a run, and of many.
+
+use crate::setting::Setting;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// One strategy in one run, or summed over many.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// Its name.
+    pub strategy: String,
+    /// Liars that played it.
+    pub liars: u64,
+    /// Lies told.
+    pub told: u64,
+    /// Lies that were paid and settled.
+    pub paid: u64,
+    /// What lying brought them, against honest work in the same windows; micro-USD. Work lost while frozen is not
+    /// counted, so it flatters them.
+    pub profit_micro: i64,
+    /// Fines, of the liars and of checkers about their receipts; micro-USD.
+    pub fines_micro: i64,
+}
+
+/// One run, or the sum of many.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Runs.
+    pub runs: u64,
+    /// Events taken.
+    pub events: u64,
+    /// Receipts delivered.
+    pub receipts: u64,
+    /// Paid out of honest buyers' money, micro-USD.
+    pub paid_micro: u64,
+    /// Of it, to invalid work.
+    pub invalid_micro: u64,
+    /// Honest nodes and checkers.
+    pub honest: u64,
+    /// Of them, fined, frozen or jailed without an invalid receipt, or without having missed a duty while up.
+    pub wronged: u64,
+    /// Honest nodes that worked wrongly for a while.
+    pub broken: u64,
+    /// Of them, fined: once each before they were frozen.
+    pub broken_fined: u64,
+    /// Most fines of one of them.
+    pub broken_fines_most: u64,
+    /// Honest nodes that were put to rest.
+    pub honest_rested: u64,
+    /// What an honest window brought its node on average, after its cost; micro-USD.
+    pub honest_window_micro: i64,
+    /// Windows of honest nodes that were paid.
+    pub honest_windows: u64,
+    /// Each strategy, in the order of the table.
+    pub rows: Vec<Row>,
+    /// Refusals by name.
+    pub refusals: BTreeMap<String, u64>,
+    /// What should never happen, with its seed.
+    pub failures: Vec<String>,
+}
+
+impl Report {
+    /// Adds another run.
+    pub fn add(&mut self, other: &Report) {
+        let income = i128::from(self.honest_window_micro) * i128::from(self.honest_windows)
+            + i128::from(other.honest_window_micro) * i128::from(other.honest_windows);
+        self.runs += other.runs;
+        self.events += other.events;
+        self.receipts += other.receipts;
+        self.paid_micro += other.paid_micro;
+        self.invalid_micro += other.invalid_micro;
+        self.honest += other.honest;
+        self.wronged += other.wronged;
+        self.broken += other.broken;
+        self.broken_fined += other.broken_fined;
+        self.broken_fines_most = self.broken_fines_most.max(other.broken_fines_most);
+        self.honest_rested += other.honest_rested;
+        self.honest_windows += other.honest_windows;
+        self.honest_window_micro = (income / i128::from(self.honest_windows.max(1))) as i64;
+        for row in &other.rows {
+            match self.rows.iter_mut().find(|known| known.strategy == row.strategy) {
+                Some(known) => {
+                    known.liars += row.liars;
+                    known.told += row.told;
+                    known.paid += row.paid;
+                    known.profit_micro += row.profit_micro;
+                    known.fines_micro += row.fines_micro;
+                }
+                None => self.rows.push(row.clone()),
+            }
+        }
+        for (name, count) in &other.refusals {
+            *self.refusals.entry(name.clone()).or_default() += count;
+        }
+        self.failures.extend(other.failures.iter().cloned());
+    }
+
+    /// Part of honest buyers' money that was paid for invalid work, per cent.
+    #[must_use]
+    pub fn invalid_percent(&self) -> f64 {
+        100.0 * self.invalid_micro as f64 / self.paid_micro.max(1) as f64
+    }
+
+    /// Part of the honest that were penalised wrongly, per cent.
+    #[must_use]
+    pub fn wronged_percent(&self) -> f64 {
+        100.0 * self.wronged as f64 / self.honest.max(1) as f64
+    }
+
+    /// The row of a strategy.
+    #[must_use]
+    pub fn row(&self, strategy: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.strategy == strategy)
+    }
+
+    /// As text for people.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut text = format!(
+            "{:<16} {:>6} {:>8} {:>6} {:>9} {:>14} {:>12}\n",
+            "strategy", "liars", "lies", "paid", "detected", "profit/liar", "fines/liar"
+        );
+        for row in &self.rows {
+            let each = |micro: i64| micro as f64 / 1e6 / row.liars.max(1) as f64;
+            let caught = 100.0 * (row.told - row.paid.min(row.told)) as f64 / row.told.max(1) as f64;
+            let detected = if row.told == 0 { "-".to_owned() } else { format!("{caught:.1} %") };
+            let (profit, fines) = (each(row.profit_micro), each(row.fines_micro));
+            let _ = writeln!(
+                text,
+                "{:<16} {:>6} {:>8} {:>6} {detected:>9} {profit:>10.3} USD {fines:>8.2} USD",
+                row.strategy, row.liars, row.told, row.paid
+            );
+        }
+        let _ = writeln!(text, "\nruns {}, events {}, receipts {}", self.runs, self.events, self.receipts);
+        let paid = self.paid_micro as f64 / 1e6;
+        let _ = writeln!(text, "paid to invalid work     {:.3} % of {paid:.2} USD", self.invalid_percent());
+        let _ = writeln!(
+            text,
+            "honest wrongly penalised {:.3} % ({} of {}); put to rest {}",
+            self.wronged_percent(),
+            self.wronged,
+            self.honest,
+            self.honest_rested
+        );
+        let _ = writeln!(
+            text,
+            "honest that went wrong   {}, fined {}, at most {} times each",
+            self.broken, self.broken_fined, self.broken_fines_most
+        );
+        let window = self.honest_window_micro as f64 / 1e6;
+        let _ = writeln!(
+            text,
+            "an honest window earns   {window:.3} USD after its cost ({} paid)",
+            self.honest_windows
+        );
+        for failure in &self.failures {
+            let _ = writeln!(text, "FAILURE {failure}");
+        }
+        text
+    }
+}
+
+/// How to see a run again.
+#[must_use]
+pub fn replay(setting: &Setting) -> String {
+    let strategy =
+        setting.strategy.map_or(String::new(), |strategy| format!(" --strategy {}", strategy.name));
+    let (seed, days, nodes) = (setting.seed, setting.days, setting.nodes);
+    format!("proofmesh sim --seed {seed} --days {days} --nodes {nodes} --liars {}%{strategy}", setting.liars)
+}

@@ -16,6 +16,7 @@
 //! the proof shows is in `got`). A proof that does not check, or a wrong form, is blamed on the node; a class
 //! is not: the model is wrong about one honest day in twenty, and losing the day's pay is enough.
 
+use crate::wire::u64_at;
 use crate::{Engines, Family, Service};
 use proofmesh_market::{Blame, Case, Hash32, Job, Reason, Usd};
 use std::collections::BTreeMap;
@@ -133,13 +134,11 @@ impl Terms {
             bytes.try_into().map_err(|_| refused(&format!("{} bytes", bytes.len())))?;
         let [version, flags, class, numbers @ ..] = bytes;
         let (integers, feed) = numbers.split_at(16);
-        let number =
-            |at: usize| integers[at..at + 8].iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
         let feed: [u8; 32] = feed.try_into().map_err(|_| refused("a feed cut short"))?;
         let terms = Terms {
             class: (flags & FLAG_CLASS != 0).then_some(*class),
-            window_s: number(0),
-            phase_s: number(8),
+            window_s: u64_at(integers, 0),
+            phase_s: u64_at(integers, 8),
             feed: (flags & FLAG_FEED != 0).then_some(Hash32(feed)),
         };
         let phase = if terms.window_s == 0 { terms.phase_s == 0 } else { terms.phase_s < terms.window_s };

@@ -4,17 +4,25 @@
 //! service checks with the [`Engines`] that it is handed; it never links a prover, a chain or a disk.
 
 pub mod inference;
+pub mod metered;
 pub mod reading;
 pub mod reference;
+pub mod seed;
+pub mod storage;
 pub mod window;
+mod wire;
 
-use proofmesh_market::{Case, Check, Hash32, Job, Reason, Usd, keccak};
+use proofmesh_market::{Blame, Case, Check, Hash32, Job, Reason, Refusal, Usd, keccak};
 
 /// The idea by which work is checked: docs/spec/market.md and the product's table of families.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// V1: check a succinct proof.
     Proof,
+    /// V2: random Merkle challenges, drawn after the commitment.
+    Possession,
+    /// V4: totals that both sides sign every tick.
+    Meter,
 }
 
 /// What a check needs from outside, handed in. `Sync`, so that one set serves all checking threads.
@@ -61,7 +69,7 @@ impl Service {
 }
 
 /// Every kind of service.
-pub static SERVICES: &[Service] = &[inference::SERVICE];
+pub static SERVICES: &[Service] = &[inference::SERVICE, metered::SERVICE, storage::SERVICE];
 
 /// The service with this id.
 #[must_use]
@@ -73,6 +81,11 @@ pub fn by_id(id: &Hash32) -> Option<&'static Service> {
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static Service> {
     SERVICES.iter().find(|service| service.name == name)
+}
+
+/// A refusal of evidence that does not hold, as the node's own doing.
+fn blamed(refusal: Refusal) -> Reason {
+    Reason::new(refusal.name, Blame::Node, refusal.expected, refusal.got)
 }
 
 /// A service with the engines that it checks with.

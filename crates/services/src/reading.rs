@@ -11,6 +11,7 @@
 //! that it names is not the one we saw), `reading.cloned` (another reading with the number and past of one we
 //! saw: two holders of one key), `reading.time-not-later`, `reading.form`.
 
+use crate::wire::array;
 use proofmesh_market::{Device, DeviceSecret, DeviceSignature, Hash32, Refusal, keccak};
 use std::collections::VecDeque;
 
@@ -146,10 +147,6 @@ impl SignedReading {
         let signed = SignedReading { reading, signature };
         if signed.encode() != bytes { Err(refused("another form")) } else { Ok(signed) }
     }
-}
-
-fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    bytes.try_into().expect("the caller took N bytes")
 }
 
 /// What is known of a device's stream: where it stands, and its recent past.

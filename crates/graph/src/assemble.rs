@@ -8,7 +8,8 @@ use proofmesh_proof::reject::Reject;
 use proofmesh_proof::system::Axis;
 
 use crate::arith::{
-    Absorbed, Arithmetized, Builder, Layout, Logs, Stretch, ValueColumn, column, entry, expr, stated, wire,
+    Absorbed, Arithmetized, Builder, Layout, Logs, SmallTensor, Stretch, ValueColumn, column, entry, expr,
+    stated, wire,
 };
 use crate::hash::{RATE, Salt};
 use crate::lattice::{self, SALT_BLOCKS};
@@ -36,36 +37,46 @@ pub fn private_values(program: &Program, input: &Tensor) -> Vec<u32> {
     program.input.private_elements().into_iter().map(|i| (i64::from(input.data[i]) - lo) as u32).collect()
 }
 
-/// `bias` as `low + 2^12 high + 2^11`, both digits in `[-2^11, 2^11)`.
-fn bias_digits(bias: i32) -> [i32; 2] {
-    let v = bias + (1 << (limits::PRIVATE_BIAS_BITS - 1));
+/// Biases of so many bits as `low + 2^12 high + 2^11`, both digits signed: low ones of 12 bits, high ones of the rest. Together where both have
+/// 12.
+fn bias_digits(conv: &Conv) -> Vec<(SmallTensor, Vec<i32>)> {
+    let bits = conv.private_bias_bits() - lattice::CELL_BITS;
     let half = lattice::HALF as i32;
-    [(v & 0xfff) - half, (v >> 12) - half]
+    let v = |bias: &i32| bias + (1 << (bits + lattice::CELL_BITS - 1));
+    let low = |bias: &i32| (v(bias) & 0xfff) - half;
+    let high = |bias: &i32| (v(bias) >> lattice::CELL_BITS) - (1 << (bits - 1));
+    let tensor = |bits, digits| SmallTensor { shape: alloc::vec![conv.out_channels, digits], bits };
+    if bits == lattice::CELL_BITS {
+        let both = conv.bias.iter().flat_map(|b| [low(b), high(b)]).collect();
+        return alloc::vec![(tensor(bits, 2), both)];
+    }
+    let each = |bits, values| (tensor(bits, 1), values);
+    let (low, high) = (conv.bias.iter().map(low).collect(), conv.bias.iter().map(high).collect());
+    alloc::vec![each(lattice::CELL_BITS, low), each(bits, high)]
 }
 
 fn convs(program: &Program) -> impl Iterator<Item = (usize, &Conv)> {
     program.nodes.iter().enumerate().filter_map(|(i, n)| n.op.conv().map(|op| (i, op)))
 }
 
-/// Where private weights lie in their vector: of each convolution the weights `[out][in / groups][kernel]`, then the bias' digits
-/// `[out][2]`.
+/// Where private weights lie in their vector: of each convolution the weights `[out][in / groups][kernel]`, then the bias' digits.
 fn weight_layout(program: &Program, types: &[ValueType]) -> Layout {
-    let shapes = convs(program).flat_map(|(i, conv)| {
-        let channels = types[program.nodes[i].inputs[0]].shape.c;
-        let kernel = conv.window.places();
-        [
-            alloc::vec![conv.out_channels, conv.group_inputs(channels), kernel],
-            alloc::vec![conv.out_channels, 2],
-        ]
+    let tensors = convs(program).flat_map(|(i, conv)| {
+        let operand = types[program.nodes[i].inputs[0]];
+        let shape = alloc::vec![conv.out_channels, conv.group_inputs(operand.shape.c), conv.window.places()];
+        let weights = SmallTensor { shape, bits: conv.private_bits(operand) };
+        core::iter::once(weights).chain(bias_digits(conv).into_iter().map(|(tensor, _)| tensor))
     });
-    Layout::new(&shapes.collect::<Vec<_>>())
+    Layout::new(tensors.collect())
 }
 
 /// The vector of all private weights, with the salt of its commitment. The types are the program's.
 pub fn weight_cells(program: &Program, types: &[ValueType], salt: &Salt) -> Vec<F> {
-    let digits = |conv: &Conv| conv.bias.iter().flat_map(|b| bias_digits(*b)).collect();
-    let values: Vec<Vec<i32>> =
-        convs(program).flat_map(|(_, conv)| [conv.weights.clone(), digits(conv)]).collect();
+    let tensors = |(_, conv): (usize, &Conv)| {
+        let digits: Vec<Vec<i32>> = bias_digits(conv).into_iter().map(|(_, digits)| digits).collect();
+        core::iter::once(conv.weights.clone()).chain(digits)
+    };
+    let values: Vec<Vec<i32>> = convs(program).flat_map(tensors).collect();
     lattice::salted(weight_layout(program, types).cells(&values), salt)
 }
 
@@ -247,7 +258,9 @@ fn large_input(
         inputs.map(|(trace, salt)| lattice::salt_cells(salt, &padded_input(spec, &trace[0]))).collect();
     let log = element - RING_LOG;
     let mut stretches = alloc::vec![Stretch { first: 0, log, column: column_id }];
-    stretches.extend(b.small_cells("input commitment", b.batch, 1 << log, SALT_BLOCKS, &salts));
+    let salts: Vec<&[F]> = salts.iter().map(Vec::as_slice).collect();
+    let blocks = 1 << log..(1 << log) + SALT_BLOCKS;
+    stretches.extend(b.small_cells("input commitment", lattice::CELL_BITS, b.batch, blocks, &salts));
     (ValueColumn { column: column_id, ty }, stretches)
 }
 
@@ -321,12 +334,13 @@ fn private_weights(
     secrets: Option<&Secrets<'_>>,
 ) -> Private {
     let layout = weight_layout(program, types);
-    let cells: Vec<Vec<F>> = secrets.iter().map(|s| weight_cells(s.program, types, &s.weight_salt)).collect();
-    let stretches = b.small_cells("weight commitment", 1, 0, layout.blocks() + SALT_BLOCKS, &cells);
+    let cells = secrets.map(|s| weight_cells(s.program, types, &s.weight_salt));
+    let stretches = layout.columns(b, "weight commitment", SALT_BLOCKS, cells.as_deref());
     let mut tensors = layout.tensors(&stretches).into_iter();
     let mut nodes = alloc::vec![None; program.nodes.len()];
-    for (i, _) in convs(program) {
-        if let (Some(weights), Some(bias)) = (tensors.next(), tensors.next()) {
+    for (i, conv) in convs(program) {
+        if let Some(weights) = tensors.next() {
+            let bias = tensors.by_ref().take(bias_digits(conv).len()).collect();
             nodes[i] = Some(PrivateWeights { weights, bias });
         }
     }

@@ -15,6 +15,7 @@ pub mod outputs;
 pub mod parts;
 pub mod program;
 pub mod rescale;
+pub mod sentences;
 pub mod statement;
 pub mod tensor;
 pub mod value;

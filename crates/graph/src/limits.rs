@@ -26,8 +26,10 @@ pub const MAX_ACTIVATION: i32 = 1 << 15;
 pub const MAX_CLAMP_ROWS_LOG2: usize = 18;
 /// Rows in a look-up table that is given row by row, at most.
 pub const MAX_LUT_ROWS: usize = 1 << 16;
-/// A private weight lies in `[-2^11, 2^11)`.
+/// A private weight lies in `[-2^11, 2^11)`, or in less where a layer adds up many ([`crate::op::Conv::private_bits`]).
 pub const PRIVATE_WEIGHT_BITS: u32 = 12;
+/// What a layer's private weights may make of its accumulator: seven eighths of [`MAX_ACCUMULATOR`], so that thresholds and a bias fit beside.
+pub const MAX_PRIVATE_SUM: i64 = MAX_ACCUMULATOR / 8 * 7;
 /// A private bias lies in `[-2^23, 2^23)`: two 12-bit limbs.
 pub const PRIVATE_BIAS_BITS: u32 = 24;
 

@@ -19,6 +19,23 @@ pub(crate) struct Observed {
     pub channels: Vec<f32>,
     /// An even subset of the values.
     pub samples: Vec<f32>,
+    /// How much larger than seen it is taken to become: at least 1. See [`headroom`].
+    pub headroom: f64,
+}
+
+/// Values of a channel from which on the largest of them is taken for the largest there is.
+const ENOUGH: usize = 256;
+/// Most that a value is widened by.
+const MAX_HEADROOM: f64 = 2.0;
+
+/// What rows of the same kind that calibration did not hold will exceed its largest values by, if each channel was seen `seen` times: as much,
+/// on average over the channels, as one half of the calibration set exceeds the other. A dense layer's channel has one value a row; where rows
+/// are few, clamping what it does on other rows costs far more than a coarser step.
+fn headroom(seen: usize, halves: &[Vec<f32>; 2]) -> f64 {
+    let ratio =
+        |(a, b): (&f32, &f32)| (a.min(*b) > 0.0).then(|| f64::from(a.max(*b) / a.min(*b)).min(MAX_HEADROOM));
+    let ratios: Vec<f64> = halves[0].iter().zip(&halves[1]).filter_map(ratio).collect();
+    if seen >= ENOUGH || ratios.is_empty() { 1.0 } else { ratios.iter().sum::<f64>() / ratios.len() as f64 }
 }
 
 /// Runs the graph on every row; gives one observation a value, the input first.
@@ -34,7 +51,9 @@ pub(crate) fn observe(
         hi: f32::NEG_INFINITY,
         channels: vec![0.0; shape.c],
         samples: Vec::new(),
+        headroom: 1.0,
     };
+    let mut halves: Vec<[Vec<f32>; 2]> = shapes.iter().map(|s| [vec![0.0; s.c], vec![0.0; s.c]]).collect();
     let mut values: Vec<Observed> = shapes.iter().map(empty).collect();
     let each = (MAX_SAMPLES / shapes.len()).clamp(1, MAX_SAMPLES_EACH);
     for (number, row) in rows.iter().enumerate() {
@@ -49,13 +68,18 @@ pub(crate) fn observe(
                 }
                 o.lo = o.lo.min(*v);
                 o.hi = o.hi.max(*v);
-                let largest = &mut o.channels[j / plane];
-                *largest = largest.max(v.abs());
+                let half = usize::from(2 * number >= rows.len());
+                for largest in [&mut o.channels[j / plane], &mut halves[i][half][j / plane]] {
+                    *largest = largest.max(v.abs());
+                }
                 if (number * data.len() + j).is_multiple_of(step) {
                     o.samples.push(*v);
                 }
             }
         }
+    }
+    for ((value, shape), halves) in values.iter_mut().zip(shapes).zip(&halves) {
+        value.headroom = headroom(rows.len() * shape.h * shape.w, halves);
     }
     Ok(values)
 }
@@ -118,5 +142,19 @@ impl Observed {
             .map(|b| (b, error(b)))
             .fold((largest, f64::INFINITY), |best, t| if t.1 <= best.1 { t } else { best })
             .0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headroom_is_what_halves_differ_by_and_only_where_rows_are_few() {
+        let halves = [vec![1.0, 3.0, 0.0], vec![1.2, 2.0, 0.0]];
+        assert!((headroom(96, &halves) - 1.35).abs() < 1e-6);
+        assert_eq!(headroom(256, &halves), 1.0);
+        assert_eq!(headroom(96, &[vec![1.0], vec![9.0]]), MAX_HEADROOM);
+        assert_eq!(headroom(96, &[vec![0.0], vec![1.0]]), 1.0);
     }
 }

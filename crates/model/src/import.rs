@@ -1,8 +1,8 @@
 //! The import: parse, fold, calibrate, choose sizes, lower, add outputs, report.
 
 use proofmesh_graph::limits as bounds;
-use proofmesh_graph::op::{ExtremePool, Gather, Op, Window};
-use proofmesh_graph::program::{Interval, Node, Output, Program, ValueId};
+use proofmesh_graph::op::Op;
+use proofmesh_graph::program::{Interval, Program};
 use proofmesh_graph::tensor::{Shape, Tensor};
 
 use crate::calibrate::{Usage, observe, usage};
@@ -12,7 +12,8 @@ use crate::file::{Metadata, ModelFile};
 use crate::fold::fold;
 use crate::limits;
 use crate::model::FloatModel;
-use crate::options::{Extreme, ImportOptions, InputScale, OutputChoice};
+use crate::options::{ImportOptions, InputScale};
+use crate::output::with_outputs;
 use crate::quantise::Grid;
 use crate::quantise::lower::{Lowered, Source};
 use crate::quantise::settings::{Target, Trials, choose, measure};
@@ -24,8 +25,10 @@ use crate::tables::Tables;
 const TRIAL_ROWS: usize = 128;
 /// Calibration rows that clipping and bits are counted on.
 const USAGE_ROWS: usize = 256;
-/// Levels on either side of zero of an input that is given as real values.
-const INPUT_LEVELS: i32 = 255;
+/// Levels on either side of zero of an input that is given as real values, and the next steps where that is too coarse.
+const INPUT_LEVELS: [i32; 3] = [255, 2047, 32767];
+/// Calibration rows that the input's levels are chosen on.
+const INPUT_ROWS: usize = 32;
 /// Share of calibration rows on which the largest element should be the float model's.
 const TARGET_AGREEMENT: f64 = 0.99;
 
@@ -63,7 +66,7 @@ pub fn import(onnx: &[u8], options: &ImportOptions, calibration: &Array) -> Resu
     let affordable = (limits::MAX_CALIBRATION_WORK / float.parsed.multiply_adds.max(1)).max(16) as usize;
     let calibration =
         checked(calibration, graph.input)?.thinned(affordable.min(limits::MAX_CALIBRATION_ROWS));
-    let quantiser = input_quantiser(options, &calibration, float.parsed.whole_input)?;
+    let (quantiser, fine_input) = fine_input(options, &calibration, &float)?;
     let (mut rows, mut inputs, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
     for i in 0..calibration.rows() {
         let row = quantiser.real(calibration.row(i));
@@ -101,8 +104,10 @@ pub fn import(onnx: &[u8], options: &ImportOptions, calibration: &Array) -> Resu
         fragile: quality.fragile,
     };
     let mut notes = float.parsed.notes.clone();
+    notes.extend(fine_input);
     notes.extend(chosen.notes);
-    let program = with_outputs(chosen.lowered.program.clone(), graph.output, options)?;
+    let output_scale = chosen.lowered.grids[graph.output].scale();
+    let program = with_outputs(chosen.lowered.program.clone(), (graph.output, output_scale), options)?;
     let some: Vec<&[f32]> = spread(rows.len(), USAGE_ROWS).into_iter().map(|i| rows[i].as_slice()).collect();
     let usage = usage(&graph, &shapes, &some, &chosen.lowered.grids);
     let report = report(&source, &chosen.lowered, &program, &float, calibration, notes, &usage)?;
@@ -111,7 +116,7 @@ pub fn import(onnx: &[u8], options: &ImportOptions, calibration: &Array) -> Resu
         task: options.task,
         classes: options.classes.clone(),
         output_value: graph.output,
-        output_scale: chosen.lowered.grids[graph.output].scale(),
+        output_scale,
         source_file: options.source_file.clone(),
         source_hash: *blake3::hash(onnx).as_bytes(),
         report,
@@ -137,10 +142,63 @@ fn checked(calibration: &Array, input: Shape) -> Result<&Array, ImportError> {
     Ok(calibration)
 }
 
+/// The input's quantiser, with the fewest levels whose rounding alone moves the output by at most half of what is aimed at; and why there are
+/// more than 255 of them.
+fn fine_input(
+    options: &ImportOptions,
+    calibration: &Array,
+    float: &FloatModel,
+) -> Result<(Quantiser, Option<String>), ImportError> {
+    let whole = float.parsed.whole_input;
+    let mut quantiser = input_quantiser(options, calibration, whole, INPUT_LEVELS[0])?;
+    if quantiser.kind != Kind::Real || options.input_interval.is_some() {
+        return Ok((quantiser, None));
+    }
+    let rows: Vec<&[f32]> =
+        spread(calibration.rows(), INPUT_ROWS).into_iter().map(|i| calibration.row(i)).collect();
+    let exact = rows.iter().map(|row| float.run(row)).collect::<Result<Vec<_>, _>>()?;
+    let mut note = None;
+    for levels in &INPUT_LEVELS[1..] {
+        let share = rounding_share(&quantiser, float, &rows, &exact)?;
+        if share <= options.target_error / 2.0 {
+            break;
+        }
+        note = Some(format!(
+            "the input uses {} bits: with the step before, rounding it alone moves the output by {share:.3} of its spread",
+            33 - (*levels as u32).leading_zeros()
+        ));
+        quantiser = input_quantiser(options, calibration, whole, *levels)?;
+    }
+    Ok((quantiser, note))
+}
+
+/// The root mean square that rounding the input moves the output by, over the output's spread.
+fn rounding_share(
+    quantiser: &Quantiser,
+    float: &FloatModel,
+    rows: &[&[f32]],
+    exact: &[Vec<f32>],
+) -> Result<f64, ImportError> {
+    let width = exact.first().map_or(0, Vec::len);
+    let mean = |i: usize| exact.iter().map(|row| f64::from(row[i])).sum::<f64>() / exact.len() as f64;
+    let means: Vec<f64> = (0..width).map(mean).collect();
+    let (mut moved, mut spread) = (0.0, 0.0);
+    for (row, exact) in rows.iter().zip(exact) {
+        let input = quantiser.clamped(float.graph().input, row)?.0;
+        let rounded: Vec<f32> = input.data.iter().map(|q| (f64::from(*q) * quantiser.scale) as f32).collect();
+        for ((got, exact), mean) in float.run(&rounded)?.iter().zip(exact).zip(&means) {
+            moved += f64::from(got - exact).powi(2);
+            spread += (f64::from(*exact) - mean).powi(2);
+        }
+    }
+    Ok(if spread > 0.0 { (moved / spread).sqrt() } else { 0.0 })
+}
+
 fn input_quantiser(
     options: &ImportOptions,
     calibration: &Array,
     whole: bool,
+    levels: i32,
 ) -> Result<Quantiser, ImportError> {
     let bad = |why: &str| Err(ImportError::Options(why.to_string()));
     let most = bounds::MAX_ACTIVATION;
@@ -159,10 +217,10 @@ fn input_quantiser(
                 interval: stored_interval(calibration, sub)?,
             }
         }
-        InputScale::Range { lo, hi } => real_quantiser(lo, hi)?,
+        InputScale::Range { lo, hi } => real_quantiser(lo, hi, levels)?,
         InputScale::Calibrated => {
             let fold = |f: fn(f32, f32) -> f32| calibration.values.iter().copied().fold(0.0, f);
-            real_quantiser(fold(f32::min), fold(f32::max))?
+            real_quantiser(fold(f32::min), fold(f32::max), levels)?
         }
     };
     let interval = match options.input_interval {
@@ -197,84 +255,14 @@ fn stored_interval(calibration: &Array, sub: i32) -> Result<Interval, ImportErro
     Ok(Interval { lo: (low - sub) as i32, hi: (high - sub) as i32 })
 }
 
-fn real_quantiser(lo: f32, hi: f32) -> Result<Quantiser, ImportError> {
+fn real_quantiser(lo: f32, hi: f32, levels: i32) -> Result<Quantiser, ImportError> {
     let bound = f64::from(lo.abs().max(hi.abs()));
     if !(lo <= hi && bound.is_finite() && bound > 0.0) {
         return Err(ImportError::Options(format!("the input's range {lo} to {hi} is empty or not finite")));
     }
-    let scale = bound / f64::from(INPUT_LEVELS);
+    let scale = bound / f64::from(levels);
     let at = |v: f32| (f64::from(v) / scale).round() as i32;
     Ok(Quantiser { kind: Kind::Real, scale, interval: Interval { lo: at(lo.min(0.0)), hi: at(hi.max(0.0)) } })
-}
-
-/// The program, whose model gives value `result`, with the outputs and public channels that the options ask for.
-pub(crate) fn with_outputs(
-    mut program: Program,
-    result: ValueId,
-    options: &ImportOptions,
-) -> Result<Program, ImportError> {
-    let shape = program.input.shape;
-    if options.public_channels.start > options.public_channels.end || options.public_channels.end > shape.c {
-        return Err(ImportError::Options(format!(
-            "public channels {:?} of an input with {} channels",
-            options.public_channels, shape.c
-        )));
-    }
-    program.input.public_channels = options.public_channels.clone();
-    let types = program.check()?;
-    let several = types[result].shape.len() > 1;
-    let classify = options.task == crate::evaluate::Task::Classify && several;
-    let default = [if classify { OutputChoice::ArgMax } else { OutputChoice::Values }];
-    let wanted = if options.outputs.is_empty() { &default[..] } else { &options.outputs };
-    program.outputs.clear();
-    for choice in wanted {
-        let output = match *choice {
-            OutputChoice::Values => Output::Values(result),
-            OutputChoice::ArgMax if several => Output::ArgMax(result),
-            OutputChoice::ArgMax => {
-                return Err(ImportError::Options("argmax of an output with one element: use values".into()));
-            }
-            OutputChoice::Trigger { channel, extreme, threshold } => {
-                trigger(&mut program, channel, extreme, threshold)?
-            }
-        };
-        program.outputs.push(output);
-    }
-    program.check()?;
-    Ok(program)
-}
-
-/// Appends the nodes of "the extreme of an input channel over the window is at most a threshold".
-fn trigger(
-    program: &mut Program,
-    channel: usize,
-    extreme: Extreme,
-    threshold: i32,
-) -> Result<Output, ImportError> {
-    let Shape { c, h, w } = program.input.shape;
-    if channel >= c || threshold.unsigned_abs() > bounds::MAX_ACTIVATION as u32 {
-        return Err(ImportError::Options(format!(
-            "a trigger on channel {channel} at {threshold}: the input has {c} channels of 16-bit numbers"
-        )));
-    }
-    let plane = h * w;
-    let index = (channel * plane..(channel + 1) * plane).map(|i| i as u32).collect();
-    let smallest = extreme == Extreme::Min;
-    let name = |part: &str| format!("trigger{}.{part}", program.outputs.len());
-    let (pick, pool) = (name("channel"), name("extreme"));
-    let first = program.nodes.len() + 1;
-    program.nodes.push(Node {
-        name: pick,
-        op: Op::Gather(Gather { shape: Shape::new(1, h, w), index }),
-        inputs: vec![0],
-    });
-    let window = Window { kernel: [h, w], stride: [1, 1], pad: [0; 4] };
-    program.nodes.push(Node {
-        name: pool,
-        op: Op::ExtremePool(ExtremePool { window, smallest }),
-        inputs: vec![first],
-    });
-    Ok(Output::AtMost { value: first + 1, threshold })
 }
 
 fn report(

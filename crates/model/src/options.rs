@@ -1,13 +1,11 @@
 //! What a user chooses at import.
 
 use std::ops::Range;
-use std::str::FromStr;
 
 use proofmesh_graph::program::WeightMode;
-use serde::{Deserialize, Serialize};
 
-use crate::error::ImportError;
 use crate::evaluate::Task;
+use crate::output::OutputChoice;
 
 /// How numbers become the program's input integers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,65 +27,6 @@ pub enum InputScale {
     },
     /// Data files hold real values; the range is that of the calibration set.
     Calibrated,
-}
-
-/// Which extreme of a channel a trigger looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Extreme {
-    /// The smallest element.
-    Min,
-    /// The largest element.
-    Max,
-}
-
-/// An output of the program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OutputChoice {
-    /// Every element of the model's output.
-    Values,
-    /// Index of the largest element of the model's output.
-    ArgMax,
-    /// One bit: whether the extreme of an input channel over the whole window is at most a threshold.
-    Trigger {
-        /// Input channel.
-        channel: usize,
-        /// Which extreme.
-        extreme: Extreme,
-        /// In the program's input integers (stored number minus `sub`).
-        threshold: i32,
-    },
-}
-
-impl FromStr for OutputChoice {
-    type Err = ImportError;
-
-    /// Reads `values`, `argmax`, or a trigger such as `min(0)<=-40`.
-    fn from_str(text: &str) -> Result<Self, ImportError> {
-        let plain: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-        match plain.as_str() {
-            "values" => return Ok(Self::Values),
-            "argmax" => return Ok(Self::ArgMax),
-            _ => {}
-        }
-        let trigger = |extreme, rest: &str| -> Option<Self> {
-            let (channel, threshold) = rest.split_once(")<=")?;
-            Some(Self::Trigger {
-                channel: channel.parse().ok()?,
-                extreme,
-                threshold: threshold.parse().ok()?,
-            })
-        };
-        let parsed = if let Some(rest) = plain.strip_prefix("min(") {
-            trigger(Extreme::Min, rest)
-        } else {
-            plain.strip_prefix("max(").and_then(|rest| trigger(Extreme::Max, rest))
-        };
-        parsed.ok_or_else(|| {
-            ImportError::Options(format!(
-                "output `{text:.60}` is none of values, argmax, min(CHANNEL)<=NUMBER, max(CHANNEL)<=NUMBER"
-            ))
-        })
-    }
 }
 
 /// Options of an import.

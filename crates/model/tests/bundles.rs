@@ -158,17 +158,53 @@ fn a_dynamic_batch_gives_the_same_program() {
     }
 }
 
-#[test]
-fn private_weights_keep_the_accuracy_too() {
-    for (name, file) in [("weather-qod", "model.onnx"), ("digits", "mlp.onnx")] {
-        let bundle = bundle(name).unwrap();
-        let model = model(&bundle, file);
-        let options = ImportOptions { weights: WeightMode::Private, ..model.options() };
-        let imported = import(&model.onnx().unwrap(), &options, &model.calibration().unwrap()).unwrap();
-        for test in model.tests().unwrap() {
+/// Marks of the table in docs/model.md.
+const TABLE: [&str; 2] =
+    ["<!-- accuracy: made by crates/model/tests/bundles.rs -->\n\n", "\n<!-- end of accuracy -->"];
+
+/// A row of the table for each test set of a model, with public and with private weights: within a point of the float model.
+fn accuracy_rows(name: &str, file: &str) -> String {
+    let bundle = bundle(name).unwrap();
+    let model = model(&bundle, file);
+    let import = |weights| {
+        let options = ImportOptions { weights, ..model.options() };
+        import(&model.onnx().unwrap(), &options, &model.calibration().unwrap()).unwrap()
+    };
+    let both = [WeightMode::Public, WeightMode::Private].map(import);
+    let mut rows = String::new();
+    for test in model.tests().unwrap() {
+        let [public, private] = both.each_ref().map(|imported| {
             let e = evaluate(&imported.file, &imported.float, model.task, &test.x, &test.y).unwrap();
             assert!(lost(e.float, e.integer) <= POINT, "{name} {}: {e:?}", test.name);
-        }
+            e
+        });
+        let [float, public_is, private_is] =
+            [public.float, public.integer, private.integer].map(|score| score.accuracy.unwrap());
+        rows += &format!(
+            "| {name}, {file} | {}, {} rows | {float:.3} | {public_is:.3} | {private_is:.3} |\n",
+            test.name, public.rows
+        );
+    }
+    rows
+}
+
+#[test]
+fn public_and_private_weights_keep_the_accuracy_that_the_page_states() {
+    let head = "| model | test set | float | weights public | weights private |\n|---|---|---|---|---|\n";
+    let models = [("weather-qod", "model.onnx"), ("digits", "model.onnx"), ("digits", "mlp.onnx")];
+    let found: String = models.iter().map(|(name, file)| accuracy_rows(name, file)).collect();
+    let path = root().join("docs/model.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(TABLE[0]).expect("the page has the table's first mark");
+    let (_, after) = rest.split_once(TABLE[1]).expect("the page has the table's last mark");
+    let blessed = format!("{before}{}{head}{found}{}{after}", TABLE[0], TABLE[1]);
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(path, blessed).unwrap();
+    } else {
+        assert!(
+            page == blessed,
+            "docs/model.md states other figures, run BLESS=1 cargo test -p proofmesh-model --test bundles"
+        );
     }
 }
 

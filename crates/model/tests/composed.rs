@@ -5,7 +5,7 @@ mod onnx_writer;
 
 use onnx_writer::{A, Message, Stream, floats, ints, model, node};
 use proofmesh_model::data::{Array, Element};
-use proofmesh_model::{FloatModel, ImportOptions, Task, import};
+use proofmesh_model::{FloatModel, ImportOptions, InputScale, Task, import};
 
 /// Runs a file on random inputs of `n` elements: float executor against `reference`, then the integer program against the float executor.
 fn check(
@@ -404,4 +404,65 @@ fn an_embedding_is_read_by_hidden_whole_numbers() {
     let options = ImportOptions { task: Task::Reconstruct, ..ImportOptions::new("test") };
     let imported = import(&file, &options, &calibration).unwrap();
     assert!(imported.report().calibration.error < 0.01, "{}", imported.report());
+}
+
+/// The difference of two large values that lie close together.
+fn difference(rows: [[f32; 4]; 2]) -> Vec<u8> {
+    let weights: Vec<f32> = (0..4).flat_map(|i| [rows[0][i], rows[1][i]]).collect();
+    let constants = [
+        floats("w", &[4, 2], &weights),
+        ints("zero", &[1], &[0]),
+        ints("one", &[1], &[1]),
+        ints("two", &[1], &[2]),
+    ];
+    let nodes = [
+        mid("MatMul", &["x", "w"], "h", &[]),
+        mid("Slice", &["h", "zero", "one", "one"], "a", &[]),
+        mid("Slice", &["h", "one", "two", "one"], "b", &[]),
+        op("Sub", &["b", "a"], &[]),
+    ];
+    model(17, &[1, 4], &nodes, &constants)
+}
+
+#[test]
+fn values_get_sixteen_bits_where_twelve_are_too_coarse_and_the_report_says_why() {
+    let file = difference([[8.0, 8.0, 8.0, 0.0], [8.0, 8.0, 8.0, 0.03]]);
+    let stored: Vec<f32> = Stream(21).list(4 * 128).iter().map(|v| (v * 127.0).round()).collect();
+    let calibration = Array::new(vec![128, 4], Element::I8, stored).unwrap();
+    let options = ImportOptions {
+        task: Task::Reconstruct,
+        input: InputScale::Stored { sub: 0, div: 1.0 },
+        ..ImportOptions::new("test")
+    };
+    let imported = import(&file, &options, &calibration).unwrap();
+    let report = imported.report();
+    assert!(report.calibration.error < 0.05, "{report}");
+    let why = "tensor `node_h` uses 16 bits: rounding it to 12 alone moves the output by 0.";
+    assert!(report.notes.iter().any(|n| n.starts_with(why)), "{report}");
+    let widest = report.tensors.iter().map(|t| t.interval.hi).max();
+    assert!(widest > Some(8000) && report.tables.clamps.iter().all(|c| c.rows <= 1 << 18), "{report}");
+    // Rows that calibration did not see.
+    let mut worst = 0f64;
+    for row in Stream(22).list(4 * 40).chunks(4) {
+        let row: Vec<f32> = row.iter().map(|v| (v * 120.0).round()).collect();
+        let input = imported.file.quantise(&row).unwrap();
+        let got = imported.file.real_output(&input).unwrap()[0];
+        worst = worst.max(f64::from(got - 0.03 * row[3]).abs());
+    }
+    assert!(worst < 0.2, "{worst} on an output of up to 3.8");
+}
+
+#[test]
+fn an_input_gets_more_bits_where_its_rounding_alone_would_move_the_output() {
+    let file = difference([[0.0, 0.0, 0.0, 0.0], [10.0, -10.0, 0.0, 0.0]]);
+    // Two sensors between -100 and 100 whose readings differ by a tenth.
+    let numbers = Stream(23).list(4 * 64);
+    let rows: Vec<f32> =
+        numbers.chunks(4).flat_map(|r| [100.0 * r[0], 100.0 * r[0] + 0.1 * r[1], r[2], r[3]]).collect();
+    let calibration = Array::new(vec![64, 4], Element::Float, rows).unwrap();
+    let options = ImportOptions { task: Task::Reconstruct, ..ImportOptions::new("test") };
+    let imported = import(&file, &options, &calibration).unwrap();
+    let report = imported.report();
+    assert!(report.notes[0].starts_with("the input uses 16 bits: "), "{report}");
+    assert!(report.calibration.error < 0.06, "{report}");
 }

@@ -459,9 +459,35 @@ fn shape_arithmetic_of_exporters_and_means_are_resolved() {
 #[test]
 fn softmax_at_the_end_is_dropped_with_a_note() {
     let weights = Stream(53).list(6);
-    let nodes = [node("Gemm", &["x", "w"], "l", &[]), node("Softmax", &["l"], "y", &[("axis", A::Int(-1))])];
-    let file = model(13, &[1, 3], &nodes, &[floats("w", &[3, 2], &weights)]);
-    let calibration = Array::new(vec![8, 3], Element::Float, Stream(3).list(24)).unwrap();
-    let imported = import(&file, &ImportOptions::new("test"), &calibration).unwrap();
-    assert!(imported.report().notes[0].contains("node_y") && imported.report().notes[0].contains("dropped"));
+    let gemm = || node("Gemm", &["x", "w"], "l", &[]);
+    let soft = |from: &str, to: &str| node("Softmax", &[from], to, &[("axis", A::Int(-1))]);
+    let import = |nodes: &[onnx_writer::Message]| {
+        let constants = [floats("w", &[3, 2], &weights), ints("flat", &[1], &[2])];
+        let calibration = Array::new(vec![8, 3], Element::Float, Stream(3).list(24)).unwrap();
+        import(&model(13, &[1, 3], nodes, &constants), &ImportOptions::new("test"), &calibration).unwrap()
+    };
+    let copies = [
+        vec![gemm(), soft("l", "y")],
+        vec![gemm(), soft("l", "s"), node("Identity", &["s"], "y", &[])],
+        vec![
+            gemm(),
+            soft("l", "s"),
+            node("Cast", &["s"], "c", &[("to", A::Int(1))]),
+            node("Reshape", &["c", "flat"], "y", &[]),
+        ],
+    ];
+    for nodes in copies {
+        let imported = import(&nodes);
+        assert_eq!(imported.program().nodes.len(), 1, "only the dense layer is left");
+        let note = &imported.report().notes[0];
+        assert!(note.contains("(Softmax) at the end was dropped"), "{note}");
+    }
+    // Something else reads the shares: they are computed.
+    let read = import(&[
+        gemm(),
+        soft("l", "s"),
+        node("Identity", &["s"], "i", &[]),
+        node("Mul", &["i", "s"], "y", &[]),
+    ]);
+    assert!(read.program().nodes.len() > 3 && read.report().notes.iter().all(|n| !n.contains("dropped")));
 }

@@ -53,7 +53,8 @@ fn small_recurrences_transformer_and_trees_are_close_to_float() {
 #[ignore = "full sizes, minutes without optimisation"]
 fn full_sizes_are_close_to_float() {
     for entry in ZOO {
-        let error = if entry.name == "autoencoder" { 0.4 } else { 0.12 };
+        // Ninety-six rows for ten dense layers: other rows go beyond what they showed, headroom or not.
+        let error = if entry.name == "autoencoder" { 0.25 } else { 0.12 };
         check(entry, Size::Full, error);
     }
 }

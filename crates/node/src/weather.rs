@@ -7,7 +7,7 @@
 
 use crate::fault::{Fault, Result};
 use proofmesh_market::{Device, Hash32};
-use proofmesh_model::{ImportOptions, Imported, InputScale, OutputChoice, data, import};
+use proofmesh_model::{Extreme, ImportOptions, Imported, InputScale, Number, OutputChoice, data, import};
 use proofmesh_services::reading::Values;
 use proofmesh_services::reference::ReferenceTable;
 use proofmesh_services::window::{Day, HOUR_S, HOURS, QUANTITIES, WINDOW_S, reference};
@@ -41,8 +41,8 @@ pub fn import_model() -> Result<Imported> {
     options.classes = CLASSES.map(str::to_owned).to_vec();
     options.public_channels = QUANTITIES..2 * QUANTITIES;
     options.input = InputScale::Stored { sub: 0, div: 40.0 };
-    let frost =
-        OutputChoice::Trigger { channel: 0, extreme: proofmesh_model::Extreme::Min, threshold: FROST_Q };
+    let coldest = Number::Extreme { channel: 0, extreme: Extreme::Min };
+    let frost = OutputChoice::AtMost { number: coldest, threshold: f64::from(FROST_Q) };
     options.outputs = vec![OutputChoice::ArgMax, frost];
     Ok(import(ONNX, &options, &data::parse_npy(CALIBRATION)?)?)
 }

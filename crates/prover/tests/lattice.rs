@@ -5,7 +5,7 @@ mod toys;
 use p3_field::PrimeCharacteristicRing;
 use proofmesh_graph::lattice::{Image, SALT_BLOCKS};
 use proofmesh_graph::op::{AveragePool, Op, Window};
-use proofmesh_graph::program::{Output, WeightMode};
+use proofmesh_graph::program::{Interval, Output, WeightMode};
 use proofmesh_graph::statement::{self, ProofFile, decode_proof, encode_proof};
 use proofmesh_proof::field::{F, int};
 use proofmesh_proof::lattice::RING;
@@ -107,6 +107,41 @@ fn private_weights() {
     for cell in [0, 511, 1023] {
         refused("h", &changed(&toy, |w| w.add("weight commitment.h", cell, 1)), &[IMAGE]);
     }
+}
+
+#[test]
+fn weights_of_a_layer_that_adds_up_much_have_fewer_bits() {
+    // 18 terms of up to 32,000 leave 10 bits; the second layer reads small values.
+    let mut toy = layers();
+    toy.program.input.interval = Interval { lo: -32_000, hi: 32_000 };
+    if let Op::Conv(conv) = &mut toy.program.nodes[0].op {
+        conv.rescale.shift = 14;
+        conv.weights[0] = -512;
+        conv.weights[1] = 511;
+    }
+    let toy = Toy::random(toy.program, 2, 45);
+    let types = toy.program.check().unwrap();
+    let bits: Vec<u32> = (0..2)
+        .map(|i| toy.program.nodes[i].op.conv().map_or(0, |conv| conv.private_bits(types[i])))
+        .collect();
+    assert_eq!(bits, [10, 12]);
+    refused("honest", &toy.witness(), &[]);
+    let (part, range) = ("weight commitment, 10-bit part.0", "weight commitment, 10-bit part: 10 bits");
+    let moved = &["conv: remainder"];
+    for value in [512, -513, 2047] {
+        let lie = changed(&toy, |w| w.column(part)[0] = int(value));
+        refused_by("weight beyond 10 bits", &lie, &[range, IMAGE], moved);
+    }
+    refused_by("another weight", &changed(&toy, |w| w.column(part)[0] = int(511)), &[IMAGE], moved);
+    refused("padding", &changed(&toy, |w| w.column(part)[1000] = int(511)), &[IMAGE]);
+    refused("padding out of range", &changed(&toy, |w| w.column(part)[1000] = int(512)), &[range, IMAGE]);
+    proved(&toy);
+    let mut wide = toy.program;
+    if let Op::Conv(conv) = &mut wide.nodes[0].op {
+        conv.weights[0] = 512;
+    }
+    let why = wide.check().unwrap_err().to_string();
+    assert!(why.contains("10 bits that 18 terms leave"), "{why}");
 }
 
 #[test]

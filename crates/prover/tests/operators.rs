@@ -6,9 +6,12 @@ mod reference;
 mod toys;
 
 use graphs::{KINDS, has_weights, hold, mode, proves, random_program, random_toy};
+use p3_field::PrimeCharacteristicRing;
+use proofmesh_graph::limits::MAX_OPERANDS;
 use proofmesh_graph::op::{AveragePool, Conv, ExtremePool, Gather, Lut, Op, Rescale, Window};
 use proofmesh_graph::program::{Interval, Output, Program, WeightMode};
 use proofmesh_graph::tensor::{Shape, Tensor};
+use proofmesh_proof::field::F;
 use proofmesh_prover::{ProveError, prove};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -44,6 +47,27 @@ fn random_graphs() {
             hold(&random_toy(program, batch, seed >> 1))
         };
     runner(120).run(&parameters, run).unwrap_or_else(|e| panic!("{e}"));
+}
+
+#[test]
+fn a_node_reads_as_many_operands_as_it_may() {
+    let most = MAX_OPERANDS;
+    let of = |operands: usize| {
+        // Element 0, 1, 2, 0, .. of one operand each, the last operand first.
+        let index = (0..operands).rev().map(|i| (3 * i + i % 3) as u32).collect();
+        let gather = Op::Gather(Gather { shape: Shape::new(1, 1, operands), index });
+        let nodes = vec![node("many", gather, &vec![0; operands])];
+        program([1, 1, 3], nodes, vec![Output::Values(1)], WeightMode::Public)
+    };
+    let toy = Toy::random(of(most), 2, 9);
+    assert_eq!(toy.program.run(&toy.inputs[0]).unwrap()[0], toy.inputs[0].data[(most - 1) % 3]);
+    hold(&toy).unwrap();
+    proves(&toy, 9);
+    let mut lie = toy.witness();
+    *lie.element(&toy, 1, 0, 200) += F::ONE;
+    assert!(lie.violated_among("many").contains("many: picked"));
+    let why = of(most + 1).check().unwrap_err().to_string();
+    assert_eq!(why, "node `many`: more than 256 operands");
 }
 
 #[test]

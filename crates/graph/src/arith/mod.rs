@@ -28,7 +28,7 @@ use crate::words::Word;
 
 pub use broadcast::{broadcast, repeated};
 pub use pieces::Plane;
-pub use secret::{Layout, PrivateTensor, Span, Stretch};
+pub use secret::{Layout, PrivateTensor, SmallTensor, Span, Stretch};
 pub use sponge::Absorbed;
 
 /// A system, and the cells of its columns when there is a trace. Multiplicities of tables are left to the prover.

@@ -1,5 +1,6 @@
 //! Vectors of small cells behind a lattice commitment ([`crate::lattice`]): how private tensors lie in one, and what proves its image.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -9,7 +10,7 @@ use proofmesh_proof::lattice::{RING, RING_LOG};
 use proofmesh_proof::system::{Axis, ColumnId, Term};
 
 use super::{Builder, column, entry, expr, public, wire};
-use crate::lattice::{self, CELL_BITS, HALF, Image};
+use crate::lattice::{self, CELL_BITS, Image};
 
 /// Most parts that an axis is cut into; the last one is padded.
 const MAX_PARTS: usize = 3;
@@ -80,57 +81,94 @@ impl Part {
     }
 }
 
+/// A tensor of signed integers of so many bits, at most 12.
+#[derive(Clone, Debug)]
+pub struct SmallTensor {
+    /// Sizes of its axes.
+    pub shape: Vec<usize>,
+    /// Every element is proven to lie in `[-2^(bits-1), 2^(bits-1))`.
+    pub bits: u32,
+}
+
 /// A tensor and the boxes that it is cut into.
 #[derive(Clone, Debug)]
 struct Cut {
-    shape: Vec<usize>,
+    tensor: SmallTensor,
     parts: Vec<Part>,
+}
+
+/// Consecutive blocks of cells of one bound.
+#[derive(Clone, Debug)]
+struct Segment {
+    bits: u32,
+    blocks: Range<usize>,
 }
 
 /// Where private tensors lie in their vector.
 ///
-/// Every tensor is cut into parts of powers of two; the parts of all tensors follow each other by descending size, so that the offset of
-/// each is a multiple of its size. Zeros fill the last block.
+/// Tensors of the same bits share a segment of whole blocks, fewest bits first; the last one has 12. Every tensor is cut into parts of powers
+/// of two; in a segment the parts of all tensors follow each other by descending size, so that the offset of each in it is a multiple of its
+/// size. Zeros fill the last block of a segment.
 #[derive(Clone, Debug)]
 pub struct Layout {
     tensors: Vec<Cut>,
-    blocks: usize,
+    segments: Vec<Segment>,
 }
 
 impl Layout {
-    /// The layout of tensors of given shapes.
-    pub fn new(shapes: &[Vec<usize>]) -> Self {
-        let cut = |shape: &Vec<usize>| Cut { shape: shape.clone(), parts: parts(shape) };
-        let mut tensors: Vec<Cut> = shapes.iter().map(cut).collect();
-        let mut order: Vec<&mut Part> = tensors.iter_mut().flat_map(|t| &mut t.parts).collect();
-        order.sort_by_key(|p| core::cmp::Reverse(p.log()));
-        let mut next = 0;
-        for part in order {
-            part.offset = next;
-            next += 1 << part.log();
+    /// The layout of tensors.
+    pub fn new(tensors: Vec<SmallTensor>) -> Self {
+        let cut = |tensor: SmallTensor| Cut { parts: parts(&tensor.shape), tensor };
+        let mut tensors: Vec<Cut> = tensors.into_iter().map(cut).collect();
+        let bounds: BTreeSet<u32> = tensors.iter().map(|t| t.tensor.bits).chain([CELL_BITS]).collect();
+        let (mut segments, mut next) = (Vec::new(), 0);
+        for bits in bounds {
+            let first = next / RING;
+            let own = tensors.iter_mut().filter(|t| t.tensor.bits == bits);
+            let mut order: Vec<&mut Part> = own.flat_map(|t| &mut t.parts).collect();
+            order.sort_by_key(|p| core::cmp::Reverse(p.log()));
+            for part in order {
+                part.offset = next;
+                next += 1 << part.log();
+            }
+            next = next.next_multiple_of(RING);
+            segments.push(Segment { bits, blocks: first..next / RING });
         }
-        Self { tensors, blocks: next.div_ceil(RING) }
+        Self { tensors, segments }
     }
 
     /// Blocks of 1,024 cells, without salt.
     pub fn blocks(&self) -> usize {
-        self.blocks
+        self.segments.last().map_or(0, |s| s.blocks.end)
+    }
+
+    /// Columns for the vector and `salt` blocks of 12 bits after it, every cell proven to fit its bits. `cells` are those of both, on the
+    /// prover's side.
+    pub fn columns(&self, b: &mut Builder<'_>, name: &str, salt: usize, cells: Option<&[F]>) -> Vec<Stretch> {
+        let of = |Segment { bits, blocks }: &Segment| {
+            let blocks = blocks.start..blocks.end + if *bits == CELL_BITS { salt } else { 0 };
+            let own: Vec<&[F]> = cells.iter().map(|c| &c[blocks.start * RING..blocks.end * RING]).collect();
+            let narrow = alloc::format!("{name}, {bits}-bit part");
+            b.small_cells(if *bits == CELL_BITS { name } else { &narrow }, *bits, 1, blocks, &own)
+        };
+        self.segments.iter().flat_map(of).collect()
     }
 
     /// The vector for the tensors' values, row-major.
     pub fn cells(&self, values: &[Vec<i32>]) -> Vec<F> {
-        let mut cells = F::zero_vec(self.blocks * RING);
-        for (Cut { shape, parts }, values) in self.tensors.iter().zip(values) {
+        let mut cells = F::zero_vec(self.blocks() * RING);
+        for (Cut { tensor, parts }, values) in self.tensors.iter().zip(values) {
             for part in parts {
                 // Row-major index and cell of every element of the box, axis by axis.
-                let mut places = alloc::vec![(0usize, part.offset >> part.log())];
-                for (size, span) in shape.iter().zip(&part.spans) {
+                let mut places = alloc::vec![(0usize, 0usize)];
+                for (size, span) in tensor.shape.iter().zip(&part.spans) {
                     let step = |(row, cell): (usize, usize)| {
                         (0..span.len).map(move |i| (row * size + span.start + i, (cell << span.log) + i))
                     };
                     places = places.into_iter().flat_map(step).collect();
                 }
-                places.into_iter().for_each(|(row, cell)| cells[cell] = int(i64::from(values[row])));
+                let own = &mut cells[part.offset..];
+                places.into_iter().for_each(|(row, cell)| own[cell] = int(i64::from(values[row])));
             }
         }
         cells
@@ -138,8 +176,8 @@ impl Layout {
 
     /// The tensors, read from the columns of the vector.
     ///
-    /// No part straddles two columns: a column starts at the sum of the largest powers of two of the vector's length, down to its own size.
-    /// A part of s cells at a multiple of s lies in `[0, floor(len / s) s)`, the sum of the powers of at least s, which are columns whose
+    /// No part straddles two columns: in its segment a column starts at the sum of the largest powers of two of the segment's length, down to
+    /// its own size. A part of s cells at a multiple of s lies in `[0, floor(len / s) s)`, the sum of the powers of at least s, which are columns whose
     /// bounds are multiples of s.
     pub fn tensors(&self, stretches: &[Stretch]) -> Vec<PrivateTensor> {
         let place = |part: &Part| {
@@ -198,20 +236,20 @@ pub struct Stretch {
 }
 
 impl Builder<'_> {
-    /// Columns for blocks `first .. first + blocks` of vectors, one a power of two of their number, every cell proven to lie in
-    /// `[-2^11, 2^11)`. `cells[l]` are those of list l, on the prover's side.
+    /// Columns for some blocks of vectors, one a power of two of their number, every cell proven to lie in `[-2^(bits-1), 2^(bits-1))`.
+    /// `cells[l]` are those of list l, on the prover's side.
     pub fn small_cells(
         &mut self,
         name: &str,
+        bits: u32,
         lists: usize,
-        first: usize,
-        blocks: usize,
-        cells: &[Vec<F>],
+        blocks: Range<usize>,
+        cells: &[&[F]],
     ) -> Vec<Stretch> {
         let mut stretches = Vec::new();
         let mut start = 0;
-        while start < blocks {
-            let log = (blocks - start).ilog2() as usize;
+        while start < blocks.len() {
+            let log = (blocks.len() - start).ilog2() as usize;
             let vars = log2_ceil(lists) + log + RING_LOG;
             let range = start * RING..(start + (1 << log)) * RING;
             let column_id = self.column(alloc::format!("{name}.{}", stretches.len()), vars, |_| {
@@ -220,9 +258,9 @@ impl Builder<'_> {
                 all
             });
             let mut key = expr(alloc::vec![column(F::ONE, column_id, alloc::vec![Axis::Var(0..vars)])]);
-            key.constant = int(HALF);
-            self.range(&alloc::format!("{name}: {CELL_BITS} bits"), 2 * HALF, vars, key, Vec::new());
-            stretches.push(Stretch { first: first + start, log, column: column_id });
+            key.constant = int(1 << (bits - 1));
+            self.range(&alloc::format!("{name}: {bits} bits"), 1 << bits, vars, key, Vec::new());
+            stretches.push(Stretch { first: blocks.start + start, log, column: column_id });
             start += 1 << log;
         }
         stretches
@@ -291,7 +329,8 @@ mod tests {
     #[test]
     fn every_element_has_a_cell_of_its_own_and_no_part_straddles_columns() {
         let shapes = [alloc::vec![20, 12, 9], alloc::vec![20, 2], alloc::vec![10, 100, 1], alloc::vec![3, 2]];
-        let layout = Layout::new(&shapes);
+        let small = |shape: &Vec<usize>| SmallTensor { shape: shape.clone(), bits: CELL_BITS };
+        let layout = Layout::new(shapes.iter().map(small).collect());
         let mut next = 0;
         let values: Vec<Vec<i32>> = shapes
             .iter()
@@ -308,9 +347,47 @@ mod tests {
         // 3,206 elements: whole axes of powers of two would take 32 * 16 * 16 + 16 * 128 cells and more.
         assert_eq!(layout.blocks(), 4);
         let mut builder = Builder::new(1, None);
-        let stretches = builder.small_cells("w", 1, 0, layout.blocks() + 21, &[]);
+        let stretches = layout.columns(&mut builder, "w", 21, None);
         assert_eq!(stretches.iter().map(|s| s.log).collect::<Vec<_>>(), [4, 3, 0]);
-        for (cut, tensor) in layout.tensors.iter().zip(layout.tensors(&stretches)) {
+        parts_lie_whole_in_columns(&layout, &stretches);
+    }
+
+    #[test]
+    fn tensors_of_other_bits_have_segments_and_ranges_of_their_own() {
+        let small = |bits: u32, shape: &[usize]| SmallTensor { shape: shape.to_vec(), bits };
+        let tensors =
+            [(12, &[20, 2][..]), (10, &[33, 50, 9]), (8, &[3, 5, 1]), (10, &[64, 70, 1]), (12, &[7, 9, 3])];
+        let layout = Layout::new(tensors.map(|(bits, shape)| small(bits, shape)).to_vec());
+        let bounds = layout.segments.iter().map(|s| s.bits).collect::<Vec<_>>();
+        assert_eq!(bounds, [8, 10, 12]);
+        let mut values: Vec<Vec<i32>> = Vec::new();
+        for tensor in &layout.tensors {
+            values.push(alloc::vec![tensor.tensor.bits as i32; tensor.tensor.shape.iter().product()]);
+        }
+        let cells = layout.cells(&values);
+        for Segment { bits, blocks } in &layout.segments {
+            let own = &cells[blocks.start * RING..blocks.end * RING];
+            let elements: usize = values.iter().filter(|v| v[0] == *bits as i32).map(Vec::len).sum();
+            assert_eq!(own.iter().filter(|c| **c == int(i64::from(*bits))).count(), elements);
+            assert_eq!(own.iter().filter(|c| **c != F::ZERO).count(), elements);
+        }
+        let mut builder = Builder::new(1, None);
+        let stretches = layout.columns(&mut builder, "w", 21, None);
+        parts_lie_whole_in_columns(&layout, &stretches);
+        // One range look-up a column, in the table of its bits.
+        for (stretch, lookup) in stretches.iter().zip(&builder.out.system.lookups) {
+            let inside = |s: &&Segment| s.blocks.start <= stretch.first && stretch.first < s.blocks.end;
+            let bits = layout.segments.iter().find(inside).map_or(CELL_BITS, |s| s.bits);
+            assert_eq!(builder.out.system.tables[lookup.table].log, bits as usize);
+            assert_eq!(lookup.key.constant, int(1 << (bits - 1)));
+        }
+        assert_eq!(stretches.len(), builder.out.system.lookups.len());
+        let blocks: usize = stretches.iter().map(|s| 1 << s.log).sum();
+        assert_eq!(blocks, layout.blocks() + 21);
+    }
+
+    fn parts_lie_whole_in_columns(layout: &Layout, stretches: &[Stretch]) {
+        for (cut, tensor) in layout.tensors.iter().zip(layout.tensors(stretches)) {
             for (part, (column, at, _)) in cut.parts.iter().zip(&tensor.parts) {
                 let stretch = stretches.iter().find(|s| s.column == *column).unwrap();
                 let Axis::At { log, index } = at else { panic!("a part is picked by its index") };

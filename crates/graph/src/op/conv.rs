@@ -47,10 +47,36 @@ impl Conv {
         self.out_channels / self.groups
     }
 
+    /// Weights of one output channel.
+    fn terms(&self, operand: ValueType) -> usize {
+        self.group_inputs(operand.shape.c) * self.window.places()
+    }
+
+    /// Bits of a private weight, at most [`limits::PRIVATE_WEIGHT_BITS`]: the most for which the accumulator stays within
+    /// [`limits::MAX_PRIVATE_SUM`] whatever the weights are. It follows from what the program shows, so prover and verifier agree on it; every
+    /// weight is proven to lie in `[-2^(bits-1), 2^(bits-1))`. docs/decisions/0011-private-weight-bits.md.
+    pub fn private_bits(&self, operand: ValueType) -> u32 {
+        let fits = |bits: &u32| self.private_sum(operand, *bits) <= limits::MAX_PRIVATE_SUM;
+        let fewest = 2;
+        (fewest..=limits::PRIVATE_WEIGHT_BITS).rev().find(fits).unwrap_or(fewest)
+    }
+
+    /// Largest `|acc|` for private weights of so many bits.
+    fn private_sum(&self, operand: ValueType, bits: u32) -> i64 {
+        let sum = (self.terms(operand) as i64).saturating_mul(operand.interval.magnitude());
+        sum.saturating_mul(1 << (bits - 1)).saturating_add(1 << (self.private_bias_bits() - 1))
+    }
+
+    /// Bits of a private bias: [`limits::PRIVATE_BIAS_BITS`], or less where the shift is small, so that biases alone give at most `2^17`
+    /// quotients.
+    pub fn private_bias_bits(&self) -> u32 {
+        limits::PRIVATE_BIAS_BITS.min(17 + self.rescale.shift.min(limits::MAX_SHIFT))
+    }
+
     /// Where the accumulator can lie, for the operand's interval and zeros in the padding. Public weights: by each row's positive and negative
     /// weights; private: by shape alone.
     pub fn reach(&self, operand: ValueType, mode: WeightMode) -> Reach {
-        let terms = self.group_inputs(operand.shape.c) * self.window.places();
+        let terms = self.terms(operand);
         let x = operand.interval;
         let x = Interval { lo: x.lo.min(0), hi: x.hi.max(0) };
         match mode {
@@ -63,11 +89,7 @@ impl Conv {
                 let all = rows.reduce(|a, b| Reach { lo: a.lo.min(b.lo), hi: a.hi.max(b.hi) });
                 all.unwrap_or(Reach::symmetric(0))
             }
-            WeightMode::Private => {
-                let w = 1i64 << (limits::PRIVATE_WEIGHT_BITS - 1);
-                let sum = (terms as i64).saturating_mul(w).saturating_mul(x.magnitude());
-                Reach::symmetric(sum.saturating_add(1 << (limits::PRIVATE_BIAS_BITS - 1)))
-            }
+            WeightMode::Private => Reach::symmetric(self.private_sum(operand, self.private_bits(operand))),
         }
     }
 
@@ -124,10 +146,14 @@ impl Operator for Conv {
             ));
         }
         if mode == WeightMode::Private {
-            let (w, b) = (1i64 << (limits::PRIVATE_WEIGHT_BITS - 1), 1i64 << (limits::PRIVATE_BIAS_BITS - 1));
-            let inside = |v: &i32, m: i64| i64::from(*v) >= -m && i64::from(*v) < m;
+            let (w, b) = (self.private_bits(a), self.private_bias_bits());
+            let inside = |v: &i32, bits: u32| (-1i64 << (bits - 1)..1 << (bits - 1)).contains(&i64::from(*v));
             if !self.weights.iter().all(|v| inside(v, w)) || !self.bias.iter().all(|v| inside(v, b)) {
-                return Err("a private weight needs more than 12 bits or a private bias more than 24: import with fewer weight bits".into());
+                return Err(alloc::format!(
+                    "a private weight needs more than the {w} bits that {} terms leave, or a private bias more than {b}: \
+                     import with fewer weight bits",
+                    self.terms(a)
+                ));
             }
         }
         self.rescale.quotients(self.reach(a, mode))?;
@@ -282,12 +308,18 @@ impl Axes {
         let axes = real_b.iter().chain([&channels]).chain(&real_p).cloned().collect();
         match private {
             Some(private) => {
-                let digits =
-                    wire(0..0, 0..0, 1, alloc::vec![entry(0, 0, 0, F::ONE), entry(0, 0, 1, int(1 << 12))]);
-                let mut terms = private.bias.terms(F::ONE, |axis, span| match axis {
-                    0 => span.var(o.clone()),
-                    _ => digits.clone(),
-                });
+                // One tensor of both digits, or one a digit.
+                let each = 2 / private.bias.len();
+                let mut terms = Vec::new();
+                for (first, tensor) in (0..2).step_by(each).zip(&private.bias) {
+                    let digit =
+                        |i: usize| entry(0, 0, i, int(1 << (lattice::CELL_BITS as usize * (first + i))));
+                    let digits = wire(0..0, 0..0, log2_ceil(each), (0..each).map(digit).collect());
+                    terms.extend(tensor.terms(F::ONE, |axis, span| match axis {
+                        0 => span.var(o.clone()),
+                        _ => digits.clone(),
+                    }));
+                }
                 for term in &mut terms {
                     term.axes.splice(1..1, real_b.clone());
                     term.axes.extend(real_p.clone());

@@ -168,13 +168,14 @@ impl Site<'_> {
     }
 }
 
-/// A convolution's private tensors: weights `[out][in / groups][kernel]` and the bias' digits `[out][2]`, `low + 2^12 high + 2^11`.
+/// A convolution's private tensors: weights `[out][in / groups][kernel]` and the bias' digits, `low + 2^12 high + 2^11`: `[out][2]`, or
+/// `[out][1]` each where the high one has fewer bits.
 #[derive(Clone, Debug)]
 pub struct PrivateWeights {
     /// Weights.
     pub weights: PrivateTensor,
     /// Biases.
-    pub bias: PrivateTensor,
+    pub bias: Vec<PrivateTensor>,
 }
 
 /// Padded cells of a value in a batch.

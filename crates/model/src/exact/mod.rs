@@ -16,9 +16,9 @@ use proofmesh_graph::program::{Program, ValueId};
 
 use crate::error::ImportError;
 use crate::file::{Metadata, ModelFile};
-use crate::import::with_outputs;
 use crate::limits;
 use crate::options::ImportOptions;
+use crate::output::with_outputs;
 use crate::quantiser::{Kind, Quantiser};
 use crate::report::{CalibrationReport, Report, TensorReport};
 use crate::tables::Tables;
@@ -79,8 +79,9 @@ pub fn import_exact(
         onnx::read(bytes, options.onnx_output.as_deref(), options.weights)?
     };
     let Read { build, output, notes } = read;
-    let program = with_outputs(build.program(&options.name, output), output, options)?;
     let (input, last) = (build.quants()[0], build.quants()[output]);
+    let shown = (output, f64::from(last.scale));
+    let program = with_outputs(build.program(&options.name, output), shown, options)?;
     let meta = Metadata {
         input: Quantiser {
             kind: Kind::Stored { sub: input.zero },

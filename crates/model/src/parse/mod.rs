@@ -75,6 +75,8 @@ pub(crate) struct Parser<'a> {
     /// Groups of values that share a scale, so far.
     ties: u32,
     output_name: String,
+    /// The output and the values that it is a copy of.
+    ends: BTreeSet<String>,
     notes: Vec<String>,
     multiply_adds: u64,
     parameters: usize,
@@ -89,6 +91,7 @@ pub(crate) fn parse(model: &OnnxModel, output: Option<&str>) -> Result<Parsed, I
     let mut parser = Parser::new(model, output_name)?;
     let input_name = parser.read_input()?;
     let needed = needed_nodes(model, &parser.output_name);
+    parser.ends = ends(model, &parser.output_name, &needed);
     let mut operators = BTreeMap::new();
     for (node, _) in model.nodes.iter().zip(&needed).filter(|(_, needed)| **needed) {
         parser.translate(node)?;
@@ -149,6 +152,26 @@ fn needed_nodes(model: &OnnxModel, output: &str) -> Vec<bool> {
     needed
 }
 
+/// Operators that give their first operand's elements in the same order.
+const COPIES: [&str; 7] = ["Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"];
+
+/// The output, and every value that reaches it through copies alone and that nothing else reads.
+fn ends(model: &OnnxModel, output: &str, needed: &[bool]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut name = output;
+    while names.insert(name.to_string()) {
+        let gives = |n: &&OnnxNode| n.outputs.first().is_some_and(|o| o == name);
+        let copy = model.nodes.iter().find(gives).filter(|n| COPIES.contains(&n.op.as_str()));
+        let Some(from) = copy.and_then(|n| n.inputs.first()) else { break };
+        let nodes = model.nodes.iter().zip(needed).filter(|(_, needed)| **needed);
+        if nodes.flat_map(|(n, _)| &n.inputs).filter(|i| *i == from).count() != 1 {
+            break;
+        }
+        name = from;
+    }
+    names
+}
+
 impl<'a> Parser<'a> {
     fn new(model: &'a OnnxModel, output_name: String) -> Result<Self, ImportError> {
         let (mut values, mut broken) = (BTreeMap::new(), BTreeMap::new());
@@ -169,6 +192,7 @@ impl<'a> Parser<'a> {
             batch: None,
             whole_input: false,
             ties: 0,
+            ends: BTreeSet::new(),
             output_name,
             notes: Vec::new(),
             multiply_adds: 0,
@@ -246,6 +270,11 @@ impl<'a> Parser<'a> {
     /// Whether the node's output `i` is the model's.
     fn is_last(&self, node: &OnnxNode, i: usize) -> bool {
         node.outputs.get(i) == Some(&self.output_name)
+    }
+
+    /// Whether the node's first output is the model's, or nothing but a copy of it is.
+    fn ends_in(&self, node: &OnnxNode) -> bool {
+        node.outputs.first().is_some_and(|o| self.ends.contains(o))
     }
 
     /// The value of input `i`, or `None` if it is left out.

@@ -53,7 +53,7 @@ pub(super) fn softmax(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value,
     };
     let over = axis(node.int("axis", -1), a.dims.len())?;
     let log = node.op == "LogSoftmax";
-    if parser.is_last(node, 0) && a.dims[over] == a.len() && a.mask.is_none() {
+    if parser.ends_in(node) && a.dims[over] == a.len() && a.mask.is_none() {
         parser.notes.push(format!(
             "`{}` ({}) at the end was dropped: outputs are logits, the largest class is unchanged",
             node.name, node.op

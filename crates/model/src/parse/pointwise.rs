@@ -89,7 +89,7 @@ pub(super) fn function(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value
 }
 
 pub(super) fn sigmoid(parser: &mut Parser<'_>, node: &OnnxNode) -> Result<Value, String> {
-    if parser.is_last(node, 0) {
+    if parser.ends_in(node) {
         parser.notes.push(format!(
             "`{}` (Sigmoid) at the end was dropped: the output is the logit, a threshold of 0.5 becomes 0",
             node.name

@@ -59,7 +59,7 @@ impl Joint {
         let mut members = vec![0usize; group.len()];
         for value in (1..group.len()).filter(|v| owner[*v]) {
             let observed = &source.observed[value];
-            let bound = f64::from(observed.lo.abs().max(observed.hi.abs()));
+            let bound = f64::from(observed.lo.abs().max(observed.hi.abs())) * observed.headroom;
             let own = if bound > 0.0 { bound } else { 1e-6 } / f64::from(settings.levels[value]);
             let shared = &mut scale[group[value]];
             *shared = Some(shared.map_or(own, |s: f64| s.max(own)));

@@ -7,7 +7,7 @@ use proofmesh_graph::tensor::Shape;
 
 use super::Grid;
 use super::joint::Joint;
-use super::settings::Settings;
+use super::settings::{LEVELS, Settings};
 use crate::calibrate::Observed;
 use crate::error::ImportError;
 use crate::float::{Clamp, Curve, FloatConv, FloatGraph, FloatNode, FloatOp, ZERO};
@@ -70,7 +70,10 @@ pub(crate) fn lower(source: &Source<'_>, settings: &Settings) -> Result<Lowered,
 /// One pass; `None` if a member of a group needed a larger scale than the group had, which it has now.
 fn once(source: &Source<'_>, settings: &Settings, joint: &mut Joint) -> Result<Option<Lowered>, ImportError> {
     let mut grids = vec![source.input.clone()];
-    let free = free_values(source.graph, joint);
+    let mut free = free_values(source.graph, joint);
+    if settings.uniform {
+        free.fill(false);
+    }
     let mut nodes = Vec::with_capacity(source.graph.nodes.len());
     for (i, node) in source.graph.nodes.iter().enumerate() {
         let value = i + 1;
@@ -201,7 +204,9 @@ impl Layer<'_> {
         let observed = &self.source.observed[self.value];
         let levels = self.levels();
         let largest = f64::from(observed.lo.abs().max(observed.hi.abs()));
-        let bound = observed.bound(levels, self.settings.clip && !self.is_output());
+        // The output's integers span more than its table lets through: it is not clamped to what was seen.
+        let headroom = if self.is_output() { 1.0 } else { observed.headroom };
+        let bound = headroom * observed.bound(levels, self.settings.clip && !self.is_output());
         // A value that never moves still needs a scale.
         let bound = if bound > 0.0 { bound } else { 1.0 };
         let stated = f64::from(clamp.hi.abs().max(clamp.lo.abs()));
@@ -219,6 +224,16 @@ impl Layer<'_> {
 
     pub(super) fn levels(&self) -> i32 {
         if self.is_output() { OUTPUT.hi } else { self.settings.levels[self.value] }
+    }
+
+    /// The layer's shift: the settings', and as many bits more as an operand has beyond 12 and the result has not. A fine operand's step
+    /// counted in a coarse result's is a small number, which a factor must hold all the same.
+    fn shift(&self) -> u32 {
+        let beyond =
+            |levels: i64| (levels / (i64::from(LEVELS[2]) + 1)).checked_ilog2().map_or(0, |log| log + 1);
+        let operands = (0..self.node.inputs.len()).map(|i| beyond(self.operand(i).interval.magnitude()));
+        let more = operands.max().unwrap_or(0).saturating_sub(beyond(i64::from(self.levels())));
+        (self.settings.shift + more).min(bounds::MAX_SHIFT)
     }
 
     /// The clamp in integers.
@@ -267,43 +282,7 @@ impl Layer<'_> {
         // Weights per integer step of the operand: from here on its scales are gone.
         let steps = per_step(conv, &x.scales);
         let public = self.source.weights == WeightMode::Public;
-        let shift = if public { self.settings.shift } else { self.private_shift(conv, operand)? };
-        let row = conv.row_len();
-        let rows = f64::from(1u32 << self.rows_log2());
-        let floor = |o: usize| {
-            let weights = &steps[o * row..(o + 1) * row];
-            if public {
-                let norm: f64 = weights.iter().map(|w| w.abs()).sum();
-                2.0 * (norm * x.interval.magnitude() as f64 + f64::from(conv.bias[o].abs())) / (rows - 3.0)
-            } else {
-                narrowest_scale(weights, conv.bias[o], shift)
-            }
-        };
-        let mut finest = self.calibrated_scales(conv.clamp);
-        finest.iter_mut().enumerate().for_each(|(o, s)| *s = s.max(floor(o)));
-        if !self.free {
-            let widest = finest.iter().copied().fold(0.0, f64::max);
-            finest.fill(widest);
-        }
-        let (op, grid) = self.fit(conv.clamp, shift, finest, |scales, rescale| {
-            let factor = |o: usize| f64::from(1u32 << rescale.shift) / scales[o];
-            let weights = integers(steps.iter().enumerate().map(|(i, w)| w * factor(i / row)))?;
-            let bias = integers(conv.bias.iter().enumerate().map(|(o, b)| f64::from(*b) * factor(o)))?;
-            if !public {
-                within(&weights, bounds::PRIVATE_WEIGHT_BITS, "weight")?;
-                within(&bias, bounds::PRIVATE_BIAS_BITS, "bias")?;
-            }
-            let (out_channels, groups, window) = (conv.out_channels, conv.groups, conv.window);
-            let op = Conv { out_channels, groups, window, weights, bias, rescale };
-            let bound = op.reach(operand, self.source.weights).magnitude();
-            Ok((op, bound))
-        })?;
-        Ok((Op::Conv(op), grid))
-    }
-
-    /// The smallest shift from the settings' on for which a private layer of this shape fits the clamp
-    /// table, whatever its weights are.
-    fn private_shift(&self, conv: &FloatConv, operand: ValueType) -> Result<u32, String> {
+        // What a verifier sees of the layer in private mode.
         let hollow = Conv {
             out_channels: conv.out_channels,
             groups: conv.groups,
@@ -312,16 +291,66 @@ impl Layer<'_> {
             bias: Vec::new(),
             rescale: Rescale { shift: 0, clamp: OUTPUT },
         };
-        let bound = hollow.reach(operand, WeightMode::Private).magnitude();
+        let row = conv.row_len();
+        let rows = f64::from(1u32 << self.rows_log2());
+        let mut finest = self.calibrated_scales(conv.clamp);
+        let narrowest = |o: usize, shift: u32| {
+            let hollow = Conv { rescale: Rescale { shift, ..hollow.rescale }, ..hollow.clone() };
+            let bits = (hollow.private_bits(operand), hollow.private_bias_bits());
+            narrowest_scale(&steps[o * row..(o + 1) * row], conv.bias[o], shift, bits)
+        };
+        let fine = |shift: u32| finest.iter().enumerate().all(|(o, s)| narrowest(o, shift) <= *s);
+        let shift = if public { self.shift() } else { self.private_shift(&hollow, operand, fine)? };
+        let floor = |o: usize| {
+            if public {
+                let norm: f64 = steps[o * row..(o + 1) * row].iter().map(|w| w.abs()).sum();
+                2.0 * (norm * x.interval.magnitude() as f64 + f64::from(conv.bias[o].abs())) / (rows - 3.0)
+            } else {
+                narrowest(o, shift)
+            }
+        };
+        let floors: Vec<f64> = (0..finest.len()).map(floor).collect();
+        finest.iter_mut().zip(floors).for_each(|(s, floor)| *s = s.max(floor));
+        if !self.free {
+            let widest = finest.iter().copied().fold(0.0, f64::max);
+            finest.fill(widest);
+        }
+        let (op, grid) = self.fit(conv.clamp, shift, finest, |scales, rescale| {
+            let factor = |o: usize| f64::from(1u32 << rescale.shift) / scales[o];
+            let weights = integers(steps.iter().enumerate().map(|(i, w)| w * factor(i / row)))?;
+            let bias = integers(conv.bias.iter().enumerate().map(|(o, b)| f64::from(*b) * factor(o)))?;
+            let op = Conv { weights, bias, rescale, ..hollow.clone() };
+            if !public {
+                within(&op.weights, op.private_bits(operand), "weight")?;
+                within(&op.bias, op.private_bias_bits(), "bias")?;
+            }
+            let bound = op.reach(operand, self.source.weights).magnitude();
+            Ok((op, bound))
+        })?;
+        Ok((Op::Conv(op), grid))
+    }
+
+    /// The shift of a private layer: the largest up to the settings' with which no weight makes the result coarser than calibration allows, but
+    /// not less than the smallest with which a layer of this shape fits the clamp table, whatever its weights are.
+    fn private_shift(
+        &self,
+        hollow: &Conv,
+        operand: ValueType,
+        fine: impl Fn(u32) -> bool,
+    ) -> Result<u32, String> {
+        let shifted = |shift: u32| Conv { rescale: Rescale { shift, clamp: OUTPUT }, ..hollow.clone() };
+        let bound = |shift: u32| shifted(shift).reach(operand, WeightMode::Private).magnitude();
         let fits = |shift: &u32| {
             let rescale = Rescale { shift: *shift, clamp: OUTPUT };
-            rescale.quotient_bound(bound).is_ok_and(|q| 2 * q < 1 << self.rows_log2())
+            rescale.quotient_bound(bound(*shift)).is_ok_and(|q| 2 * q < 1 << self.rows_log2())
         };
-        (self.settings.shift..=bounds::MAX_SHIFT).find(fits).ok_or_else(|| {
+        let least = (0..=bounds::MAX_SHIFT).find(fits).ok_or_else(|| {
             format!(
-                "with private weights its accumulator can reach {bound}: split the layer or show its weights"
+                "with private weights its accumulator can reach {}: split the layer or show its weights",
+                bound(bounds::MAX_SHIFT)
             )
-        })
+        })?;
+        Ok((least..=self.shift().max(least)).rev().find(|shift| fine(*shift)).unwrap_or(least))
     }
 
     fn sum(&self, factors: [f32; 2], clamp: Clamp) -> Result<(Op, Grid), String> {
@@ -333,7 +362,7 @@ impl Layer<'_> {
         let shape = self.source.shapes[self.value];
         let types = operands.map(|g| ValueType { shape, interval: g.interval });
         let finest = vec![finest; shape.c];
-        let (op, grid) = self.fit(clamp, self.settings.shift, finest, |scales, rescale| {
+        let (op, grid) = self.fit(clamp, self.shift(), finest, |scales, rescale| {
             let factor = f64::from(1u32 << rescale.shift) / scales[0];
             let both = integers([0, 1].into_iter().map(|i| step(i) * factor))?;
             let op = Add { factors: [both[0], both[1]], rescale };
@@ -379,13 +408,12 @@ fn per_step(conv: &FloatConv, scales: &[f64]) -> Vec<f64> {
     conv.weights.iter().enumerate().map(|(i, w)| f64::from(*w) * scales[channel(i)]).collect()
 }
 
-/// The finest scale of a channel for which its private weights and bias fit their bits.
-fn narrowest_scale(steps: &[f64], bias: f32, shift: u32) -> f64 {
+/// The finest scale of a channel for which its private weights and its bias fit their bits.
+fn narrowest_scale(steps: &[f64], bias: f32, shift: u32, (weights, biases): (u32, u32)) -> f64 {
     let factor = f64::from(1u32 << shift);
     let most = |bits: u32| f64::from((1u32 << (bits - 1)) - 1);
     let largest = steps.iter().fold(0.0, |m: f64, w| m.max(w.abs()));
-    let weights = largest * factor / most(bounds::PRIVATE_WEIGHT_BITS);
-    weights.max(f64::from(bias.abs()) * factor / most(bounds::PRIVATE_BIAS_BITS))
+    (largest * factor / most(weights)).max(f64::from(bias.abs()) * factor / most(biases))
 }
 
 /// Rounded numbers, refused beyond the accumulator.

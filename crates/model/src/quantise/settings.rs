@@ -5,9 +5,11 @@
 //! on calibration rows: the error of the output against the float model relative to the output's spread,
 //! and how often the largest element is the same one.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use proofmesh_graph::program::WeightMode;
+use proofmesh_graph::limits;
+use proofmesh_graph::program::{Program, WeightMode};
 use proofmesh_graph::tensor::Tensor;
 
 use super::lower::{Lowered, Source, lower};
@@ -17,12 +19,16 @@ use crate::evaluate::Task;
 use crate::float::{Fine, FloatOp};
 use crate::tables::Tables;
 
-/// Levels above zero of an 8-bit value, and the next steps where that is too coarse.
-pub(crate) const LEVELS: [i32; 3] = [127, 255, 2047];
+/// Levels above zero of an 8-bit value, and the next steps where that is too coarse: 12 bits, 16 bits.
+pub(crate) const LEVELS: [i32; 4] = [127, 255, 2047, 32767];
+/// Tensors that 16 bits are tried for, one at a time.
+const MOST_WIDEST: usize = 12;
+/// Rows of the clamp table that a 16-bit value needs.
+const WIDE_ROWS_LOG2: u32 = 18;
 /// Rows of the clamp table that the search starts from, as a power of two.
 const WIDEST_ROWS_LOG2: u32 = 14;
-/// With private weights tables are sized by shape alone; larger ones let weights be finer.
-const WIDEST_PRIVATE_ROWS_LOG2: u32 = 16;
+/// The same with private weights: there tables are sized by shape alone, and smaller ones make results coarser layer by layer.
+const WIDEST_PRIVATE_ROWS_LOG2: u32 = 18;
 const NARROWEST_ROWS_LOG2: u32 = 9;
 /// Shifts that the search considers.
 const WIDEST_SHIFT: u32 = 11;
@@ -46,6 +52,8 @@ pub(crate) struct Settings {
     pub shift: u32,
     /// Whether outliers are clipped where that lowers the mean square error.
     pub clip: bool,
+    /// One scale a tensor, also where channels could have their own.
+    pub uniform: bool,
 }
 
 impl Settings {
@@ -253,32 +261,39 @@ pub(crate) fn choose(
         let own = |fine: bool| if fine { LEVELS[2] } else { level };
         std::iter::once(level).chain(source.graph.nodes.iter().map(|n| own(n.fine.is_some()))).collect()
     };
+    let private = source.weights == WeightMode::Private;
+    let rows_log2 = if private { WIDEST_PRIVATE_ROWS_LOG2 } else { WIDEST_ROWS_LOG2 };
     let start = |level: i32| Settings {
         levels: levels(level),
-        rows_log2: WIDEST_ROWS_LOG2,
-        output_rows_log2: WIDEST_ROWS_LOG2,
+        rows_log2,
+        output_rows_log2: rows_log2,
         shift: WIDEST_SHIFT,
         clip,
+        uniform: false,
     };
     let mut search = Search { source, trials, target, best: None };
     let mut notes = fine_notes(source);
     let first = start_or_widen(&search, start(LEVELS[0]))?;
     let settings = first.0.clone();
     search.keep(first.0, (first.1, first.2));
-    if !search.quality().reaches(target) && source.weights == WeightMode::Private {
-        for rows_log2 in settings.rows_log2 + 1..=WIDEST_PRIVATE_ROWS_LOG2 {
-            search.improve(settings.with_rows(rows_log2, rows_log2))?;
-        }
+    if !search.quality().reaches(target) && private {
+        // A channel's largest weight sizes its private row: channels with scales far apart make large ones.
+        search.improve(Settings { uniform: true, ..settings.clone() })?;
     }
     if !search.quality().reaches(target) {
         let before = search.quality();
-        let best = search.best.as_ref().map_or(settings, |b| b.0.clone());
+        let best = search.best.as_ref().map_or(settings.clone(), |b| b.0.clone());
         let wider = Settings { levels: levels(LEVELS[1]), ..best };
         if search.improve(wider)? {
             let (wide, narrow) = (LEVELS[1], LEVELS[0]);
             notes.push(format!("values above zero use 0..{wide}: 0..{narrow} was too coarse, {before}"));
         }
         widen_tensors(&mut search, &mut notes);
+        widen_further(&mut search, &mut notes);
+        if !search.quality().reaches(target) && !private {
+            let best = search.best.as_ref().map_or(settings, |b| b.0.clone());
+            search.improve(best.with_rows(WIDE_ROWS_LOG2, WIDE_ROWS_LOG2))?;
+        }
     }
     let reached = search.quality();
     if !reached.reaches(target) {
@@ -291,6 +306,7 @@ pub(crate) fn choose(
     };
     shrink(&mut search, floor);
     let (_, lowered, _) = search.best.ok_or_else(|| ImportError::Model("nothing to quantise".into()))?;
+    notes.extend(private_notes(&lowered.program)?);
     Ok(Chosen { lowered, notes })
 }
 
@@ -326,6 +342,27 @@ fn fine_notes(source: &Source<'_>) -> Vec<String> {
     reasons.iter().map(note).collect()
 }
 
+/// Which layers' private weights have fewer bits than others, one note a number of bits.
+fn private_notes(program: &Program) -> Result<Vec<String>, ImportError> {
+    if program.weights == WeightMode::Public {
+        return Ok(Vec::new());
+    }
+    let types = program.check()?;
+    let mut layers: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+    for node in &program.nodes {
+        let Some(conv) = node.op.conv() else { continue };
+        layers.entry(conv.private_bits(types[node.inputs[0]])).or_default().push(&node.name);
+    }
+    let note = |(bits, names): (u32, Vec<&str>)| {
+        format!(
+            "private weights of {} layers (first: `{}`) have {bits} bits: their accumulators are bounded by shape alone",
+            names.len(),
+            names[0]
+        )
+    };
+    Ok(layers.into_iter().filter(|(bits, _)| *bits < limits::PRIVATE_WEIGHT_BITS).map(note).collect())
+}
+
 /// Gives tensors more bits, those first whose rounding moves the output most: one, then one more, then twice as many each time.
 fn widen_tensors(search: &mut Search<'_>, notes: &mut Vec<String>) {
     let Some((settings, lowered, _)) = search.best.clone() else { return };
@@ -347,6 +384,33 @@ fn widen_tensors(search: &mut Search<'_>, notes: &mut Vec<String>) {
             "tensor `{}` uses 12 bits: rounding it to 8 alone moves the output by {share:.3} of its spread",
             search.source.graph.nodes[value - 1].name
         ));
+    }
+}
+
+/// Gives 16 bits to single tensors for which 12 are still too coarse, those first whose rounding moves the output most.
+fn widen_further(search: &mut Search<'_>, notes: &mut Vec<String>) {
+    let Some((settings, lowered, _)) = search.best.clone() else { return };
+    if search.quality().reaches(search.target) {
+        return;
+    }
+    let shares = sensitivity::shares(search.source, &lowered, search.trials);
+    let worth = search.target.error / 4.0;
+    let coarse = |(value, share): &(usize, f64)| settings.levels[*value] == LEVELS[2] && *share > worth;
+    for (value, share) in shares.into_iter().filter(coarse).take(MOST_WIDEST) {
+        let Some((best, ..)) = &search.best else { return };
+        let rows = |own: u32| own.max(WIDE_ROWS_LOG2);
+        let mut wider = best.with_rows(rows(best.rows_log2), rows(best.output_rows_log2));
+        wider.levels[value] = LEVELS[3];
+        // A product of two such values may not fit the field: then it stays as it is.
+        if matches!(search.improve(wider), Ok(true)) {
+            notes.push(format!(
+                "tensor `{}` uses 16 bits: rounding it to 12 alone moves the output by {share:.3} of its spread",
+                search.source.graph.nodes[value - 1].name
+            ));
+        }
+        if search.quality().reaches(search.target) {
+            return;
+        }
     }
 }
 

@@ -38,6 +38,8 @@ struct TermDoc {
 #[derive(Serialize)]
 struct InspectDoc {
     statement: StatementDoc,
+    /// What each output says; without a proof with words that it could have.
+    states: Vec<String>,
     proof_bytes: Option<usize>,
     forecast: Forecast,
     terms: Vec<TermDoc>,
@@ -69,6 +71,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         .map_err(|error| Fault::refused("model.too-large", "a program that can be proved", error))?;
     let doc = InspectDoc {
         statement: StatementDoc::of(&statement),
+        states: statement.sentences(),
         proof_bytes,
         forecast,
         soundness_bits_without_grinding: without_grinding(&terms),
@@ -109,7 +112,8 @@ fn sample(model: &proofmesh_model::ModelFile, batch: usize) -> Result<Statement>
 
 fn describe(doc: &InspectDoc) -> String {
     let public: usize = doc.statement.inputs.iter().map(|input| input.public.len()).sum();
-    let words: usize = doc.statement.outputs.iter().map(Vec::len).sum();
+    let words: usize =
+        doc.statement.outputs.iter().map(Vec::len).sum::<usize>() + doc.statement.batch_outputs.len();
     let mut lines = vec![
         format!("model      {}", doc.statement.model),
         format!(
@@ -126,6 +130,8 @@ fn describe(doc: &InspectDoc) -> String {
             doc.forecast.peak_bytes >> 20
         ),
     ];
+    let kind = if doc.proof_bytes.is_some() { "states    " } else { "states, as an example" };
+    lines.extend(doc.states.iter().map(|said| format!("{kind} {said}")));
     if let Some(bytes) = doc.proof_bytes {
         lines.push(format!("proof      {} KiB", bytes >> 10));
     }

@@ -20,6 +20,7 @@ pub enum Command {
 Examples:
   proofmesh model import examples/digits --out digits.pmesh
   proofmesh model import examples/weather-qod --out qod.pmesh --output argmax --output 'min(0)<=-40'
+  proofmesh model import examples/weather-qod --out week.pmesh --output 'count(min(0)<=-40)' --output 'sum(max(0))'
   proofmesh model import net.onnx --calibrate typical.npy --range -1,1 --out net.pmesh
   proofmesh model import int8.tflite --exact=xnnpack --out int8.pmesh
 
@@ -54,7 +55,9 @@ pub struct ImportArgs {
     /// Typical inputs (.npy, .npz, .csv), one a row; a bundle has its own
     #[arg(long, value_name = "FILE")]
     calibrate: Option<PathBuf>,
-    /// Public outputs in order: values, argmax, min(CHANNEL)<=Q, max(CHANNEL)<=Q; may be repeated
+    /// What a proof shows, in order; may be repeated. Of each input: values, argmax, committed, NUMBER<=T. Of the whole
+    /// batch: sum(NUMBER), count(NUMBER<=T), count(NUMBER>=T), increasing(NUMBER), increasing(NUMBER,ends). NUMBER is output,
+    /// output(I), min(CHANNEL), max(CHANNEL), input(CHANNEL) or input(CHANNEL,I)
     #[arg(long = "output", value_name = "OUTPUT")]
     outputs: Vec<String>,
     /// Channels of the input that everybody may see

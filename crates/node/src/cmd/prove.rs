@@ -63,6 +63,7 @@ struct ProvedDoc {
     /// Of this process.
     peak_megabytes: f64,
     statement: StatementDoc,
+    states: Vec<String>,
 }
 
 /// What is to be proven.
@@ -166,6 +167,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let text = serde_json::to_vec_pretty(&statement)
         .map_err(|error| Fault::trouble("statement.json", "a document", error))?;
     super::write_file(&super::verify::beside(&args.out), &text)?;
+    let states = statement.clone().about(&batch.model.program).map_err(super::verify::unread)?.sentences();
     let doc = ProvedDoc {
         proof: args.out,
         parts: sizes,
@@ -173,14 +175,14 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         prove_ms: proving,
         peak_megabytes: peak_megabytes(),
         statement,
+        states,
     };
     context.print(&doc, || doc.text())
 }
 
 impl ProvedDoc {
     fn text(&self) -> String {
-        let outputs = self.statement.outputs.iter().map(|words| format!("output    {words:?}"));
-        let mut lines: Vec<String> = outputs.collect();
+        let mut lines: Vec<String> = self.states.iter().map(|said| format!("states    {said}")).collect();
         if let [first, .., last] = self.parts[..] {
             lines.push(format!("parts     {} of {first} inputs, the last of {last}", self.parts.len()));
         }

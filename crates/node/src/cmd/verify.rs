@@ -40,6 +40,8 @@ struct HoldsDoc {
     parts: usize,
     model: Hash32,
     outputs: Vec<Vec<i32>>,
+    batch_outputs: Vec<i32>,
+    states: Vec<String>,
     verify_ms: f64,
 }
 
@@ -100,10 +102,13 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         holds: true,
         parts,
         model: Hash32(statement.model_id()),
+        states: statement.sentences(),
         outputs: statement.outputs,
+        batch_outputs: statement.batch_outputs,
         verify_ms,
     };
     context.print(&doc, || {
-        format!("holds, {:.0} ms\nmodel     {}\noutputs   {:?}", doc.verify_ms, doc.model, doc.outputs)
+        let head = format!("holds, {:.0} ms\nmodel     {}", doc.verify_ms, doc.model);
+        doc.states.iter().fold(head, |text, said| format!("{text}\nstates    {said}"))
     })
 }

@@ -125,6 +125,41 @@ fn a_proof_verifies_and_every_other_statement_is_refused_by_name() {
     assert!(name.starts_with("proof."), "{name}");
 }
 
+#[test]
+fn a_proof_over_a_batch_says_what_it_states() {
+    let place = Place::new("batch");
+    let (model, proof) = (place.path("week.pmesh"), place.path("week.proof"));
+    let (model, proof) = (text(&model), text(&proof));
+    let bundle = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/weather-qod");
+    let outputs = ["--output", "argmax", "--output", "count(min(0)<=-40)", "--output", "sum(max(0))"];
+    let import = ["model", "import", bundle, "--json", "--out", model];
+    document::<Value>(&run(&[&import[..], &outputs].concat()));
+    let inspected: Value = document(&run(&["inspect", "--model", model, "--batch", "3", "--json"]));
+    assert_eq!(inspected["states"][1], "`trigger1.extreme` <= -40 for 0 of 3 inputs");
+    let rows = format!("{bundle}/test/x_i8.npy");
+    let batch = ["--row", "3", "--row", "4", "--row", "5", "--out", proof, "--json"];
+    let proved: Value =
+        document(&run(&[&["prove", "--model", model, "--input", &rows][..], &batch].concat()));
+    let verify = ["verify", proof, "--model", model, "--json"];
+    let holds: Value = document(&run(&verify));
+    assert_eq!(holds["states"], proved["states"]);
+    let [cold, sum] = [0, 1].map(|i| holds["batch_outputs"][i].as_i64().expect("a word"));
+    assert_eq!(holds["states"][1], format!("`trigger1.extreme` <= -40 for {cold} of 3 inputs"));
+    assert_eq!(holds["states"][2], format!("`trigger2.extreme` adds up to {sum} over 3 inputs"));
+    let spoken = run(&["verify", proof, "--model", model]);
+    let spoken = String::from_utf8_lossy(&spoken.stdout).into_owned();
+    assert!(
+        spoken.contains(&format!("states    `trigger2.extreme` adds up to {sum} over 3 inputs")),
+        "{spoken}"
+    );
+    let beside = format!("{proof}.json");
+    let statement = std::fs::read_to_string(&beside).expect("a statement");
+    let mut lie: Value = serde_json::from_str(&statement).expect("JSON");
+    *lie.pointer_mut("/batch_outputs/1").expect("the sum") = (sum - 1).into();
+    std::fs::write(&beside, lie.to_string()).expect("written");
+    assert_eq!(fault(&run(&verify), 1)["name"], "proof.statement.output");
+}
+
 /// What the demo does, done by hand with commands.
 #[test]
 fn the_story_by_hand() {

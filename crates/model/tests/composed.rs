@@ -426,7 +426,7 @@ fn difference(rows: [[f32; 4]; 2]) -> Vec<u8> {
 
 #[test]
 fn values_get_sixteen_bits_where_twelve_are_too_coarse_and_the_report_says_why() {
-    let file = difference([[8.0, 8.0, 8.0, 0.0], [8.0, 8.0, 8.0, 0.03]]);
+    let file = difference([[8.0, 8.0, 8.0, 0.0], [8.0, 8.0, 8.0, 0.05]]);
     let stored: Vec<f32> = Stream(21).list(4 * 128).iter().map(|v| (v * 127.0).round()).collect();
     let calibration = Array::new(vec![128, 4], Element::I8, stored).unwrap();
     let options = ImportOptions {
@@ -447,9 +447,9 @@ fn values_get_sixteen_bits_where_twelve_are_too_coarse_and_the_report_says_why()
         let row: Vec<f32> = row.iter().map(|v| (v * 120.0).round()).collect();
         let input = imported.file.quantise(&row).unwrap();
         let got = imported.file.real_output(&input).unwrap()[0];
-        worst = worst.max(f64::from(got - 0.03 * row[3]).abs());
+        worst = worst.max(f64::from(got - 0.05 * row[3]).abs());
     }
-    assert!(worst < 0.2, "{worst} on an output of up to 3.8");
+    assert!(worst < 0.6, "{worst} on an output of up to 6");
 }
 
 #[test]

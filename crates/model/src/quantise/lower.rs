@@ -233,7 +233,9 @@ impl Layer<'_> {
             |levels: i64| (levels / (i64::from(LEVELS[2]) + 1)).checked_ilog2().map_or(0, |log| log + 1);
         let operands = (0..self.node.inputs.len()).map(|i| beyond(self.operand(i).interval.magnitude()));
         let more = operands.max().unwrap_or(0).saturating_sub(beyond(i64::from(self.levels())));
-        (self.settings.shift + more).min(bounds::MAX_SHIFT)
+        // More than this and the accumulator leaves the field before the table is full.
+        let most = bounds::MAX_ACCUMULATOR.ilog2() + 1 - self.rows_log2();
+        (self.settings.shift + more).min(bounds::MAX_SHIFT).min(most.max(self.settings.shift))
     }
 
     /// The clamp in integers.

@@ -104,7 +104,7 @@ impl Cut {
     /// Errors: `parts.order` where it is the proof of another part; else as [`Cut::statement`] and [`statement::verify`].
     pub fn verify(&self, whole: &Statement, part: usize, file: &[u8]) -> Result<(), Reject> {
         let own = self.statement(whole, part)?;
-        let said = statement::decode_proof(file)?.claimed.context;
+        let said = statement::claimed_by(file)?.context;
         let speaks_of = |p: &usize| statement::context_digest(&self.context(&whole.context, *p)) == said;
         if !speaks_of(&part)
             && let Some(other) = (0..self.parts()).find(speaks_of)

@@ -8,11 +8,12 @@
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
+use proofmesh_proof::chain::Chain;
 use proofmesh_proof::engine::{self, Proof};
 use proofmesh_proof::field::F;
-use proofmesh_proof::plan::Plan;
+use proofmesh_proof::profile::{Device, Kind, Profile};
 use proofmesh_proof::reject::Reject;
-use proofmesh_proof::{commitment, soundness};
+use proofmesh_proof::soundness;
 
 use crate::arith::{Arithmetized, Builder};
 use crate::assemble;
@@ -54,8 +55,8 @@ pub struct Statement {
 /// What a proof file says it proves. A verifier holds it against its own statement, so that a mismatch is refused by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claimed {
-    /// [`VERSION`].
-    pub version: u8,
+    /// [`VERSION`] in the low four bits, the number of the profile in the others.
+    pub format: u8,
     /// [`Statement::model_id`].
     pub model: [u8; 32],
     /// A digest of each input's commitment and public elements.
@@ -64,6 +65,21 @@ pub struct Claimed {
     pub outputs: [u8; 32],
     /// Digest of the context.
     pub context: [u8; 32],
+}
+
+impl Claimed {
+    /// The version of the format.
+    pub fn version(&self) -> u8 {
+        self.format & 15
+    }
+
+    /// The profile of the proof.
+    ///
+    /// Errors: `statement.profile`: a number that names none.
+    pub fn profile(&self) -> Result<Kind, Reject> {
+        Kind::of(self.format >> 4)
+            .ok_or_else(|| Reject::new("statement.profile", "a profile of this version", self.format >> 4))
+    }
 }
 
 /// Domain-separated BLAKE3.
@@ -164,13 +180,13 @@ impl Statement {
         model_id(&self.program, self.weights.as_ref())
     }
 
-    /// What a proof file of this statement says it proves.
-    pub fn claimed(&self) -> Claimed {
+    /// What a proof file of this statement says it proves, under a profile.
+    pub fn claimed(&self, profile: Kind) -> Claimed {
         // Parts carry their lengths, so a batch without words of its own cannot be taken for one that has them.
         let (outputs, batch) = (bytes(&self.outputs), bytes(&self.batch_outputs));
         let parts: &[&[u8]] = if self.batch_outputs.is_empty() { &[&outputs] } else { &[&outputs, &batch] };
         Claimed {
-            version: VERSION,
+            format: VERSION | profile.number() << 4,
             model: self.model_id(),
             inputs: self.inputs.iter().map(|i| blake("proofmesh input 1", &[&bytes(i)])).collect(),
             outputs: blake("proofmesh outputs 1", parts),
@@ -178,9 +194,9 @@ impl Statement {
         }
     }
 
-    /// The digest that the transcript starts from.
-    pub fn binding(&self) -> [u8; 32] {
-        blake("proofmesh statement 1", &[&bytes(&self.claimed())])
+    /// The digest that the transcript of a profile's proof starts from.
+    pub fn binding(&self, profile: Kind) -> [u8; 32] {
+        blake("proofmesh statement 1", &[&bytes(&self.claimed(profile))])
     }
 
     /// Checks that the statement fits its program.
@@ -327,25 +343,23 @@ struct File {
 
 /// What a proof file holds.
 #[derive(Clone)]
-pub struct ProofFile {
+pub struct ProofFile<P: Profile = Device> {
     /// What it says it proves.
     pub claimed: Claimed,
     /// Encodings of [`Images`], not yet checked.
     pub images: Vec<Vec<u8>>,
     /// The proof.
-    pub proof: Proof,
+    pub proof: Proof<P>,
 }
 
 /// Canonical bytes of a proof file.
-pub fn encode_proof(file: &ProofFile) -> Vec<u8> {
+pub fn encode_proof<P: Profile>(file: &ProofFile<P>) -> Vec<u8> {
     let ProofFile { claimed, images, proof } = file;
     bytes(&File { claimed: claimed.clone(), images: images.clone(), proof: proof.encode() })
 }
 
-/// Reads a proof file.
-///
-/// Errors: `proof.size`, `proof.encoding`.
-pub fn decode_proof(file: &[u8]) -> Result<ProofFile, Reject> {
+/// Reads a proof file up to the proof itself.
+fn read(file: &[u8]) -> Result<File, Reject> {
     if file.len() > engine::MAX_PROOF_BYTES {
         return Err(Reject::new("proof.size", engine::MAX_PROOF_BYTES, file.len()));
     }
@@ -354,11 +368,29 @@ pub fn decode_proof(file: &[u8]) -> Result<ProofFile, Reject> {
     if !rest.is_empty() || bytes(&decoded) != file {
         return Err(malformed());
     }
-    let File { claimed, images, proof } = decoded;
-    Ok(ProofFile { claimed, images, proof: Proof::decode(&proof)? })
+    Ok(decoded)
 }
 
-/// Verifies a proof file against a statement that the verifier has put together itself.
+/// What a proof file says it proves. Nothing has been checked but its form.
+///
+/// Errors: `proof.size`, `proof.encoding`.
+pub fn claimed_by(file: &[u8]) -> Result<Claimed, Reject> {
+    read(file).map(|file| file.claimed)
+}
+
+/// Reads a proof file of one profile.
+///
+/// Errors: `proof.size`, `proof.encoding`; `statement.profile`: the file is of another profile.
+pub fn decode_proof<P: Profile>(file: &[u8]) -> Result<ProofFile<P>, Reject> {
+    let File { claimed, images, proof } = read(file)?;
+    match claimed.profile()? {
+        profile if profile == P::KIND => Ok(ProofFile { claimed, images, proof: Proof::decode(&proof)? }),
+        other => Err(Reject::new("statement.profile", P::KIND.name(), other.name())),
+    }
+}
+
+/// Verifies a proof file against a statement that the verifier has put together itself. The file names its profile; every profile that is
+/// accepted here is zero-knowledge.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), proofmesh_proof::reject::Reject> {
@@ -368,13 +400,25 @@ pub fn decode_proof(file: &[u8]) -> Result<ProofFile, Reject> {
 /// ```
 ///
 /// Errors: the first check that fails: `statement.model`, `.input`, `.batch-order`, `.output`, `.context` where the file speaks of
-/// another statement; `statement.weights`, `.input` where it carries another image than the statement's commitment; otherwise the check of the proof system.
+/// another statement; `statement.profile`: a profile that is not accepted; `statement.weights`, `.input` where it carries another image
+/// than the statement's commitment; otherwise the check of the proof system.
 pub fn verify(statement: &Statement, file: &[u8]) -> Result<(), Reject> {
-    let ProofFile { claimed, images, proof } = decode_proof(file)?;
+    match claimed_by(file)?.profile()? {
+        Kind::Device => verify_as::<Device>(statement, file),
+        Kind::Chain => verify_as::<Chain>(statement, file),
+        Kind::Plain => Err(Reject::new("statement.profile", "a profile that hides", Kind::Plain.name())),
+    }
+}
+
+/// [`verify`] for proofs of one profile only.
+///
+/// Errors: as [`verify`]; `statement.profile`: the file is of another profile.
+pub fn verify_as<P: Profile>(statement: &Statement, file: &[u8]) -> Result<(), Reject> {
+    let ProofFile { claimed, images, proof } = decode_proof::<P>(file)?;
     statement.check()?;
-    compare(&statement.claimed(), &claimed)?;
+    compare(&statement.claimed(P::KIND), &claimed)?;
     let arithmetized = statement.system(&statement.images(&images)?)?;
-    engine::verify(&arithmetized.system, &statement.binding(), &proof)
+    engine::verify(&arithmetized.system, &statement.binding(P::KIND), &proof)
 }
 
 /// Names the first difference between two statements.
@@ -382,8 +426,8 @@ fn compare(own: &Claimed, said: &Claimed) -> Result<(), Reject> {
     let differs = |check, a: &dyn core::fmt::Debug, b: &dyn core::fmt::Debug| {
         Err(Reject::new(check, alloc::format!("{a:02x?}"), alloc::format!("{b:02x?}")))
     };
-    if own.version != said.version {
-        return differs("statement.version", &own.version, &said.version);
+    if own.version() != said.version() {
+        return differs("statement.version", &own.version(), &said.version());
     }
     if own.model != said.model {
         return differs("statement.model", &own.model, &said.model);
@@ -411,13 +455,12 @@ fn compare(own: &Claimed, said: &Claimed) -> Result<(), Reject> {
     Ok(())
 }
 
-/// Every error term of a proof of this statement, and `-log2` of their sum.
+/// Every error term of a profile's proof of this statement, and `-log2` of their sum.
 ///
 /// Errors: as [`Statement::system`].
-pub fn soundness(statement: &Statement) -> Result<(Vec<soundness::Term>, f64), Reject> {
+pub fn soundness(statement: &Statement, profile: Kind) -> Result<(Vec<soundness::Term>, f64), Reject> {
     let arithmetized = statement.system(&statement.blank_images()?)?;
-    let plan = Plan::new(&arithmetized.system)?;
-    let terms = soundness::terms(&arithmetized.system, &plan, &commitment::config(plan.log)?);
+    let terms = profile.terms(&arithmetized.system)?;
     let total = soundness::total_bits(&terms);
     Ok((terms, total))
 }

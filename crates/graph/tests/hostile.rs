@@ -13,6 +13,7 @@ use proofmesh_graph::op::{
 use proofmesh_graph::program::{InputSpec, Interval, Node, Output, Program, WeightMode};
 use proofmesh_graph::statement::{Claimed, InputStatement, Statement, VERSION, decode_proof};
 use proofmesh_graph::tensor::Shape;
+use proofmesh_proof::profile::Device;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
@@ -34,7 +35,7 @@ fn memory_is_bounded() {
 
 /// Names that a proof file's bytes may be refused with.
 fn proof_file(bytes: &[u8]) {
-    let check = decode_proof(bytes).map(drop).expect_err("hostile bytes are no proof").check;
+    let check = decode_proof::<Device>(bytes).map(drop).expect_err("hostile bytes are no proof").check;
     assert!(["proof.encoding", "proof.size"].contains(&check), "{check}");
 }
 
@@ -155,7 +156,7 @@ const HUGE: [u8; 9] = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10];
 /// A proof file's header, then the given bytes as the rest.
 fn file(rest: &[u8]) -> Vec<u8> {
     let (model, outputs, context) = ([1; 32], [2; 32], [3; 32]);
-    let claimed = Claimed { version: VERSION, model, inputs: vec![[4; 32]], outputs, context };
+    let claimed = Claimed { format: VERSION, model, inputs: vec![[4; 32]], outputs, context };
     [bytes(&claimed), rest.to_vec()].concat()
 }
 

@@ -97,6 +97,7 @@ mod tests {
         let row = |model: &str, prove_ms: f64| Row {
             model: model.into(),
             weights: "public".into(),
+            profile: "device".into(),
             batch: 1,
             prove_ms,
             ..Row::default()

@@ -9,6 +9,7 @@ use proofmesh_graph::statement::{self, InputStatement, Statement};
 use proofmesh_graph::tensor::Tensor;
 use proofmesh_market::Hash32;
 use proofmesh_model::ModelFile;
+use proofmesh_proof::profile::Kind;
 use proofmesh_prover::{Job, Proved};
 use proofmesh_services::inference::{Catalogue, ModelCard, ProofCheck, Rejection};
 use rand::SeedableRng;
@@ -150,7 +151,7 @@ pub fn prove(file: &ModelFile, words: &[i32], salt_seed: [u8; 32], context: &Has
         .map_err(|error| Fault::trouble("prover.failed", "a proof", error))
 }
 
-/// Proves a batch of inputs under fresh salts. `weights_seed` gives the salt of private weights, the same for
+/// Proves a batch of inputs under fresh salts and a profile. `weights_seed` gives the salt of private weights, the same for
 /// every proof of one model.
 ///
 /// # Errors
@@ -160,12 +161,13 @@ pub fn prove_batch(
     inputs: &[Tensor],
     context: &[u8],
     weights_seed: [u8; 32],
+    profile: Kind,
 ) -> Result<Proved> {
     let mut rng = os_rng()?;
     let salts: Vec<_> = inputs.iter().map(|_| proofmesh_prover::salt(&mut rng)).collect();
     let weight_salt = Some(proofmesh_prover::salt(&mut StdRng::from_seed(weights_seed)));
     let job = Job { program: &file.program, inputs, salts: &salts, weight_salt, context };
-    proofmesh_prover::prove(&job, &mut rng).map_err(|error| match error {
+    proofmesh_prover::prove_as(profile, &job, &mut rng).map_err(|error| match error {
         proofmesh_prover::ProveError::Program(error) => error.into(),
         error => Fault::trouble("prover.failed", "a proof", error),
     })

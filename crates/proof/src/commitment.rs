@@ -1,20 +1,18 @@
-//! The hiding commitment: HVZK-WHIR (eprint 2026/391) over salted BLAKE3 Merkle trees, in the unique-decoding regime.
+//! The hiding commitment: HVZK-WHIR (eprint 2026/391) over salted Merkle trees, in the unique-decoding regime.
 //!
 //! Unique decoding, not the Johnson regime: the hiding base case multiplies the list sizes of all its mask codes, and no out-of-domain
 //! sample follows the commitment (docs/spec/soundness.md). The library ignores the random rows when it counts queries, so the target level
 //! is raised until the sum of all error terms, with the true rates, reaches [`crate::soundness::TARGET_BITS`].
 
 use alloc::vec::Vec;
-use p3_blake3::Blake3;
-use p3_dft::Radix2DFTSmallBatch;
+use p3_challenger::{FieldChallenger, GrindingChallenger};
 use p3_whir::parameters::{FoldingFactor, ProtocolParameters, SecurityAssumption};
-use p3_whir::pcs::zk::ZkParameters;
-use rand::rngs::StdRng;
+use p3_whir::pcs::zk::{ZkParameters, ZkWhirConfig};
 
+use crate::field::{F, K, log2_ceil};
 use crate::plan::MIN_LOG;
-use crate::profile::{Config, LeafHash, Mmcs, NodeHash, Pcs};
 use crate::reject::Reject;
-use crate::soundness;
+use crate::soundness::{TARGET_BITS, Term, misses, over_field, term, total_bits};
 
 /// Proof-of-work bits a round may use.
 const POW_BITS: usize = 10;
@@ -55,7 +53,10 @@ fn schedule(n: usize) -> Schedule {
 /// The parameters for a vector of `2^n` cells, the smallest that reach the target.
 ///
 /// Errors: `commitment.size` for an unsupported `n`.
-pub fn config(n: usize) -> Result<Config, Reject> {
+pub fn config<C>(n: usize) -> Result<ZkWhirConfig<K, F, C>, Reject>
+where
+    C: FieldChallenger<F> + GrindingChallenger<Witness = F>,
+{
     if n < MIN_LOG {
         return Err(Reject::new("commitment.size", MIN_LOG, n));
     }
@@ -70,18 +71,71 @@ pub fn config(n: usize) -> Result<Config, Reject> {
             pow_bits: POW_BITS,
         };
         let zk = ZkParameters { ell_zk: 3, mask_log_inv_rate: MASK_LOG_INV_RATE };
-        let config = Config::new(n, parameters, zk)
+        let config = ZkWhirConfig::new(n, parameters, zk)
             .map_err(|e| Reject::new("commitment.size", "a supported size", e))?;
-        if soundness::total_bits(&soundness::commitment_terms(&config)) >= soundness::TARGET_BITS + 1.0 {
+        if total_bits(&terms(&config)) >= TARGET_BITS + 1.0 {
             return Ok(config);
         }
     }
     Err(Reject::new("commitment.size", "a size with 100 proven bits", n))
 }
 
-/// The scheme with the given generators for its salts and its masks; a verifier draws from neither.
-pub fn scheme(n: usize, salts: StdRng, masks: StdRng) -> Result<Pcs, Reject> {
-    let hash = LeafHash::new(Blake3);
-    let mmcs = Mmcs::new(hash, NodeHash::new(Blake3), 0, salts);
-    Ok(Pcs::new(config(n)?, Radix2DFTSmallBatch::default(), mmcs, masks))
+/// The commitment's terms, with the true rates `(message + random rows) / length`.
+pub fn terms<C>(config: &ZkWhirConfig<K, F, C>) -> Vec<Term>
+where
+    C: FieldChallenger<F> + GrindingChallenger<Witness = F>,
+{
+    let mut terms = Vec::new();
+    let mut lengths = 0.0;
+    for (i, round) in config.round_parameters().iter().enumerate() {
+        let length = round.domain_size >> round.folding_factor;
+        let rate_log = log2_ceil(length)
+            - if i == 0 {
+                config.starting_log_inv_rate
+            } else {
+                config.round_parameters()[i - 1].log_inv_rate
+            };
+        let dimension = (1 << rate_log) + config.oracle_randomness()[i];
+        let name = alloc::format!(
+            "commitment, round {i}: {} queries at rate {dimension}/{length}",
+            round.num_queries
+        );
+        terms.push(term(
+            name,
+            misses(round.num_queries, dimension, length) + round.pow_bits as f64,
+            round.pow_bits,
+        ));
+        lengths += round.domain_size as f64 * round.folding_factor as f64 + round.num_queries as f64;
+    }
+    let base = config.base_case_config();
+    let dimension = base.code.message_len + base.code.randomness_len;
+    let name = alloc::format!(
+        "commitment, base case: {} queries at rate {dimension}/{}",
+        base.num_queries,
+        base.code.domain_size
+    );
+    terms.push(term(
+        name,
+        misses(base.num_queries, dimension, base.code.domain_size) + base.pow_bits as f64,
+        base.pow_bits,
+    ));
+    lengths += base.code.domain_size as f64 * 64.0;
+    for (i, group) in base.mask_groups.iter().enumerate() {
+        let dimension = group.shape.message_len + group.shape.randomness_len;
+        let name = alloc::format!(
+            "commitment, masks {i}: {} queries at rate {dimension}/{}",
+            base.mask_queries,
+            group.shape.domain_size
+        );
+        terms.push(term(name, misses(base.mask_queries, dimension, group.shape.domain_size), 0));
+        lengths += (group.shape.domain_size * (group.width + 1)) as f64;
+    }
+    terms.push(term(
+        "commitment, proximity gaps and batching: (sum of code lengths x folds) / |K|",
+        over_field(lengths),
+        0,
+    ));
+    let rounds = config.num_variables() as f64;
+    terms.push(term("commitment, masked sumchecks: 3 x variables / |K|", over_field(3.0 * rounds + 2.0), 0));
+    terms
 }

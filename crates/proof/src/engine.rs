@@ -1,16 +1,13 @@
 //! The engine that checks a system's proof.
 
 use alloc::vec::Vec;
-use p3_commit::MultilinearPcs;
-use rand::{SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use crate::claims::{self, MainProof};
-use crate::commitment;
 use crate::logup::{self, LogupProof};
-use crate::opening::{self, OpeningProof};
+use crate::opening::{self, Masks, OpeningProof};
 use crate::plan::Plan;
-use crate::profile::{Commitment, PcsProof};
+use crate::profile::{Device, Profile, stubs};
 use crate::reject::Reject;
 use crate::system::{Affine, System, Words};
 use crate::transcript::{Channel, Transcript};
@@ -20,20 +17,23 @@ pub const MAX_PROOF_BYTES: usize = 4 << 20;
 
 /// A proof that a system's claims hold of a committed vector.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Proof {
+#[serde(bound = "")]
+pub struct Proof<P: Profile = Device> {
     /// Root of the committed vector.
-    pub commitment: Commitment,
+    pub commitment: P::Commitment,
     /// Look-ups.
     pub logup: LogupProof,
     /// Sums of products.
     pub main: MainProof,
     /// All linear equations at once.
     pub opening: OpeningProof,
+    /// The masks of that.
+    pub masks: P::Masks,
     /// The commitment's own opening proof.
-    pub pcs: PcsProof,
+    pub pcs: P::PcsProof,
 }
 
-impl Proof {
+impl<P: Profile> Proof<P> {
     /// Canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
         postcard::to_allocvec(self).expect("a proof is plain data")
@@ -61,7 +61,7 @@ impl Proof {
 }
 
 /// Starts a transcript: the statement's digest and the sizes that follow from it.
-pub fn start(plan: &Plan, binding: &[u8; 32]) -> Transcript {
+pub fn start<P: Profile>(plan: &Plan, binding: &[u8; 32]) -> Transcript<P> {
     let mut transcript = Transcript::new(binding);
     transcript.size(plan.log);
     transcript.size(plan.leaves.depth);
@@ -90,14 +90,14 @@ pub fn reduce<C: Channel>(
 /// Checks that the prover knows a vector that satisfies the system, bound to the 32-byte digest of the statement.
 ///
 /// Errors: the first check that fails, by its stable name.
-pub fn verify(system: &System, binding: &[u8; 32], proof: &Proof) -> Result<(), Reject> {
-    let plan = Plan::new(system)?;
-    let stub = || StdRng::from_seed([0; 32]);
-    let pcs = commitment::scheme(plan.log, stub(), stub())?;
-    let mut transcript = start(&plan, binding);
-    pcs.observe_commitment(&proof.commitment, &mut transcript.challenger);
+pub fn verify<P: Profile>(system: &System, binding: &[u8; 32], proof: &Proof<P>) -> Result<(), Reject> {
+    let plan = Plan::new(system, P::Masks::HIDING)?;
+    let [salts, masks] = stubs();
+    let pcs = P::scheme(plan.log, salts, masks)?;
+    let mut transcript = start::<P>(&plan, binding);
+    P::observe(&pcs, &proof.commitment, &mut transcript.challenger);
     let equations = reduce(system, &plan, Words::Values, &proof.logup, &proof.main, &mut transcript)?;
     let mu = transcript.draw();
     let folded = opening::fold(&plan, equations, mu);
-    opening::verify(&pcs, &plan, &folded, &proof.commitment, &proof.opening, &proof.pcs, &mut transcript)
+    opening::verify(&pcs, &plan, &folded, proof, &mut transcript)
 }

@@ -6,6 +6,7 @@
 #![no_std]
 extern crate alloc;
 
+pub mod chain;
 pub mod claims;
 pub mod commitment;
 pub mod engine;
@@ -13,6 +14,7 @@ pub mod field;
 pub mod lattice;
 pub mod logup;
 pub mod opening;
+pub mod plain;
 pub mod plan;
 pub mod poseidon;
 pub mod profile;

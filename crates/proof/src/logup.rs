@@ -48,7 +48,7 @@ pub struct LeafChallenges<E = K> {
 
 impl<E: Scalar> LeafChallenges<E> {
     /// Draws them.
-    pub fn draw<C: Channel<E = E>>(transcript: &mut C) -> Self {
+    pub fn draw<C: Channel<E = E> + ?Sized>(transcript: &mut C) -> Self {
         Self { beta: transcript.draw(), gamma: transcript.draw() }
     }
 
@@ -160,6 +160,9 @@ fn leaves_at<E: Scalar>(
         p.terms.push(WeighedTerm { coef: weight, column: table.multiplicity, axes });
         let (key, value) = table.at(x);
         q.constant += weight * (challenges.offset(index) - key - challenges.gamma * value - E::ONE);
+    }
+    if !plan.hiding {
+        return (p, q);
     }
     let (weight, x) = split(plan.leaves.mask, 2);
     let [nu, w0, w1] = plan.root_pads;

@@ -6,14 +6,14 @@
 //! `<v, R> = e + t e'`, draws z, and opens `A` at s and at a point where its value must be `R(z) / ((1 + t) c)`: nothing new is revealed.
 
 use alloc::vec::Vec;
-use p3_commit::MultilinearPcs;
 use p3_field::{Field, PrimeCharacteristicRing};
-use p3_multilinear_util::point::Point;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Proof;
 use crate::field::{K, LIMBS_LOG2, eq_table, eq_vertex, half, limb_weights, t as generator};
 use crate::plan::Plan;
-use crate::profile::{Commitment, Pcs, PcsProof};
+use crate::profile::Profile;
 use crate::reject::Reject;
 use crate::scalar::Scalar;
 use crate::sumcheck::power_of_half;
@@ -22,13 +22,44 @@ use crate::transcript::{Channel, Transcript};
 
 /// The opening's part of a proof.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct OpeningProof {
+pub struct OpeningProof<E = K> {
     /// Masked coefficients of degree 1 and 2 of each round.
-    pub rounds: Vec<[K; 2]>,
+    pub rounds: Vec<[E; 2]>,
+}
+
+/// What shows that the rounds' masks are the committed ones.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MaskProof {
     /// `e' = <v, N'>`.
     pub cross: K,
     /// `R = N + t N'`, two a round.
     pub masks: Vec<K>,
+}
+
+/// What a profile's proofs say of the opening's masks: [`MaskProof`], or nothing where nothing is masked.
+pub trait Masks: Clone + Serialize + DeserializeOwned {
+    /// Whether anything is masked.
+    const HIDING: bool;
+
+    /// What a prover says; `said` runs only if anything is masked.
+    ///
+    /// Errors: those of `said`.
+    fn make<E>(said: impl FnOnce() -> Result<MaskProof, E>) -> Result<Self, E>;
+
+    /// What was said, if anything is masked.
+    fn said(&self) -> Option<&MaskProof>;
+}
+
+impl Masks for MaskProof {
+    const HIDING: bool = true;
+
+    fn make<E>(said: impl FnOnce() -> Result<MaskProof, E>) -> Result<Self, E> {
+        said()
+    }
+
+    fn said(&self) -> Option<&MaskProof> {
+        Some(self)
+    }
 }
 
 /// All equations folded by powers of mu: `<Phi, A> = value`.
@@ -47,7 +78,7 @@ pub fn fold<E: Scalar>(plan: &Plan, equations: Vec<Affine<E>>, mu: E) -> Folded<
     let mut weight = E::ONE;
     for equation in equations {
         folded.value -= weight * equation.constant;
-        for (pad, w) in equation.pads {
+        for (pad, w) in equation.pads.into_iter().filter(|_| plan.hiding) {
             folded.pads[pad] += weight * w;
         }
         folded.terms.extend(equation.terms.into_iter().map(|t| WeighedTerm { coef: t.coef * weight, ..t }));
@@ -72,6 +103,9 @@ impl<E: Scalar> Folded<E> {
             }
             sum += value;
         }
+        if !plan.hiding {
+            return sum;
+        }
         let (high, low) = point.split_at(plan.log - plan.pads.log);
         let (index, limb) = low.split_at(low.len() - LIMBS_LOG2);
         let limbs: E = eq_table(limb, E::ONE).into_iter().zip(limb_weights()).map(|(e, w)| e * w).sum();
@@ -81,9 +115,48 @@ impl<E: Scalar> Folded<E> {
 }
 
 /// Weight of the masks of round `i` of `n` with challenge `r`: `2^(i-n) (r^j - 1/2)`, `i` from 1, `j` = 1, 2.
-pub fn mask_weights(i: usize, n: usize, r: K) -> [K; 2] {
+pub fn mask_weights<E: Scalar>(i: usize, n: usize, r: E) -> [E; 2] {
     let scale = power_of_half(n - i);
-    [scale * (r - half()), scale * (r.square() - half())]
+    [(r - half()) * scale, (r.square() - half()) * scale]
+}
+
+/// What the rounds of an opening leave.
+pub struct Walked<E = K> {
+    /// The point s at which the vector must be opened.
+    pub point: Vec<E>,
+    /// Weight of each mask of the rounds, `v`.
+    pub weights: Vec<E>,
+    /// `<v, N> + Phi(s) A(s)`.
+    pub sum: E,
+}
+
+/// Reads the rounds.
+///
+/// Errors: `opening.rounds`: their number is not the plan's.
+pub fn read<C: Channel>(
+    plan: &Plan,
+    value: C::E,
+    proof: &OpeningProof<C::E>,
+    transcript: &mut C,
+) -> Result<Walked<C::E>, Reject> {
+    let n = plan.log;
+    if proof.rounds.len() != n {
+        return Err(Reject::new("opening.rounds", n, proof.rounds.len()));
+    }
+    let mut walked = Walked {
+        point: alloc::vec![C::E::ZERO; n],
+        weights: Vec::with_capacity(2 * n),
+        sum: value * power_of_half(n),
+    };
+    for (i, coefficients) in proof.rounds.iter().enumerate() {
+        transcript.absorb(coefficients);
+        let r = transcript.draw();
+        walked.point[n - 1 - i] = r;
+        let w = mask_weights(i + 1, n, r);
+        walked.sum += w[0] * coefficients[0] + w[1] * coefficients[1];
+        walked.weights.extend(w);
+    }
+    Ok(walked)
 }
 
 /// The second point: the masks' block, `t/(1+t)` between N and N', z over the masks, and the limb bits; and the factor `(1 + t) c`.
@@ -106,50 +179,43 @@ pub fn mask_point(plan: &Plan, t: K, z: &[K]) -> Option<(Vec<K>, K)> {
 /// Checks the opening of `<Phi, A> = V`.
 ///
 /// Errors: `opening.rounds`, `opening.masks`, `opening.relation`, `opening.value`, `commitment.opening`.
-pub fn verify(
-    pcs: &Pcs,
+pub fn verify<P: Profile>(
+    pcs: &P::Pcs,
     plan: &Plan,
     folded: &Folded,
-    commitment: &Commitment,
-    proof: &OpeningProof,
-    pcs_proof: &PcsProof,
-    transcript: &mut Transcript,
+    proof: &Proof<P>,
+    transcript: &mut Transcript<P>,
 ) -> Result<(), Reject> {
-    let n = plan.log;
-    if proof.rounds.len() != n || proof.masks.len() != 2 * n {
-        return Err(Reject::new("opening.rounds", n, proof.rounds.len()));
+    let said = proof.masks.said();
+    if let Some(masks) = said.map(|said| &said.masks).filter(|masks| masks.len() != 2 * plan.log) {
+        return Err(Reject::new("opening.rounds", 2 * plan.log, masks.len()));
     }
-    let [alpha, masked] = pcs_proof.evals[..] else {
-        return Err(Reject::new("opening.value", "two opened values", pcs_proof.evals.len()));
-    };
-    let mut weights = Vec::with_capacity(2 * n);
-    let mut point = alloc::vec![K::ZERO; n];
-    let mut e = power_of_half(n) * folded.value;
-    for (i, coefficients) in proof.rounds.iter().enumerate() {
-        transcript.absorb(coefficients);
-        let r = transcript.draw();
-        point[n - 1 - i] = r;
-        let w = mask_weights(i + 1, n, r);
-        e += w[0] * coefficients[0] + w[1] * coefficients[1];
-        weights.extend(w);
+    let values = P::values(&proof.pcs);
+    if values.len() != 1 + usize::from(said.is_some()) {
+        return Err(Reject::new("opening.value", "a value for each opened point", values.len()));
     }
-    e -= folded.at(plan, &point) * alpha;
-    transcript.absorb(&[alpha, proof.cross]);
-    let t = transcript.draw();
-    transcript.absorb(&proof.masks);
-    let sum: K = weights.iter().zip(&proof.masks).map(|(v, r)| *v * *r).sum();
-    if sum != e + t * proof.cross {
+    let Walked { point, weights, sum } = read(plan, folded.value, &proof.opening, transcript)?;
+    let e = sum - folded.at(plan, &point) * values[0];
+    let mut points = alloc::vec![point];
+    if let Some(MaskProof { cross, masks }) = said {
+        transcript.absorb(&[values[0], *cross]);
+        let t = transcript.draw();
+        transcript.absorb(masks);
+        let sum: K = weights.iter().zip(masks).map(|(v, r)| *v * *r).sum();
+        if sum != e + t * *cross {
+            return Err(Reject::new("opening.relation", "the sum that the claims imply", "another"));
+        }
+        let z = transcript.draw_point(plan.opening_log);
+        let Some((second, factor)) = mask_point(plan, t, &z) else {
+            return Err(Reject::new("opening.masks", "a challenge other than -1", "-1"));
+        };
+        let at_z: K = eq_table(&z, K::ONE).iter().zip(masks).map(|(e, r)| *e * *r).sum();
+        if values[1] * factor != at_z {
+            return Err(Reject::new("opening.masks", "the committed masks", "others"));
+        }
+        points.push(second);
+    } else if e != K::ZERO {
         return Err(Reject::new("opening.relation", "the sum that the claims imply", "another"));
     }
-    let z = transcript.draw_point(plan.opening_log);
-    let Some((second, factor)) = mask_point(plan, t, &z) else {
-        return Err(Reject::new("opening.masks", "a challenge other than -1", "-1"));
-    };
-    let at_z: K = eq_table(&z, K::ONE).iter().zip(&proof.masks).map(|(e, r)| *e * *r).sum();
-    if masked * factor != at_z {
-        return Err(Reject::new("opening.masks", "the committed masks", "others"));
-    }
-    let points = alloc::vec![Point::new(point), Point::new(second)];
-    pcs.verify(commitment, pcs_proof, &mut transcript.challenger, points)
-        .map_err(|e| Reject::new("commitment.opening", "a valid opening", e))
+    P::verify(pcs, (&proof.commitment, &proof.pcs), points, &mut transcript.challenger)
 }

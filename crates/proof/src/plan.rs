@@ -11,6 +11,8 @@ use crate::system::{Axis, Expr, Source, SumClaim, SumPoint, System, Term};
 
 /// Smallest committed vector: below it the hiding commitment's own masks do not fit.
 pub const MIN_LOG: usize = 14;
+/// Smallest committed vector of a plan that hides nothing.
+pub const MIN_PLAIN_LOG: usize = 10;
 /// Largest committed vector.
 pub const MAX_LOG: usize = 26;
 /// Most leaves of the fraction tree, as `log2`.
@@ -52,6 +54,8 @@ pub struct Leaves {
 /// Everything both sides derive from a system before the proof starts.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// Whether there are masks. In a plan without them every mask is zero: they have indices, but no place in the vector and no leaves.
+    pub hiding: bool,
     /// `log2` of the committed vector.
     pub log: usize,
     /// Places of the system's columns.
@@ -109,15 +113,16 @@ impl Plan {
     ///
     /// Errors: `system.size` when a column, a claim or the whole is beyond the limits above; `system.shape` when a term's axes do not fit
     /// its tensor, or a reference is dangling. A system comes from our own code, but its sizes come from a statement.
-    pub fn new(system: &System) -> Result<Self, Reject> {
+    pub fn new(system: &System, hiding: bool) -> Result<Self, Reject> {
         check(system)?;
         let lookups = system.lookups.iter().map(|l| l.vars);
-        let blocks: Vec<usize> = lookups.chain(system.tables.iter().map(|t| t.log)).chain([2]).collect();
+        let blocks: Vec<usize> =
+            lookups.chain(system.tables.iter().map(|t| t.log)).chain(hiding.then_some(2)).collect();
         if blocks.iter().any(|b| *b > MAX_LEAVES_LOG) || blocks.len() > 1 << 16 {
             return Err(Reject::new("system.size", "look-ups within the limit", "more"));
         }
         let (mut offsets, total) = place(&blocks);
-        let mask = offsets.pop().expect("the mask block was placed");
+        let mask = if hiding { offsets.pop().expect("the mask block was placed") } else { total };
         let tables = offsets.split_off(system.lookups.len());
         let leaves = Leaves { depth: log2_ceil(total).max(2), lookups: offsets, tables, mask };
         if leaves.depth > MAX_LEAVES_LOG {
@@ -127,7 +132,7 @@ impl Plan {
         let mut pads = Allocator(0);
         let root_pads = [pads.take(1).start, pads.take(1).start, pads.take(1).start];
         let layers = (1..leaves.depth)
-            .map(|j| pads.sumcheck((0..j).map(|i| if i + 1 == j { 5 } else { 3 }), 4))
+            .map(|j| pads.sumcheck((0..j).map(|i| if hiding && i + 1 == j { 5 } else { 3 }), 4))
             .collect();
         let vars = system.sums.iter().map(|s| s.vars).max().unwrap_or(0);
         let main_values: Vec<(usize, usize)> = system
@@ -138,26 +143,27 @@ impl Plan {
             .collect();
         let degree = |round: usize| {
             let active = system.sums.iter().filter(|s| round + s.vars >= vars);
-            active.map(|s| s.degree(round + s.vars - vars)).max().unwrap_or(1).max(1)
+            active.map(|s| s.degree(round + s.vars - vars, hiding)).max().unwrap_or(1).max(1)
         };
         let main = pads.sumcheck((0..vars).map(degree), main_values.len());
 
         let pad_count = pads.0;
-        let mut logs: Vec<usize> = system.columns.iter().map(|c| c.log).collect();
-        logs.push(log2_ceil(pad_count) + LIMBS_LOG2);
-        let mut log = MIN_LOG;
+        let logs: Vec<usize> = system.columns.iter().map(|c| c.log).collect();
+        let mut log = if hiding { MIN_LOG } else { MIN_PLAIN_LOG };
         loop {
             let opening_log = log2_ceil(2 * log);
             let mut all = logs.clone();
-            all.push(opening_log + LIMBS_LOG2 + 2);
-            let (mut offsets, total) = place(&all);
+            if hiding {
+                all.extend([log2_ceil(pad_count) + LIMBS_LOG2, opening_log + LIMBS_LOG2 + 2]);
+            }
+            let (offsets, total) = place(&all);
             if log2_ceil(total) <= log {
-                let opening =
-                    Slot { offset: offsets.pop().expect("placed"), log: opening_log + LIMBS_LOG2 + 2 };
                 let slot = |(o, l): (&usize, &usize)| Slot { offset: *o, log: *l };
-                let mut slots: Vec<Slot> = offsets.iter().zip(&logs).map(slot).collect();
-                let pads = slots.pop().expect("placed");
+                let mut slots: Vec<Slot> = offsets.iter().zip(&all).map(slot).collect();
+                let mut masks = slots.split_off(logs.len()).into_iter();
+                let [pads, opening] = [(); 2].map(|()| masks.next().unwrap_or(Slot { offset: 0, log: 0 }));
                 return Ok(Self {
+                    hiding,
                     log,
                     slots,
                     pads,
@@ -332,12 +338,15 @@ mod tests {
             let axes = alloc::vec![Axis::Tau(0..2), Axis::Powers { tau: zeta, first: 0, log: 3 }];
             let terms = alloc::vec![Term { coef: F::ONE, source: Source::Column(0), axes }];
             let expr = Expr { constant: F::ZERO, terms };
-            Plan::new(&System {
-                columns: alloc::vec![Column { name: "lists".into(), log: 5 }],
-                linears: alloc::vec![LinearClaim { name: "image".into(), expr }],
-                tau_len: 3,
-                ..System::default()
-            })
+            Plan::new(
+                &System {
+                    columns: alloc::vec![Column { name: "lists".into(), log: 5 }],
+                    linears: alloc::vec![LinearClaim { name: "image".into(), expr }],
+                    tau_len: 3,
+                    ..System::default()
+                },
+                true,
+            )
         };
         assert!(plan(2).is_ok());
         for zeta in [0, 1, 3] {

@@ -221,9 +221,9 @@ pub struct SumClaim {
 }
 
 impl SumClaim {
-    /// Degree of the round polynomial in variable `v`; in the last round masked factors count twice.
-    pub fn degree(&self, v: usize) -> usize {
-        let last = v + 1 == self.vars;
+    /// Degree of the round polynomial in variable `v`; in the last round masked factors, if there are any, count twice.
+    pub fn degree(&self, v: usize, masked: bool) -> usize {
+        let last = masked && v + 1 == self.vars;
         let factor = |f: &usize| if last && !self.factors[*f].is_public() { 2 } else { 1 };
         let product =
             self.products.iter().map(|(_, fs)| fs.iter().map(factor).sum::<usize>()).max().unwrap_or(0);

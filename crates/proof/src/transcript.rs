@@ -1,4 +1,4 @@
-//! The Fiat-Shamir transcript: BLAKE3 over everything both sides have seen, in order.
+//! The Fiat-Shamir transcript: a hash over everything both sides have seen, in order.
 
 use alloc::vec::Vec;
 use p3_blake3::Blake3;
@@ -9,10 +9,11 @@ use p3_field::PrimeCharacteristicRing;
 use p3_symmetric::Hash;
 
 use crate::field::{F, K};
+use crate::profile::Profile;
 use crate::scalar::Scalar;
 
-/// The challenger that the commitment scheme shares with us.
-pub type Challenger = SerializingChallenger32<F, Bytes>;
+/// The challenger over BLAKE3.
+pub type ByteChallenger = SerializingChallenger32<F, Bytes>;
 
 /// BLAKE3's byte stream. Its proof-of-work search gives the smallest witness, however many threads there are: a seed fixes a proof.
 #[derive(Clone)]
@@ -49,6 +50,14 @@ impl ByteGrindingChallenger for Bytes {
     }
 }
 
+/// A [`ByteChallenger`] bound to a 32-byte digest of the whole statement and of the parameters.
+pub fn bytes(binding: &[u8; 32]) -> ByteChallenger {
+    let mut challenger =
+        ByteChallenger::new(Bytes(HashChallenger::new(b"proofmesh-zkml/1".to_vec(), Blake3)));
+    challenger.observe(Hash::<F, u8, 32>::from(*binding));
+    challenger
+}
+
 /// A transcript as the reduction of a proof uses it.
 pub trait Channel {
     /// The arithmetic of what is absorbed and drawn.
@@ -68,18 +77,15 @@ pub trait Channel {
 
 /// A transcript that has absorbed the statement.
 #[derive(Clone)]
-pub struct Transcript {
+pub struct Transcript<P: Profile> {
     /// The sponge.
-    pub challenger: Challenger,
+    pub challenger: P::Challenger,
 }
 
-impl Transcript {
+impl<P: Profile> Transcript<P> {
     /// A transcript bound to a 32-byte digest of the whole statement and of the parameters.
     pub fn new(binding: &[u8; 32]) -> Self {
-        let mut challenger =
-            Challenger::new(Bytes(HashChallenger::new(b"proofmesh-zkml/1".to_vec(), Blake3)));
-        challenger.observe(Hash::<F, u8, 32>::from(*binding));
-        Self { challenger }
+        Self { challenger: P::challenger(binding) }
     }
 
     /// Absorbs a size.
@@ -88,7 +94,7 @@ impl Transcript {
     }
 }
 
-impl Channel for Transcript {
+impl<P: Profile> Channel for Transcript<P> {
     type E = K;
 
     fn absorb(&mut self, values: &[K]) {

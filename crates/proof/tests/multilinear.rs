@@ -34,7 +34,7 @@ fn sum(point: SumPoint, factors: Vec<Expr>) -> SumClaim {
 
 /// The name of the check that refuses the system.
 fn refusal(system: &System) -> Option<&'static str> {
-    Plan::new(system).err().map(|reject| reject.check)
+    Plan::new(system, true).err().map(|reject| reject.check)
 }
 
 #[test]

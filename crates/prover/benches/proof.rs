@@ -15,6 +15,7 @@ use proofmesh_graph::program::{Program, WeightMode};
 use proofmesh_graph::statement;
 use proofmesh_graph::tensor::Tensor;
 use proofmesh_model::{ImportOptions, bundle, import, zoo};
+use proofmesh_proof::profile::Kind;
 use proofmesh_prover::{Job, Machine, Proved, Stage, forecast, prove, prove_watched, salt, stage_times};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -54,7 +55,7 @@ impl Case {
         let weight_salt = Some(salt(rng));
         let inputs = std::slice::from_ref(&self.input);
         let job = Job { program: &self.program, inputs, salts: &salts, weight_salt, context: b"bench" };
-        prove_watched(&job, rng, watch).expect("a proof")
+        prove_watched(Kind::Device, &job, rng, watch).expect("a proof")
     }
 
     fn measure(&self, group: &mut BenchmarkGroup<'_, WallTime>) {

@@ -1,27 +1,24 @@
 //! Proves a system: fills the committed vector, then runs look-ups, sums and the opening in the verifier's order.
 
-use p3_commit::MultilinearPcs;
 use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
-use p3_multilinear_util::point::Point;
-use p3_multilinear_util::poly::Poly;
 use proofmesh_graph::arith::Arithmetized;
-use proofmesh_proof::commitment;
 use proofmesh_proof::engine::{self, Proof};
 use proofmesh_proof::field::{F, K, LIMBS};
-use proofmesh_proof::opening;
+use proofmesh_proof::opening::{self, Masks as _};
 use proofmesh_proof::plan::{Plan, SPARE_CELLS, Slot};
+use proofmesh_proof::profile::{Device, Profile};
 use proofmesh_proof::system::{SumClaim, SumPoint, System, Words};
 use proofmesh_proof::transcript::Channel;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 
-use crate::open::Masks;
+use crate::open::{Masks, Opened};
 use crate::{ProveError, Stage, lookups, materialise, open, sums};
 
-/// Draws masks; in the test build without masks they are all zero, except where zero would be refused.
-fn masks(count: usize, rng: &mut StdRng) -> Vec<K> {
-    let draw = |_| if cfg!(feature = "unmasked-for-tests") { K::ZERO } else { rng.random() };
+/// Draws masks if anything is to be masked; in the test build without masks they are all zero, except where zero would be refused.
+fn masks(count: usize, hiding: bool, rng: &mut StdRng) -> Vec<K> {
+    let draw = |_| if !hiding || cfg!(feature = "unmasked-for-tests") { K::ZERO } else { rng.random() };
     (0..count).map(draw).collect()
 }
 
@@ -41,28 +38,40 @@ pub fn prove_system(
     binding: &[u8; 32],
     rng: &mut StdRng,
 ) -> Result<Proof, ProveError> {
+    prove_watched::<Device>(arithmetized, binding, rng, &mut |_| ())
+}
+
+/// [`prove_system`] under any profile. Generic: what calls it compiles the commitment's prover again.
+///
+/// Errors: see [`ProveError`].
+pub fn prove_system_as<P: Profile>(
+    arithmetized: Arithmetized,
+    binding: &[u8; 32],
+    rng: &mut StdRng,
+) -> Result<Proof<P>, ProveError> {
     prove_watched(arithmetized, binding, rng, &mut |_| ())
 }
 
-/// As [`prove_system`]; `watch` hears of every stage as it begins.
-pub fn prove_watched(
+/// As [`prove_system_as`]; `watch` hears of every stage as it begins.
+pub fn prove_watched<P: Profile>(
     arithmetized: Arithmetized,
     binding: &[u8; 32],
     rng: &mut StdRng,
     watch: &mut dyn FnMut(Stage),
-) -> Result<Proof, ProveError> {
+) -> Result<Proof<P>, ProveError> {
     let Arithmetized { system, mut cells, sums: inner } = arithmetized;
     let system = &system;
-    let plan = Plan::new(system)?;
+    let plan = Plan::new(system, P::Masks::HIDING)?;
     let rows = lookups::multiplicities(system, &mut cells, &inner)?;
     drop(inner);
-    let mut pads = masks(plan.pad_count, rng);
+    let mut pads = masks(plan.pad_count, plan.hiding, rng);
     for pad in &plan.root_pads[1..] {
-        while pads[*pad] == K::ZERO {
+        while plan.hiding && pads[*pad] == K::ZERO {
             pads[*pad] = rng.random();
         }
     }
-    let opening_masks = Masks { first: masks(2 * plan.log, rng), second: masks(2 * plan.log, rng) };
+    let opening_masks =
+        Masks { first: masks(2 * plan.log, plan.hiding, rng), second: masks(2 * plan.log, plan.hiding, rng) };
     let mut vector = F::zero_vec(1 << plan.log);
     for (slot, cells) in plan.slots.iter().zip(cells) {
         if cells.len() != 1 << slot.log {
@@ -70,21 +79,22 @@ pub fn prove_watched(
         }
         vector[slot.offset..slot.offset + cells.len()].copy_from_slice(&cells);
     }
-    write(&mut vector, plan.pads, 0, &pads);
-    write(&mut vector, plan.opening, 0, &opening_masks.first);
-    write(&mut vector, plan.opening, 1 << plan.opening_log, &opening_masks.second);
-    let spare = plan.opening.offset + (1 << (plan.opening.log - 1));
-    vector[spare..spare + SPARE_CELLS].iter_mut().for_each(|c| *c = rng.random());
+    if plan.hiding {
+        write(&mut vector, plan.pads, 0, &pads);
+        write(&mut vector, plan.opening, 0, &opening_masks.first);
+        write(&mut vector, plan.opening, 1 << plan.opening_log, &opening_masks.second);
+        let spare = plan.opening.offset + (1 << (plan.opening.log - 1));
+        vector[spare..spare + SPARE_CELLS].iter_mut().for_each(|c| *c = rng.random());
+    }
 
     watch(Stage::Commit);
     let fork = |rng: &mut _| StdRng::from_rng(rng);
-    let pcs = commitment::scheme(plan.log, fork(rng), fork(rng))?;
-    let mut transcript = engine::start(&plan, binding);
-    let failed = |e: &dyn std::fmt::Display| ProveError::Commitment(e.to_string());
+    let pcs = P::scheme(plan.log, fork(rng), fork(rng))?;
+    let mut transcript = engine::start::<P>(&plan, binding);
     let (commitment, data) =
-        pcs.commit(Poly::new(vector), &mut transcript.challenger).map_err(|e| failed(&e))?;
+        P::commit(&pcs, vector, &mut transcript.challenger).map_err(ProveError::Commitment)?;
     // From here on the committed vector is the only copy of the columns.
-    let vector = data.message.as_slice();
+    let vector = P::vector(&data);
     let columns: Vec<&[F]> =
         plan.slots.iter().map(|slot| &vector[slot.offset..slot.offset + (1 << slot.log)]).collect();
 
@@ -99,12 +109,12 @@ pub fn prove_watched(
     let equations = engine::reduce(system, &plan, Words::Values, &logup, &main, &mut replay)?;
     let mu = transcript.draw();
     let folded = opening::fold(&plan, equations, mu);
-    let (opening, points) = open::prove(&plan, &folded, vector, &opening_masks, &mut transcript)?;
+    let opened = open::prove(&plan, &folded, vector, &opening_masks, &mut transcript)?;
+    let Opened { rounds: opening, masks, points } = opened;
     watch(Stage::Queries);
-    pcs.observe_commitment(&commitment, &mut transcript.challenger);
-    let points = points.into_iter().map(Point::new).collect();
-    let pcs = pcs.open(data, points, &mut transcript.challenger).map_err(|e| failed(&e))?;
-    Ok(Proof { commitment, logup, main, opening, pcs })
+    let pcs = P::open(&pcs, (&commitment, data), points, &mut transcript.challenger)
+        .map_err(ProveError::Commitment)?;
+    Ok(Proof { commitment, logup, main, opening, masks, pcs })
 }
 
 /// The values of a sum inside a look-up's key, row by row, from the cells alone; empty for other sums.

@@ -12,10 +12,13 @@ use proofmesh_graph::lattice::Image;
 use proofmesh_graph::limits;
 use proofmesh_graph::program::{Program, WeightMode};
 use proofmesh_graph::statement::{InputStatement, Statement};
+use proofmesh_proof::commitment;
 use proofmesh_proof::field::F;
 use proofmesh_proof::plan::{MIN_LOG, Plan};
+use proofmesh_proof::profile::{Device, Kind};
+use proofmesh_proof::soundness;
 use proofmesh_proof::system::{Axis, Column, Expr, Lookup, Source, Stated, System, Table, TableValues, Term};
-use proofmesh_proof::{commitment, soundness};
+use proofmesh_proof::transcript::ByteChallenger;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
@@ -89,7 +92,7 @@ impl Machine {
         for run in 0..=RUNS {
             let (_, times) = stage_times(|watch| {
                 let mut rng = StdRng::seed_from_u64(run);
-                engine::prove_watched(sample(), &[0; 32], &mut rng, watch)
+                engine::prove_watched::<Device>(sample(), &[0; 32], &mut rng, watch)
             })?;
             let of = |stages: &[Stage]| stages.iter().map(|s| times[*s as usize]).sum::<f64>();
             let grown = of(&[Stage::Commit, Stage::Lookups, Stage::Opening]);
@@ -209,8 +212,8 @@ pub fn forecast(program: &Program, batch: usize, machine: Machine) -> Result<For
     };
     let images = statement.blank_images()?;
     let system = statement.system(&images)?.system;
-    let plan = Plan::new(&system)?;
-    let config = commitment::config(plan.log)?;
+    let plan = Plan::new(&system, true)?;
+    let config = commitment::config::<ByteChallenger>(plan.log)?;
     let executed = program.nodes.iter().map(|node| {
         let operands: Vec<_> = node.inputs.iter().map(|id| types[*id]).collect();
         node.op.row().multiply_adds(&operands)
@@ -224,7 +227,7 @@ pub fn forecast(program: &Program, batch: usize, machine: Machine) -> Result<For
         proof_bytes: pcs_bytes(plan.log) + 20 * elements + Image::BYTES * images.encode().len(),
         prove_ms: milliseconds(&work, machine),
         peak_bytes: peak_bytes(&work),
-        soundness_bits: soundness::total_bits(&soundness::terms(&system, &plan, &config)),
+        soundness_bits: soundness::total_bits(&Kind::Device.terms(&system)?),
         work,
     })
 }

@@ -27,19 +27,22 @@ mod sums;
 mod tree;
 
 use p3_field::PrimeCharacteristicRing;
-use proofmesh_graph::arith::{Builder, Traces};
+use proofmesh_graph::arith::{Arithmetized, Builder, Traces};
 use proofmesh_graph::assemble::{self, Secrets};
 use proofmesh_graph::hash::Salt;
 use proofmesh_graph::program::{Program, ProgramError, WeightMode};
 use proofmesh_graph::statement::{self, Committed, Images, InputStatement, ProofFile, Statement};
 use proofmesh_graph::tensor::Tensor;
+use proofmesh_proof::chain::Chain;
 use proofmesh_proof::field::F;
+use proofmesh_proof::plain::Plain;
+use proofmesh_proof::profile::{Device, Kind, Profile};
 use proofmesh_proof::reject::Reject;
 use rand::rngs::StdRng;
 use rand::{CryptoRng, RngExt, SeedableRng};
 use thiserror::Error;
 
-pub use engine::{prove_system, satisfied};
+pub use engine::{prove_system, prove_system_as, satisfied};
 pub use forecast::{Forecast, Machine, Work, forecast, parts, stage_times};
 
 /// Why no proof was made.
@@ -194,17 +197,25 @@ pub fn state(job: &Job<'_>) -> Result<(Statement, Images, Traces), ProveError> {
     Ok((statement, images, Traces { values }))
 }
 
-/// Proves a job. The file also checks at [`statement::verify`] with the statement alone.
+/// Proves a job under [`Kind::Device`]. The file also checks at [`statement::verify`] with the statement alone.
 ///
 /// Errors: see [`ProveError`].
 pub fn prove(job: &Job<'_>, rng: &mut StdRng) -> Result<Proved, ProveError> {
-    prove_watched(job, rng, &mut |_| ())
+    prove_as(Kind::Device, job, rng)
 }
 
-/// As [`prove`]; `watch` hears of every stage as it begins.
+/// Proves a job under a profile.
+///
+/// Errors: see [`ProveError`].
+pub fn prove_as(profile: Kind, job: &Job<'_>, rng: &mut StdRng) -> Result<Proved, ProveError> {
+    prove_watched(profile, job, rng, &mut |_| ())
+}
+
+/// As [`prove_as`]; `watch` hears of every stage as it begins.
 ///
 /// Errors: see [`ProveError`].
 pub fn prove_watched(
+    profile: Kind,
     job: &Job<'_>,
     rng: &mut StdRng,
     watch: &mut dyn FnMut(Stage),
@@ -221,7 +232,23 @@ pub fn prove_watched(
     let builder = Builder::new(job.inputs.len(), Some(&traces));
     let arithmetized = assemble::build(builder, &statement, &images, Some(&secrets))?;
     drop(traces); // every value is in a column now
-    let proof = engine::prove_watched(arithmetized, &statement.binding(), rng, watch)?;
-    let file = ProofFile { claimed: statement.claimed(), images: images.encode(), proof };
-    Ok(Proved { file: statement::encode_proof(&file), statement })
+    let file = match profile {
+        Kind::Device => file::<Device>(&statement, &images, arithmetized, rng, watch)?,
+        Kind::Chain => file::<Chain>(&statement, &images, arithmetized, rng, watch)?,
+        Kind::Plain => file::<Plain>(&statement, &images, arithmetized, rng, watch)?,
+    };
+    Ok(Proved { file, statement })
+}
+
+/// The proof file of a statement under a profile.
+fn file<P: Profile>(
+    statement: &Statement,
+    images: &Images,
+    arithmetized: Arithmetized,
+    rng: &mut StdRng,
+    watch: &mut dyn FnMut(Stage),
+) -> Result<Vec<u8>, ProveError> {
+    let proof = engine::prove_watched::<P>(arithmetized, &statement.binding(P::KIND), rng, watch)?;
+    let file = ProofFile { claimed: statement.claimed(P::KIND), images: images.encode(), proof };
+    Ok(statement::encode_proof(&file))
 }

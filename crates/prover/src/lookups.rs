@@ -9,7 +9,7 @@ use proofmesh_proof::field::{F, K, int};
 use proofmesh_proof::logup::{LeafChallenges, LogupProof};
 use proofmesh_proof::plan::Plan;
 use proofmesh_proof::system::{Expr, Lookup, Source, SumPoint, System, TableValues, Term};
-use proofmesh_proof::transcript::Transcript;
+use proofmesh_proof::transcript::Channel;
 use rayon::prelude::*;
 
 use crate::ProveError;
@@ -213,7 +213,8 @@ fn leaves<'a>(
     let whole = blocks.partition_point(|(_, b)| b.keys.len() >= WIDTH.max(8));
     let small = blocks.split_off(whole);
     let first = blocks.last().map_or(0, |(offset, b)| offset + b.keys.len());
-    let end = small.last().map_or(0, |(offset, b)| offset + b.keys.len()).max(plan.leaves.mask + 4);
+    let end = small.last().map_or(0, |(offset, b)| offset + b.keys.len()).max(first);
+    let end = if plan.hiding { end.max(plan.leaves.mask + 4) } else { end };
     let size = (end - first).next_multiple_of(WIDTH);
     let (mut p, mut q) = (vec![K::ZERO; size], vec![K::ONE; size]);
     for (offset, block) in &small {
@@ -226,10 +227,12 @@ fn leaves<'a>(
             q[offset - first + i] = block.pole - gamma * value - block.keys[i];
         }
     }
-    let [nu, w0, w1] = plan.root_pads.map(|i| pads[i]);
-    let at = plan.leaves.mask - first;
-    p[at..at + 2].copy_from_slice(&[nu, -nu]);
-    q[at + 2..at + 4].copy_from_slice(&[w0, w1]);
+    if plan.hiding {
+        let [nu, w0, w1] = plan.root_pads.map(|i| pads[i]);
+        let at = plan.leaves.mask - first;
+        p[at..at + 2].copy_from_slice(&[nu, -nu]);
+        q[at + 2..at + 4].copy_from_slice(&[w0, w1]);
+    }
     let place = |(offset, b): (usize, Block<'a>)| Block {
         span: offset / WIDTH..(offset + b.keys.len()) / WIDTH,
         ..b
@@ -249,7 +252,7 @@ pub fn prove(
     rows: &[Rows],
     columns: &[&[F]],
     pads: &[K],
-    transcript: &mut Transcript,
+    transcript: &mut dyn Channel<E = K>,
 ) -> (LogupProof, Vec<K>) {
     let challenges = LeafChallenges::draw(transcript);
     tree::prove(&leaves(system, plan, rows, columns, challenges, pads), plan, pads, transcript)

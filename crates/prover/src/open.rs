@@ -8,10 +8,10 @@ use std::ops::Range;
 
 use p3_field::{PackedFieldPow2, PackedValue, PrimeCharacteristicRing};
 use proofmesh_proof::field::{F, K, LIMBS, eq_table, limb_weights};
-use proofmesh_proof::opening::{Folded, OpeningProof, mask_point, mask_weights};
+use proofmesh_proof::opening::{Folded, MaskProof, OpeningProof, mask_point, mask_weights};
 use proofmesh_proof::plan::Plan;
 use proofmesh_proof::system::{AxisWeights, WeighedTerm};
-use proofmesh_proof::transcript::{Channel, Transcript};
+use proofmesh_proof::transcript::Channel;
 use rayon::prelude::*;
 
 use crate::ProveError;
@@ -108,10 +108,11 @@ impl Phi {
                 (registers(slot.offset, 1 << slot.log), Weights::Products(products))
             })
             .collect();
-        let limbs = limb_weights();
-        let mut pads = outer(&folded.pads, &limbs);
-        pads.resize(pads.len().next_multiple_of(WIDTH.max(LIMBS)), K::ZERO);
-        stretches.push((registers(plan.pads.offset, pads.len()), Weights::Listed(PackedK::pack(&pads))));
+        if plan.hiding {
+            let mut pads = outer(&folded.pads, &limb_weights());
+            pads.resize(pads.len().next_multiple_of(WIDTH.max(LIMBS)), K::ZERO);
+            stretches.push((registers(plan.pads.offset, pads.len()), Weights::Listed(PackedK::pack(&pads))));
+        }
         // Blocks lie in descending order of size: the columns smaller than a register share the last ones.
         let small = (0..plan.slots.len()).filter(|c| !whole(*c));
         if let Some(first) = small.clone().map(|c| plan.slots[c].offset).min() {
@@ -254,7 +255,7 @@ fn step<P: PackedFieldPow2<Scalar = F>>(from: &[Pair<P>], to: &mut [Pair<P>], i:
 struct Rounds<'a> {
     n: usize,
     masks: &'a [K],
-    transcript: &'a mut Transcript,
+    transcript: &'a mut dyn Channel<E = K>,
     /// What the rest of the rounds sums to.
     claim: K,
     sent: Vec<[K; 2]>,
@@ -302,16 +303,26 @@ impl Rounds<'_> {
     }
 }
 
-/// Proves `<Phi, A> = V`; gives the messages and the two points that the commitment must open.
+/// What the opening of `<Phi, A> = V` gives: its messages, and the points at which the commitment must be opened.
+pub struct Opened<M> {
+    /// The rounds.
+    pub rounds: OpeningProof,
+    /// Their masks.
+    pub masks: M,
+    /// One point, or two where the rounds are masked.
+    pub points: Vec<Vec<K>>,
+}
+
+/// Proves `<Phi, A> = V`.
 ///
 /// Errors: [`ProveError::Unsatisfied`] when the relation does not hold of `A`.
-pub fn prove(
+pub fn prove<M: proofmesh_proof::opening::Masks>(
     plan: &Plan,
     folded: &Folded,
     vector: &[F],
     masks: &Masks,
-    transcript: &mut Transcript,
-) -> Result<(OpeningProof, [Vec<K>; 2]), ProveError> {
+    transcript: &mut dyn Channel<E = K>,
+) -> Result<Opened<M>, ProveError> {
     let n = plan.log;
     let cells = PackedF::pack_slice(vector);
     let phi = Phi::new(folded, plan);
@@ -320,20 +331,25 @@ pub fn prove(
         return Err(ProveError::Unsatisfied("linear relations".into()));
     }
     let (sent, weights, point) = (Vec::with_capacity(n), Vec::with_capacity(2 * n), vec![K::ZERO; n]);
-    let mut rounds = Rounds { n, masks: &masks.first, transcript, claim, sent, weights, point };
+    let mut rounds =
+        Rounds { n, masks: &masks.first, transcript: &mut *transcript, claim, sent, weights, point };
     let r = rounds.send([constant, square]);
     let (table, sums) = bind_first(&phi, cells, r);
     let alpha = rounds.run(table, sums);
     let Rounds { sent: rounds, weights, point, .. } = rounds;
-    let cross: K = weights.iter().zip(&masks.second).map(|(v, m)| *v * *m).sum();
-    transcript.absorb(&[alpha, cross]);
-    let t = transcript.draw();
-    if t == K::ZERO {
-        return Err(ProveError::Challenge); // R would be N.
-    }
-    let sent: Vec<K> = masks.first.iter().zip(&masks.second).map(|(a, b)| *a + t * *b).collect();
-    transcript.absorb(&sent);
-    let z = transcript.draw_point(plan.opening_log);
-    let (second, _) = mask_point(plan, t, &z).ok_or(ProveError::Challenge)?;
-    Ok((OpeningProof { rounds, cross, masks: sent }, [point, second]))
+    let mut points = vec![point];
+    let said = M::make(|| {
+        let cross: K = weights.iter().zip(&masks.second).map(|(v, m)| *v * *m).sum();
+        transcript.absorb(&[alpha, cross]);
+        let t = transcript.draw();
+        if t == K::ZERO {
+            return Err(ProveError::Challenge); // R would be N.
+        }
+        let sent: Vec<K> = masks.first.iter().zip(&masks.second).map(|(a, b)| *a + t * *b).collect();
+        transcript.absorb(&sent);
+        let z = transcript.draw_point(plan.opening_log);
+        points.push(mask_point(plan, t, &z).ok_or(ProveError::Challenge)?.0);
+        Ok(MaskProof { cross, masks: sent })
+    })?;
+    Ok(Opened { rounds: OpeningProof { rounds }, masks: said, points })
 }

@@ -2,7 +2,7 @@
 
 use p3_field::{Field, PrimeCharacteristicRing};
 use proofmesh_proof::field::{F, K};
-use proofmesh_proof::transcript::{Channel, Transcript};
+use proofmesh_proof::transcript::Channel;
 
 /// Product of two polynomials.
 pub fn multiply(a: &[K], b: &[K]) -> Vec<K> {
@@ -26,7 +26,7 @@ pub fn send(
     coefficients: &[K],
     masks: std::ops::Range<usize>,
     pads: &[K],
-    transcript: &mut Transcript,
+    transcript: &mut dyn Channel<E = K>,
 ) -> (Vec<K>, K) {
     let at = |j: usize| coefficients.get(j).copied().unwrap_or(K::ZERO);
     let sent: Vec<K> = masks.enumerate().map(|(j, mask)| at(j + 1) + pads[mask]).collect();

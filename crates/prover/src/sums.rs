@@ -7,7 +7,7 @@ use proofmesh_proof::logup;
 use proofmesh_proof::plan::Plan;
 use proofmesh_proof::sumcheck::power_of_half;
 use proofmesh_proof::system::{SumClaim, System};
-use proofmesh_proof::transcript::{Channel, Transcript};
+use proofmesh_proof::transcript::Channel;
 use rayon::prelude::*;
 
 use crate::lanes::{Lanes, PackedF, PackedK, SingleK, WIDTH};
@@ -186,7 +186,7 @@ impl<'a> Running<'a> {
         if v + 1 == self.claim.vars {
             return self.last_round();
         }
-        let degree = self.claim.degree(v);
+        let degree = self.claim.degree(v, false);
         let Some(rest) = self.rest else {
             let points: Vec<usize> = (0..=degree).collect();
             return interpolate(&self.state.round(&self.claim.products, &points));
@@ -231,7 +231,7 @@ pub fn prove<'a>(
     columns: &[&[F]],
     pads: &[K],
     leaf: &[K],
-    transcript: &mut Transcript,
+    transcript: &mut dyn Channel<E = K>,
 ) -> MainProof {
     let tau = transcript.draw_point(system.tau_len);
     let lambda = transcript.draw();

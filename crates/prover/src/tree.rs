@@ -9,7 +9,7 @@ use p3_field::{Field, PrimeCharacteristicRing};
 use proofmesh_proof::field::K;
 use proofmesh_proof::logup::{LayerProof, LogupProof};
 use proofmesh_proof::plan::{Plan, SumcheckPads};
-use proofmesh_proof::transcript::{Channel, Transcript};
+use proofmesh_proof::transcript::Channel;
 use rayon::prelude::*;
 
 use crate::lanes::{Lanes, PackedK, SingleK, WIDTH};
@@ -302,7 +302,7 @@ struct Sumcheck<'a> {
     point: &'a [K],
     masks: &'a SumcheckPads,
     pads: &'a [K],
-    transcript: &'a mut Transcript,
+    transcript: &'a mut dyn Channel<E = K>,
     /// What the rest of the rounds sums to.
     claim: K,
     /// `eq` of the coordinates bound so far.
@@ -411,7 +411,7 @@ pub fn prove(
     leaves: &impl Leaves,
     plan: &Plan,
     pads: &[K],
-    transcript: &mut Transcript,
+    transcript: &mut dyn Channel<E = K>,
 ) -> (LogupProof, Vec<K>) {
     // Layers of at least four registers are packed; those above, and a tree too small for registers, are scalars.
     let streamed = leaves.depth() >= WIDTH.trailing_zeros() as usize + 3;

@@ -9,6 +9,7 @@ use proofmesh_graph::program::{Interval, Output, WeightMode};
 use proofmesh_graph::statement::{self, ProofFile, decode_proof, encode_proof};
 use proofmesh_proof::field::{F, int};
 use proofmesh_proof::lattice::RING;
+use proofmesh_proof::profile::Device;
 use proofmesh_prover::Proved;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -258,7 +259,7 @@ fn proved(toy: &Toy) -> Proved {
 fn hostile_images_are_refused_by_name() {
     for (toy, check, count) in [(layers(), "statement.weights", 1), (large(2), "statement.input", 2)] {
         let proved = proved(&toy);
-        let honest = decode_proof(&proved.file).expect("an honest file");
+        let honest = decode_proof::<Device>(&proved.file).expect("an honest file");
         assert_eq!(honest.images.len(), count);
         let refusal = |change: &dyn Fn(&mut Vec<Vec<u8>>)| {
             let ProofFile { claimed, mut images, proof } = honest.clone();
@@ -283,7 +284,7 @@ fn hostile_images_are_refused_by_name() {
     let mut plain = layers();
     plain.program.weights = WeightMode::Public;
     let proved = proved(&plain);
-    let mut file = decode_proof(&proved.file).expect("an honest file");
+    let mut file = decode_proof::<Device>(&proved.file).expect("an honest file");
     file.images.push(Image::zero().encode());
     let refused = statement::verify(&proved.statement, &encode_proof(&file)).expect_err("an image too many");
     assert_eq!(refused.check, "statement.input");

@@ -9,6 +9,7 @@ use proofmesh_graph::op::{Add, AveragePool, ExtremePool, Gather, Lut, Op, Window
 use proofmesh_graph::program::{Output, WeightMode};
 use proofmesh_graph::tensor::{Shape, Tensor};
 use proofmesh_proof::field::{F, int};
+use proofmesh_proof::profile::Kind;
 use proofmesh_prover::{ProveError, prove_system};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -464,7 +465,7 @@ fn a_lie_gives_no_proof() {
     sbox.add("input commitment.full", 5, 1);
     for (lie, expected) in [(table, "leaky: table"), (sum, "sum: remainder"), (sbox, "linear relations")] {
         let mut rng = StdRng::seed_from_u64(1);
-        let binding = lie.statement.binding();
+        let binding = lie.statement.binding(Kind::Device);
         let result = prove_system(lie.arithmetized(), &binding, &mut rng);
         match result.err() {
             Some(ProveError::Unsatisfied(name)) => assert_eq!(name, expected),

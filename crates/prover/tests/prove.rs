@@ -4,6 +4,7 @@ use proofmesh_graph::op::{Add, AveragePool, Conv, ExtremePool, Gather, Lut, Op, 
 use proofmesh_graph::program::{InputSpec, Interval, Node, Output, Program, WeightMode};
 use proofmesh_graph::statement;
 use proofmesh_graph::tensor::{Shape, Tensor};
+use proofmesh_proof::profile::Kind;
 use proofmesh_prover::{Job, prove, salt};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -105,7 +106,7 @@ fn every_operator_proves_and_verifies() {
                 assert_eq!(*outputs, program.run(input).unwrap());
             }
             statement::verify(&proved.statement, &proved.file).expect("an honest proof verifies");
-            let (_, bits) = statement::soundness(&proved.statement).unwrap();
+            let (_, bits) = statement::soundness(&proved.statement, Kind::Device).unwrap();
             assert!(bits >= 100.0, "{bits}");
             println!("{weights:?} batch {batch}: {} bytes, {bits:.1} bits", proved.file.len());
         }

@@ -210,7 +210,7 @@ fn every_message_has_a_mask_of_its_own() {
     assert_eq!(sent(&proof.main.rounds), masked(&plan.main.rounds));
     assert_eq!(proof.main.values.len(), plan.main.values.len());
     // Of the opening: 2 log coefficients; R and the cross term are hidden by as many second masks, A(s) by the spares.
-    assert_eq!((proof.opening.rounds.len(), proof.opening.masks.len()), (plan.log, 2 * plan.log));
+    assert_eq!((proof.opening.rounds.len(), proof.masks.masks.len()), (plan.log, 2 * plan.log));
 }
 
 #[test]
@@ -250,8 +250,8 @@ fn the_openings_messages_are_uniform_up_to_their_one_relation() {
     let vector = vector(plan, &columns(&toy, &replay.system), &masks);
     let proof = &replay.proof;
     let mut sent = proof.opening.rounds.as_flattened().to_vec();
-    sent.extend([proof.pcs.evals[0], proof.opening.cross]);
-    sent.extend(&proof.opening.masks);
+    sent.extend([proof.pcs.evals[0], proof.masks.cross]);
+    sent.extend(&proof.masks.masks);
     let phi = bound_weights(phi, &replay.rounds);
     let all: Vec<(usize, F)> = vector.iter().copied().enumerate().filter(|(_, v)| *v != F::ZERO).collect();
     let own_messages = messages(plan, &phi, &all, &replay.rounds, replay.t);

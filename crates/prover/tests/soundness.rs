@@ -5,6 +5,7 @@ use std::path::Path;
 
 use proofmesh_graph::statement;
 use proofmesh_model::{bundle, import};
+use proofmesh_proof::profile::Kind;
 use proofmesh_prover::{Job, salt, state};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -22,7 +23,7 @@ fn vectors_of_the_soundness_table_are_those_of_the_docs() {
     let job =
         Job { program: imported.program(), inputs: &[input], salts: &salts, weight_salt: None, context: b"" };
     let (statement, ..) = state(&job).expect("the statement stands");
-    let (terms, total) = statement::soundness(&statement).expect("terms");
+    let (terms, total) = statement::soundness(&statement, Kind::Device).expect("terms");
     let mut table = String::from("| term | bits | of which proof-of-work |\n|---|---|---|\n");
     for term in &terms {
         table += &format!("| {} | {:.1} | {} |\n", term.name.replace('|', "\\|"), term.bits, term.pow_bits);

@@ -12,11 +12,26 @@ use proofmesh_graph::op::{ExtremePool, Op};
 use proofmesh_graph::program::{Output, Program, WeightMode};
 use proofmesh_graph::statement::{self, Claimed, ProofFile, Statement, decode_proof, encode_proof};
 use proofmesh_graph::tensor::Tensor;
+use proofmesh_proof::profile::{Blake, Kind};
 use proofmesh_prover::Proved;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tamper_rows::rows;
 use toys::{Toy, conv, node, program, rescale, window};
+
+/// The suite of the table.
+type S = Blake;
+/// Its digests.
+type Word = u8;
+const WORDS: usize = 32;
+
+fn zero() -> Word {
+    0
+}
+
+fn alter(digest: &mut [Word; WORDS]) {
+    digest[5] ^= 4;
+}
 
 /// A convolution, a maximum and two outputs on a batch of two, with a public channel.
 fn toy() -> Toy {
@@ -67,10 +82,11 @@ type HeaderRow = (&'static str, fn(&mut Claimed));
 
 /// Rows for every field of the header: the pattern has no `..`.
 fn header_rows(claimed: &Claimed) -> Vec<HeaderRow> {
-    let Claimed { version: _, model: _, inputs: _, outputs: _, context: _ } = claimed;
+    let Claimed { format: _, model: _, inputs: _, outputs: _, context: _ } = claimed;
     vec![
-        ("statement.version", |c| c.version += 1),
-        ("statement.version", |c| c.version = 0),
+        ("statement.version", |c| c.format += 1),
+        ("statement.version", |c| c.format = 0),
+        ("statement.profile", |c| c.format |= 0xf0),
         ("statement.model", |c| c.model[31] ^= 1),
         ("statement.input", |c| c.inputs[1][0] ^= 1),
         ("statement.input", |c| c.inputs.truncate(1)),
@@ -129,7 +145,8 @@ fn another_statement_is_refused_by_name_and_under_a_rewritten_header_by_the_proo
     let honest = decoded(&proved);
     for (i, (check, statement)) in false_statements(&proved.statement).into_iter().enumerate() {
         assert_eq!(refusal(&statement, &proved.file), check, "row {i}");
-        let rewritten = encode_proof(&ProofFile { claimed: statement.claimed(), ..honest.clone() });
+        let rewritten =
+            encode_proof(&ProofFile { claimed: statement.claimed(Kind::Device), ..honest.clone() });
         // An argmax word that is no class at all is refused before any cryptography.
         let expected = if statement.check().is_err() { "statement.output" } else { "opening.relation" };
         assert_eq!(refusal(&statement, &rewritten), expected, "row {i}, header rewritten");
@@ -147,7 +164,7 @@ fn private_weights_are_bound_by_their_commitment() {
     let mut statement = proved.statement.clone();
     statement.weights.as_mut().expect("private mode")[0] ^= 1;
     assert_eq!(refusal(&statement, &proved.file), "statement.model");
-    let rewritten = ProofFile { claimed: statement.claimed(), ..decoded(&proved) };
+    let rewritten = ProofFile { claimed: statement.claimed(Kind::Device), ..decoded(&proved) };
     assert_eq!(refusal(&statement, &encode_proof(&rewritten)), "statement.weights");
 }
 
@@ -289,6 +306,6 @@ fn an_input_outside_the_statement_is_not_proven() {
     let (honest, lie) = (toy.prove(35), moved.prove(36));
     let check = refusal(&honest.statement, &lie.file);
     assert_eq!(check, "statement.input");
-    let rewritten = ProofFile { claimed: honest.statement.claimed(), ..decoded(&lie) };
+    let rewritten = ProofFile { claimed: honest.statement.claimed(Kind::Device), ..decoded(&lie) };
     assert_eq!(refusal(&honest.statement, &encode_proof(&rewritten)), "opening.relation");
 }

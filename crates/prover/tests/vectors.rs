@@ -4,6 +4,7 @@ mod toys;
 
 use proofmesh_graph::program::WeightMode;
 use proofmesh_graph::statement;
+use proofmesh_proof::profile::Kind;
 use serde_json::{Value, json};
 
 fn hex(bytes: &[u8]) -> String {
@@ -23,7 +24,7 @@ fn vector(weights: WeightMode) -> Value {
         "inputCommitments": s.inputs.iter().map(|i| hex(&i.commitment)).collect::<Vec<_>>(),
         "outputs": s.outputs,
         "context": hex(&s.context),
-        "statement": hex(&s.binding()),
+        "statement": hex(&s.binding(Kind::Device)),
         "proofSeed": 3,
         "proofBytes": proved.file.len(),
         "proof": hex(blake3::hash(&proved.file).as_bytes()),

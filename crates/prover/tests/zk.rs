@@ -13,6 +13,7 @@ use proofmesh_graph::op::{ExtremePool, Op};
 use proofmesh_graph::program::{Output, WeightMode};
 use proofmesh_graph::statement::decode_proof;
 use proofmesh_proof::field::{F, K};
+use proofmesh_proof::profile::Device;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use revealed::revealed;
@@ -54,7 +55,7 @@ fn histograms(toy: &Toy, first_seed: u64) -> Histograms {
     for i in 0..PROOFS as u64 {
         let mut toy = toy.clone();
         toy.salts = Toy::random(toy.program.clone(), 1, first_seed + i).salts;
-        let proof = decode_proof(&toy.prove(first_seed + i).file).expect("an honest file").proof;
+        let proof = decode_proof::<Device>(&toy.prove(first_seed + i).file).expect("an honest file").proof;
         for (place, element) in revealed(&proof) {
             let limbs: &[F] = element.as_basis_coefficients_slice();
             for (limb, v) in limbs.iter().enumerate() {

@@ -1,7 +1,8 @@
 //! What a proof says of itself, and how sound it is for a statement.
 
 use proofmesh_graph::program::Program;
-use proofmesh_graph::statement::{Claimed, Statement, decode_proof, soundness};
+use proofmesh_graph::statement::{Claimed, Statement, claimed_by, soundness};
+use proofmesh_proof::profile::Kind;
 use proofmesh_proof::reject::Reject;
 use serde::Serialize;
 
@@ -14,6 +15,8 @@ pub struct InspectDoc {
     pub bytes: usize,
     /// Version of the format.
     pub version: u8,
+    /// The profile that it says it is of.
+    pub profile: Kind,
     /// The model that it says it is about.
     pub model: Digest,
     /// Digest of each input's commitment and public elements.
@@ -83,20 +86,23 @@ pub fn inspect(proof: &[u8], about: Option<(&Program, &[u8])>) -> Inspected {
 }
 
 fn describe(proof: &[u8], statement: Option<&Statement>) -> Result<InspectDoc, Reject> {
-    let Claimed { version, model, inputs, outputs, context } = decode_proof(proof)?.claimed;
+    let claimed = claimed_by(proof)?;
+    let (version, profile) = (claimed.version(), claimed.profile()?);
+    let Claimed { format: _, model, inputs, outputs, context } = claimed;
     Ok(InspectDoc {
         bytes: proof.len(),
         version,
+        profile,
         model: Digest(model),
         inputs: inputs.into_iter().map(Digest).collect(),
         outputs: Digest(outputs),
         context: Digest(context),
-        soundness: statement.map(of_statement).transpose()?,
+        soundness: statement.map(|s| of_statement(s, profile)).transpose()?,
     })
 }
 
-fn of_statement(statement: &Statement) -> Result<SoundnessDoc, Reject> {
-    let (terms, bits) = soundness(statement)?;
+fn of_statement(statement: &Statement, profile: Kind) -> Result<SoundnessDoc, Reject> {
+    let (terms, bits) = soundness(statement, profile)?;
     let term = |term: proofmesh_proof::soundness::Term| TermDoc {
         name: term.name,
         bits: term.bits,

@@ -15,11 +15,26 @@ use std::path::{Path, PathBuf};
 use proofmesh_graph::program::WeightMode;
 use proofmesh_graph::statement::{ProofFile, Statement, decode_proof, encode_proof};
 use proofmesh_model::{bundle, import};
+use proofmesh_proof::profile::{Blake, Device, Kind};
 use proofmesh_prover::{Job, Proved, prove, salt};
 use proofmesh_verifier::{StatementDoc, read_program, verify};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
+
+/// The suite of the tamper table.
+type S = Blake;
+/// Its digests.
+type Word = u8;
+const WORDS: usize = 32;
+
+fn zero() -> Word {
+    0
+}
+
+fn alter(digest: &mut [Word; WORDS]) {
+    digest[5] ^= 4;
+}
 
 /// Largest splice that is written down; a lie that needs more is left to the prover's own tests.
 const MAX_SPLICE: usize = 256;
@@ -121,8 +136,8 @@ impl Cases<'_> {
 
     /// A field of a proof changed, or a proof cut and spliced at random.
     fn lies_in_the_proof(&mut self) {
-        let honest = decode_proof(&self.base.proof).expect("an honest file");
-        let other = decode_proof(&self.base.other).expect("an honest file").proof;
+        let honest = decode_proof::<Device>(&self.base.proof).expect("an honest file");
+        let other = decode_proof::<Device>(&self.base.other).expect("an honest file").proof;
         for row in tamper_rows::rows() {
             let mut lie = honest.clone();
             (row.change)(&mut lie.proof, &mut other.clone());
@@ -154,7 +169,7 @@ impl Cases<'_> {
 
     /// Another statement, with the proof's own header and with one that agrees.
     fn false_statements(&mut self) {
-        let honest = decode_proof(&self.base.proof).expect("an honest file");
+        let honest = decode_proof::<Device>(&self.base.proof).expect("an honest file");
         let lies: [Lie; 8] = [
             ("an output", |s| s.outputs[0][0] ^= 1),
             ("an impossible output", |s| s.outputs[0][0] = i32::MAX),
@@ -170,7 +185,8 @@ impl Cases<'_> {
             lie(&mut statement);
             let document = document(&statement);
             self.add(name, None, Some(&document), None);
-            let rewritten = encode_proof(&ProofFile { claimed: statement.claimed(), ..honest.clone() });
+            let rewritten =
+                encode_proof(&ProofFile { claimed: statement.claimed(Kind::Device), ..honest.clone() });
             self.add(&format!("{name}, header rewritten"), None, Some(&document), Some(&rewritten));
         }
         if self.base.statement.inputs.len() > 1 {
@@ -271,8 +287,8 @@ fn verdicts_of_the_vectors_are_what_the_code_gives() {
 fn stages_run_in_the_order_of_the_table() {
     // Of two lies the one that an earlier stage sees is named: so a refusal says that the stages before it passed.
     let base = Base::toy("order", WeightMode::Public);
-    let honest = decode_proof(&base.proof).expect("an honest file");
-    let other = || decode_proof(&base.other).expect("an honest file").proof;
+    let honest = decode_proof::<Device>(&base.proof).expect("an honest file");
+    let other = || decode_proof::<Device>(&base.other).expect("an honest file").proof;
     let mut by_stage = std::collections::BTreeMap::new();
     for row in tamper_rows::rows() {
         let mut lie = honest.clone();

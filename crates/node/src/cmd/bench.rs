@@ -9,6 +9,8 @@ use proofmesh_graph::statement;
 use proofmesh_graph::tensor::Tensor;
 use proofmesh_model::data::Array;
 use proofmesh_model::{Imported, bundle, import, zoo};
+use proofmesh_proof::plain::Plain;
+use proofmesh_proof::profile::Kind;
 use proofmesh_prover::{Job, Machine, ProveError, Stage, Work, forecast, prove_watched, salt, stage_times};
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,7 @@ const DEFAULT: [&str; 5] = ["autoencoder", "lenet5", "ds-cnn", "resnet8", "mobil
 Examples:
   proofmesh bench                                   MLPerf Tiny and LeNet-5, weights public
   proofmesh bench examples/digits --weights both --batch 1,16
+  proofmesh bench examples/weather-qod --hash device,chain,plain
   proofmesh bench resnet8 vgg16 --runs 11 --plot bench.svg --json
 
 Every row runs in a process of its own; its memory is that of one proof. Each run proves another row of the model's
@@ -44,6 +47,9 @@ pub struct Args {
     /// Inputs in one proof
     #[arg(long, value_delimiter = ',', default_value = "1", value_name = "N,N")]
     batch: Vec<usize>,
+    /// Profiles: device, chain, and plain, which hides nothing and is only for circuits
+    #[arg(long, value_delimiter = ',', default_value = "device", value_parser = ["device", "chain", "plain"])]
+    hash: Vec<String>,
     /// Writes a chart of times and memory
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
@@ -59,6 +65,8 @@ pub struct Row {
     pub model: String,
     /// `public` or `private`.
     pub weights: String,
+    /// Profile of the proof.
+    pub profile: String,
     /// Inputs in one proof.
     pub batch: usize,
     /// For one input.
@@ -126,19 +134,17 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     };
     let folder = std::env::temp_dir().join(format!("proofmesh-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder).map_err(|error| Fault::file(&folder, &error))?;
-    let progress = bar((models.len() * modes.len() * args.batch.len()) as u64);
+    let progress = bar((models.len() * modes.len() * args.hash.len() * args.batch.len()) as u64);
     let mut rows = Vec::new();
     for (model, weights) in models.iter().flat_map(|m| modes.iter().map(move |w| (m, *w))) {
         let prepared = prepare(model, weights, &folder);
-        for batch in &args.batch {
-            progress.set_message(format!("{model}, {weights} weights, batch {batch}"));
+        for (hash, batch) in args.hash.iter().flat_map(|h| args.batch.iter().map(move |b| (h, *b))) {
+            let case = format!("{model}, {weights} weights, {hash}, batch {batch}");
+            progress.set_message(case.clone());
             let row = prepared.as_ref().map_err(Clone::clone);
-            match row.and_then(|()| in_own_process(model, weights, *batch, args.runs, &folder)) {
+            match row.and_then(|()| in_own_process([model, weights, hash], batch, args.runs, &folder)) {
                 Ok(row) => rows.push(row),
-                Err(fault) => context.tell(&format!(
-                    "{model}, {weights} weights, batch {batch}: {}: {}",
-                    fault.name, fault.got
-                )),
+                Err(fault) => context.tell(&format!("{case}: {}: {}", fault.name, fault.got)),
             }
             progress.inc(1);
         }
@@ -166,9 +172,9 @@ impl Doc {
 }
 
 const HEAD: &str = "\
-| model | weights | batch | multiply-adds | cells, leaves | prove ms | lowest to highest | an inference ms | CPU ms | verify ms \
+| model | weights | profile | batch | multiply-adds | cells, leaves | prove ms | lowest to highest | an inference ms | CPU ms | verify ms \
 | proof bytes | peak MB | bits | plain us | forecast ms (of measured) | forecast MB (of measured) |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|";
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|";
 
 impl Row {
     fn text(&self) -> String {
@@ -178,9 +184,10 @@ impl Row {
         };
         let runs = self.prove_ms_runs.iter().copied();
         format!(
-            "| {} | {} | {} | {} | 2^{}, 2^{} | {:.1} | {:.0} to {:.0} | {:.2} | {:.0} | {:.1} | {} | {:.0} | {:.1} | {:.0} | {} | {} |",
+            "| {} | {} | {} | {} | {} | 2^{}, 2^{} | {:.1} | {:.0} to {:.0} | {:.2} | {:.0} | {:.1} | {} | {:.0} | {:.1} | {:.0} | {} | {} |",
             self.model,
             self.weights,
+            self.profile,
             self.batch,
             self.multiply_adds,
             self.cells_log2,
@@ -202,12 +209,13 @@ impl Row {
 }
 
 /// One row, measured by this program started again.
-fn in_own_process(model: &str, weights: &str, batch: usize, runs: u32, folder: &Path) -> Result<Row> {
+fn in_own_process(case: [&str; 3], batch: usize, runs: u32, folder: &Path) -> Result<Row> {
+    let [model, weights, hash] = case;
     let trouble = |error: &dyn std::fmt::Display| Fault::trouble("bench.process", "a row", error);
     let own = std::env::current_exe().map_err(|e| trouble(&e))?;
     let (batch, runs) = (batch.to_string(), runs.to_string());
-    let args =
-        ["--json", "bench", model, "--weights", weights, "--batch", &batch, "--runs", &runs, "--alone"];
+    let mut args = vec!["--json", "bench", model, "--weights", weights, "--hash", hash];
+    args.extend(["--batch", &batch, "--runs", &runs, "--alone"]);
     let output = Command::new(own).args(args).arg(folder).output().map_err(|e| trouble(&e))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
@@ -254,7 +262,11 @@ fn load(name: &str, weights: WeightMode) -> Result<(Imported, Array)> {
 }
 
 /// The most memory that each stage of one more proof holds.
-fn peaks(job: &Job<'_>, rng: &mut StdRng) -> std::result::Result<BTreeMap<String, f64>, ProveError> {
+fn peaks(
+    profile: Kind,
+    job: &Job<'_>,
+    rng: &mut StdRng,
+) -> std::result::Result<BTreeMap<String, f64>, ProveError> {
     let mut peaks = BTreeMap::new();
     let mut now: Option<Stage> = None;
     let mut enter = |next: Option<Stage>| {
@@ -264,7 +276,7 @@ fn peaks(job: &Job<'_>, rng: &mut StdRng) -> std::result::Result<BTreeMap<String
         forget_peak();
         now = next;
     };
-    prove_watched(job, rng, &mut |stage| enter(Some(stage)))?;
+    prove_watched(profile, job, rng, &mut |stage| enter(Some(stage)))?;
     enter(None);
     Ok(peaks)
 }
@@ -277,6 +289,8 @@ fn alone(args: &Args, folder: &Path) -> Result<Row> {
     let data = super::read_file(&folder.join(ROWS), usize::MAX - 1)?;
     let words: Vec<i32> = data.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect();
     let (batch, program) = (args.batch[0], &file.program);
+    let profile = Kind::named(&args.hash[0])
+        .ok_or_else(|| Fault::misuse("bench.hash", "device, chain or plain", &args.hash[0]))?;
     let rows: Vec<&[i32]> = words.chunks(program.input.shape.len()).collect();
     if rows.is_empty() {
         return Err(Fault::misuse("bench.rows", "a test set with rows", "none"));
@@ -301,17 +315,21 @@ fn alone(args: &Args, folder: &Path) -> Result<Row> {
             machines.push(Machine::measured().map_err(unproved)?);
         }
         let (start, worked) = (Instant::now(), cpu_milliseconds());
-        let (proved, times) = stage_times(|watch| prove_watched(&job, &mut rng, watch)).map_err(unproved)?;
+        let (proved, times) =
+            stage_times(|watch| prove_watched(profile, &job, &mut rng, watch)).map_err(unproved)?;
         let (proving, working) = (start.elapsed().as_secs_f64() * 1e3, cpu_milliseconds() - worked);
         let start = Instant::now();
-        statement::verify(&proved.statement, &proved.file)?;
+        match profile {
+            Kind::Plain => statement::verify_as::<Plain>(&proved.statement, &proved.file)?,
+            _ => statement::verify(&proved.statement, &proved.file)?,
+        }
         let verifying = start.elapsed().as_secs_f64() * 1e3;
         if run == 0 {
             // The first run warms caches: its time is not counted. Its memory is, since this process has done nothing else.
             peak = peak_megabytes();
-            soundness_bits = statement::soundness(&proved.statement)?.1;
+            soundness_bits = statement::soundness(&proved.statement, profile)?.1;
             drop(proved);
-            stages_megabytes = peaks(&job, &mut rng).map_err(unproved)?;
+            stages_megabytes = peaks(profile, &job, &mut rng).map_err(unproved)?;
             continue;
         }
         let figures = [proving, working, verifying, proved.file.len() as f64, plain];
@@ -326,6 +344,7 @@ fn alone(args: &Args, folder: &Path) -> Result<Row> {
     Ok(Row {
         model,
         weights: args.weights.clone(),
+        profile: profile.name().to_owned(),
         batch,
         multiply_adds: file.meta.report.multiply_adds,
         cells_log2: expected.cells_log2,

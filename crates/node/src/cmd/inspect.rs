@@ -2,7 +2,8 @@
 
 use crate::fault::{Fault, Result};
 use crate::out::Context;
-use proofmesh_graph::statement::{InputStatement, Statement, decode_proof, soundness};
+use proofmesh_graph::statement::{InputStatement, Statement, claimed_by, soundness};
+use proofmesh_proof::profile::Kind;
 use proofmesh_proof::soundness::Term;
 use proofmesh_prover::{Forecast, Machine, forecast};
 use proofmesh_verifier::StatementDoc;
@@ -41,6 +42,7 @@ struct InspectDoc {
     /// What each output says; without a proof with words that it could have.
     states: Vec<String>,
     proof_bytes: Option<usize>,
+    profile: Kind,
     forecast: Forecast,
     terms: Vec<TermDoc>,
     soundness_bits: f64,
@@ -57,15 +59,14 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
             .map_err(super::verify::unread)?,
         None => sample(&model, args.batch)?,
     };
-    let proof_bytes = match &args.proof {
+    let (proof_bytes, profile) = match &args.proof {
         Some(path) => {
             let bytes = super::read_file(path, proofmesh_proof::engine::MAX_PROOF_BYTES)?;
-            decode_proof(&bytes)?;
-            Some(bytes.len())
+            (Some(bytes.len()), claimed_by(&bytes)?.profile()?)
         }
-        None => None,
+        None => (None, Kind::Device),
     };
-    let (terms, soundness_bits) = soundness(&statement)?;
+    let (terms, soundness_bits) = soundness(&statement, profile)?;
     let forecast = Machine::measured()
         .and_then(|here| forecast(&model.program, statement.inputs.len(), here))
         .map_err(|error| Fault::refused("model.too-large", "a program that can be proved", error))?;
@@ -73,6 +74,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         statement: StatementDoc::of(&statement),
         states: statement.sentences(),
         proof_bytes,
+        profile,
         forecast,
         soundness_bits_without_grinding: without_grinding(&terms),
         grinding_bits_max: terms.iter().map(|term| term.pow_bits).max().unwrap_or(0),
@@ -133,7 +135,7 @@ fn describe(doc: &InspectDoc) -> String {
     let kind = if doc.proof_bytes.is_some() { "states    " } else { "states, as an example" };
     lines.extend(doc.states.iter().map(|said| format!("{kind} {said}")));
     if let Some(bytes) = doc.proof_bytes {
-        lines.push(format!("proof      {} KiB", bytes >> 10));
+        lines.push(format!("proof      {} KiB, profile {}", bytes >> 10, doc.profile.name()));
     }
     lines.push("soundness, -log2 of each error term, all proven:".to_owned());
     lines.extend(doc.terms.iter().map(|term| format!("  {:>6.1}  {}", term.bits, term.name)));

@@ -10,6 +10,7 @@ use proofmesh_graph::program::WeightMode;
 use proofmesh_graph::tensor::Tensor;
 use proofmesh_model::ModelFile;
 use proofmesh_model::data::{self, Array};
+use proofmesh_proof::profile::Kind;
 use proofmesh_prover::{ProveError, parts};
 use proofmesh_verifier::{Manifest, StatementDoc};
 use serde::Serialize;
@@ -23,6 +24,7 @@ use std::time::Instant;
 Examples:
   proofmesh prove --input examples/weather-qod/test/x_i8.npy --row 7 --out day.proof
   proofmesh prove --model digits.pmesh --input x.npy --row 0 --row 1 --context 0xc0ffee --out two.proof
+  proofmesh prove --input day.npy --hash chain --out day.proof
   proofmesh prove --model digits.pmesh --input x.npy --rows 0..1000 --memory 1GB --out all.proof
 
 Writes the proof to FILE and its statement to FILE.json: commitments, public inputs, outputs, context.
@@ -47,6 +49,9 @@ pub struct Args {
     /// What the proof is bound to: job, device, nonce; 0x and hexadecimal digits
     #[arg(long, default_value = "0x")]
     context: String,
+    /// Hash of the proof: device (BLAKE3, fast) or chain (Poseidon2 over BN254, for circuits of pairing curves)
+    #[arg(long, default_value = "device", value_parser = ["device", "chain"])]
+    hash: String,
     /// Where the proof goes
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -59,6 +64,7 @@ struct ProvedDoc {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     parts: Vec<usize>,
     proof_bytes: usize,
+    profile: Kind,
     prove_ms: f64,
     /// Of this process.
     peak_megabytes: f64,
@@ -74,6 +80,7 @@ struct Batch {
     context: Vec<u8>,
     /// Seed of the salt of private weights.
     seed: [u8; 32],
+    profile: Kind,
 }
 
 impl Batch {
@@ -93,14 +100,16 @@ impl Batch {
             .ok_or_else(|| Fault::misuse("context.form", "0x and hexadecimal digits", &args.context))?;
         let private = model.program.weights == WeightMode::Private;
         let seed = if private { Keys::open(&context.dir.join("keys"))?.seed("weights")? } else { [0; 32] };
-        Ok(Self { model, data, rows, context: bound, seed })
+        let profile = Kind::named(&args.hash)
+            .ok_or_else(|| Fault::misuse("prove.hash", "device or chain", &args.hash))?;
+        Ok(Self { model, data, rows, context: bound, seed, profile })
     }
 
     /// Proves some of the inputs; gives statement and proof file.
     fn prove(&self, part: Range<usize>, context: &[u8]) -> Result<proofmesh_prover::Proved> {
         let input = |row: &usize| self.model.quantise(self.data.row(*row));
         let inputs: Vec<Tensor> = self.rows[part].iter().map(input).collect::<std::result::Result<_, _>>()?;
-        prove_batch(&self.model, &inputs, context, self.seed)
+        prove_batch(&self.model, &inputs, context, self.seed, self.profile)
     }
 
     /// Where the batch is to be cut so that no proof takes more than `memory` bytes.
@@ -172,6 +181,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         proof: args.out,
         parts: sizes,
         proof_bytes,
+        profile: batch.profile,
         prove_ms: proving,
         peak_megabytes: peak_megabytes(),
         statement,

@@ -1,24 +1,20 @@
 //! What a proof reveals, and the verifier's view of it: challenges replayed, equations derived.
 #![allow(dead_code)] // Each test file uses a part.
 
-use p3_commit::MultilinearPcs;
 use p3_sumcheck::zk::ZkSumcheckData;
 use p3_whir::pcs::zk::{BaseCaseZkProof, BlindedMask, ZkRoundProof};
 use p3_whir::{QueryOpenings, SharedProofOpening};
 use proofmesh_graph::statement::{ProofFile, decode_proof};
 use proofmesh_proof::claims::MainProof;
-use proofmesh_proof::commitment;
 use proofmesh_proof::engine::{self, Proof};
 use proofmesh_proof::field::{F, K};
 use proofmesh_proof::logup::{LayerProof, LogupProof};
-use proofmesh_proof::opening::{self, Folded, OpeningProof};
+use proofmesh_proof::opening::{self, Folded, MaskProof, OpeningProof};
 use proofmesh_proof::plan::Plan;
-use proofmesh_proof::profile::PcsProof;
+use proofmesh_proof::profile::{Device, Kind, Profile, stubs};
 use proofmesh_proof::system::{Affine, System, Words};
 use proofmesh_proof::transcript::Channel;
 use proofmesh_prover::Proved;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 
 /// Rows of a codeword that are looked at: how many a proof opens depends on its queries.
 const ROWS: usize = 3;
@@ -27,7 +23,7 @@ const ROWS: usize = 3;
 /// revealed here or named as none.
 pub fn revealed(proof: &Proof) -> Vec<(String, K)> {
     let mut out = Vec::new();
-    let Proof { commitment: _, logup, main, opening, pcs } = proof;
+    let Proof { commitment: _, logup, main, opening, masks, pcs } = proof;
     let LogupProof { root, layers } = logup;
     list(&mut out, "logup.root", root);
     for (j, LayerProof { rounds, values }) in layers.iter().enumerate() {
@@ -37,13 +33,16 @@ pub fn revealed(proof: &Proof) -> Vec<(String, K)> {
     let MainProof { rounds, values } = main;
     lists(&mut out, "main.rounds", rounds);
     list(&mut out, "main.values", values);
-    let OpeningProof { rounds, cross, masks } = opening;
+    let OpeningProof { rounds } = opening;
+    let MaskProof { cross, masks } = masks;
     list(&mut out, "opening.rounds", rounds.as_flattened());
     list(&mut out, "opening.cross", &[*cross]);
     list(&mut out, "opening.masks", masks);
     commitments(&mut out, pcs);
     out
 }
+
+type PcsProof = <Device as Profile>::PcsProof;
 
 /// The elements of the commitment's opening proof.
 fn commitments(out: &mut Vec<(String, K)>, pcs: &PcsProof) {
@@ -138,14 +137,14 @@ pub struct Replay {
 impl Replay {
     /// Replays the transcript of an honest proof.
     pub fn new(proved: &Proved) -> Self {
-        let ProofFile { images, proof, .. } = decode_proof(&proved.file).expect("an honest file");
+        let ProofFile::<Device> { images, proof, .. } = decode_proof(&proved.file).expect("an honest file");
         let images = proved.statement.images(&images).expect("honest images");
         let system = proved.statement.system(&images).expect("an honest statement").system;
-        let plan = Plan::new(&system).expect("a system of ours");
-        let stub = || StdRng::from_seed([0; 32]);
-        let pcs = commitment::scheme(plan.log, stub(), stub()).expect("a supported size");
-        let mut transcript = engine::start(&plan, &proved.statement.binding());
-        pcs.observe_commitment(&proof.commitment, &mut transcript.challenger);
+        let plan = Plan::new(&system, true).expect("a system of ours");
+        let [salts, masks] = stubs();
+        let pcs = Device::scheme(plan.log, salts, masks).expect("a supported size");
+        let mut transcript = engine::start::<Device>(&plan, &proved.statement.binding(Kind::Device));
+        Device::observe(&pcs, &proof.commitment, &mut transcript.challenger);
         let equations =
             engine::reduce(&system, &plan, Words::Values, &proof.logup, &proof.main, &mut transcript);
         let equations = equations.expect("an honest proof reduces");
@@ -156,7 +155,7 @@ impl Replay {
             transcript.absorb(sent);
             rounds.push(transcript.draw());
         }
-        transcript.absorb(&[proof.pcs.evals[0], proof.opening.cross]);
+        transcript.absorb(&[proof.pcs.evals[0], proof.masks.cross]);
         let t = transcript.draw();
         Self { system, plan, proof, equations, folded, rounds, t }
     }

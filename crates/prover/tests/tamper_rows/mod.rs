@@ -6,11 +6,13 @@ use p3_sumcheck::zk::ZkSumcheckData;
 use p3_whir::pcs::zk::{BaseCaseZkProof, BlindedMask, MaskOpeningPair, ZkRoundProof};
 use p3_whir::{QueryOpenings, SharedProofOpening};
 use proofmesh_proof::claims::MainProof;
-use proofmesh_proof::engine::Proof;
+use proofmesh_proof::engine;
 use proofmesh_proof::field::{F, K};
 use proofmesh_proof::logup::{LayerProof, LogupProof};
-use proofmesh_proof::opening::OpeningProof;
-use proofmesh_proof::profile::{Commitment, Mmcs, PcsProof};
+use proofmesh_proof::opening::{MaskProof, OpeningProof};
+use proofmesh_proof::profile::{Hiding, Profile, Suite};
+
+use crate::{S, WORDS, Word, alter, zero};
 
 /// Changes the first proof; the second is another honest one of the same statement.
 type Change = dyn Fn(&mut Proof, &mut Proof);
@@ -25,7 +27,13 @@ pub struct Row {
     pub change: Box<Change>,
 }
 
-type Paths = PrunedMerklePaths<u8, 32>;
+/// The suite's own types.
+type P = Hiding<S>;
+type Proof = engine::Proof<P>;
+type Commitment = <P as Profile>::Commitment;
+type PcsProof = <P as Profile>::PcsProof;
+type Mmcs = <S as Suite>::Salted;
+type Paths = PrunedMerklePaths<Word, WORDS>;
 type Multi = (Vec<Vec<Vec<F>>>, Paths);
 type Sumcheck = ZkSumcheckData<F, K>;
 type Round = ZkRoundProof<F, K, Mmcs>;
@@ -75,8 +83,8 @@ fn extension_rows(opening: &mut QueryOpenings<F, K, Multi>) -> &mut Rows {
 
 /// A root with one bit flipped.
 fn flip_root(root: &mut Commitment) {
-    let mut roots: Vec<[u8; 32]> = root.roots().to_vec();
-    roots[0][5] ^= 4;
+    let mut roots: Vec<[Word; WORDS]> = root.roots().to_vec();
+    alter(&mut roots[0]);
     *root = Commitment::new(roots);
 }
 
@@ -96,23 +104,22 @@ pub fn rows() -> Vec<Row> {
 
 /// Our own messages.
 fn messages(out: &mut Vec<Row>) {
-    fields!(
-        out,
-        "proof",
-        |p| p,
-        Proof {
-            commitment: [
-                ("one bit of the root", "opening.relation", |m, _| flip_root(m)),
-                ("another proof's", "opening.relation", |m, o| *m = o.clone()),
-                ("two roots", "opening.relation", |m, _| *m =
-                    Commitment::new([m.roots(), m.roots()].concat())),
-            ],
-            logup: [("another proof's", "opening.relation", |m, o| *m = o.clone())],
-            main: [("another proof's", "opening.relation", |m, o| *m = o.clone())],
-            opening: [("another proof's", "opening.relation", |m, o| *m = o.clone())],
-            pcs: [("another proof's", "opening.relation", |m, o| *m = o.clone())],
-        }
-    );
+    let _exhaustive = |value: &Proof| {
+        let Proof { commitment: _, logup: _, main: _, opening: _, masks: _, pcs: _ } = value;
+    };
+    let mut row = |what: &str, change: fn(&mut Proof, &mut Proof)| {
+        let change = Box::new(change);
+        out.push(Row { name: format!("proof.{what}"), check: "opening.relation", change });
+    };
+    row("commitment: one bit of the root", |m, _| flip_root(&mut m.commitment));
+    row("commitment: another proof's", |m, o| m.commitment = o.commitment.clone());
+    row("commitment: two roots", |m, _| {
+        m.commitment = Commitment::new([m.commitment.roots(), m.commitment.roots()].concat());
+    });
+    row("logup: another proof's", |m, o| m.logup = o.logup.clone());
+    row("main: another proof's", |m, o| m.main = o.main.clone());
+    row("opening: another proof's", |m, o| (m.opening, m.masks) = (o.opening.clone(), o.masks.clone()));
+    row("pcs: another proof's", |m, o| m.pcs = o.pcs.clone());
     fields!(
         out,
         "logup",
@@ -198,6 +205,13 @@ fn messages(out: &mut Vec<Row>) {
                 ("one more", "opening.rounds", |m, _| m.push([K::ZERO; 2])),
                 ("two exchanged", "opening.relation", |m, _| m.swap(3, 4)),
             ],
+        }
+    );
+    fields!(
+        out,
+        "opening",
+        |p| &mut p.masks,
+        MaskProof {
             cross: [
                 ("+ 1", "opening.relation", |m, _| *m += K::ONE),
                 ("0", "opening.relation", |m, _| *m = K::ZERO),
@@ -414,7 +428,7 @@ fn extension(out: &mut Vec<Row>, place: &'static str, at: fn(&mut Proof) -> &mut
         m.rows[0].drain(..1);
         m.proof.0[0][0].splice(0..0, limbs);
     });
-    row("a sibling's bit", |m| m.proof.1.sibling_hashes[0][0] ^= 1);
+    row("a sibling's bit", |m| alter(&mut m.proof.1.sibling_hashes[0]));
 }
 
 /// A compact Merkle proof and its salts.
@@ -436,10 +450,10 @@ fn multi(out: &mut Vec<Row>) {
     row("a salt more", |m| m.0[0].push(vec![F::ZERO; 5]));
     row("a query's salts less", |m| shorten(&mut m.0));
     row("no salts", |m| m.0.clear());
-    row("first sibling's bit", |m| m.1.sibling_hashes[0][31] ^= 128);
-    row("last sibling's bit", |m| m.1.sibling_hashes.last_mut().unwrap()[0] ^= 1);
+    row("first sibling's bit", |m| alter(&mut m.1.sibling_hashes[0]));
+    row("last sibling's bit", |m| alter(m.1.sibling_hashes.last_mut().unwrap()));
     row("a sibling less", |m| shorten(&mut m.1.sibling_hashes));
-    row("a sibling more", |m| m.1.sibling_hashes.push([0; 32]));
+    row("a sibling more", |m| m.1.sibling_hashes.push([zero(); WORDS]));
     row("two siblings exchanged", |m| m.1.sibling_hashes.swap(0, 1));
     row("no siblings", |m| m.1.sibling_hashes.clear());
 }

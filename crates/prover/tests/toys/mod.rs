@@ -12,8 +12,9 @@ use proofmesh_graph::program::{InputSpec, Interval, Node, Output, Program, Weigh
 use proofmesh_graph::statement::{Images, Statement};
 use proofmesh_graph::tensor::{Shape, Tensor};
 use proofmesh_proof::field::F;
+use proofmesh_proof::profile::Kind;
 use proofmesh_proof::system::{SumClaim, SumPoint, System};
-use proofmesh_prover::{Job, ProveError, Proved, prove, salt, satisfied, state};
+use proofmesh_prover::{Job, ProveError, Proved, prove, prove_as, salt, satisfied, state};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -138,6 +139,12 @@ impl Toy {
     /// An honest proof.
     pub fn prove(&self, seed: u64) -> Proved {
         prove(&self.job(), &mut StdRng::seed_from_u64(seed)).expect("an honest execution proves")
+    }
+
+    /// An honest proof under a profile.
+    pub fn prove_as(&self, profile: Kind, seed: u64) -> Proved {
+        let mut rng = StdRng::seed_from_u64(seed);
+        prove_as(profile, &self.job(), &mut rng).expect("an honest execution proves")
     }
 
     /// The honest statement and its executions.

@@ -97,10 +97,19 @@ impl Device {
     /// `key.device` when the key is no point of the curve, `signature.device` when the signature does not
     /// hold.
     pub fn verify(&self, digest: &Hash32, signature: &DeviceSignature) -> Result<(), Refusal> {
+        self.verify_bytes(&digest.0, signature)
+    }
+
+    /// Checks a signature over a message of any length, as strictly: what formats with a to-be-signed text of
+    /// their own (COSE) ask for.
+    ///
+    /// # Errors
+    /// As [`Device::verify`].
+    pub fn verify_bytes(&self, message: &[u8], signature: &DeviceSignature) -> Result<(), Refusal> {
         let key = ed25519_dalek::VerifyingKey::from_bytes(&self.0)
             .map_err(|_| Refusal::new("key.device", "a point of Ed25519", self))?;
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        key.verify_strict(&digest.0, &signature)
+        key.verify_strict(message, &signature)
             .map_err(|_| Refusal::new("signature.device", format_args!("the signature of {self}"), "another"))
     }
 }
@@ -212,7 +221,14 @@ impl DeviceSecret {
     /// Signs a digest. Deterministic.
     #[must_use]
     pub fn sign(&self, digest: &Hash32) -> DeviceSignature {
-        DeviceSignature(self.0.sign(&digest.0).to_bytes())
+        self.sign_bytes(&digest.0)
+    }
+
+    /// Signs a message of any length. Deterministic. Its caller sees to it that no message of one purpose can
+    /// be read as one of another: none is 32 bytes long.
+    #[must_use]
+    pub fn sign_bytes(&self, message: &[u8]) -> DeviceSignature {
+        DeviceSignature(self.0.sign(message).to_bytes())
     }
 
     /// The secret's bytes, for a key store. Wiped on drop.

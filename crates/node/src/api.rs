@@ -12,6 +12,7 @@ pub mod page;
 
 use crate::client::Client;
 use crate::coordinator::Coordinator;
+use crate::device::intake::Payload;
 use crate::fault::{Fault, Kind, Result};
 use crate::own::Own;
 use crate::wire::{
@@ -63,6 +64,12 @@ impl Server {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The owner's side of what it serves.
+    #[must_use]
+    pub fn own(&self) -> &Own {
+        &self.own
     }
 
     /// The page with the owner's key in its fragment, which no browser sends anywhere.
@@ -167,16 +174,18 @@ async fn guard(request: Request<Body>, next: Next) -> Response {
     }
     // A page elsewhere can send a plain form without asking; it cannot send this content type, nor hide where it is from.
     if request.method() == Method::POST
-        && let Err(fault) = require_json(request.headers())
+        && let Err(fault) = require_media_type(request.headers())
     {
         return answer::<()>(Err(fault));
     }
     next.run(request).await
 }
 
-fn require_json(headers: &HeaderMap) -> Result<()> {
+fn require_media_type(headers: &HeaderMap) -> Result<()> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if kind.split(';').next().unwrap_or_default().trim() != "application/json" {
+    // Readings have media types of their own, which no plain form can send either.
+    let is_json = kind.split(';').next().unwrap_or_default().trim() == "application/json";
+    if !is_json && Payload::of_media_type(kind).is_err() {
         return Err(Fault::misuse("api.content-type", "application/json", format_args!("{kind:.60}")));
     }
     Ok(())
@@ -211,15 +220,20 @@ fn parse<T: FromStr>(text: &str, what: &str) -> Result<T> {
 
 /// A body as a document.
 async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body, most: usize) -> Result<T> {
+    let bytes = read_bytes(headers, body, most).await?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Fault::misuse("api.body", "a document of crates/node/API.md", error))
+}
+
+/// A body of at most so many bytes.
+async fn read_bytes(headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes> {
     let too_large =
         || Fault::misuse("api.body-too-large", format_args!("at most {most} bytes"), "more, or cut off");
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     if length.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > most) {
         return Err(too_large()); // before a byte of it is read
     }
-    let bytes: Bytes = to_bytes(body, most).await.map_err(|_| too_large())?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Fault::misuse("api.body", "a document of crates/node/API.md", error))
+    to_bytes(body, most).await.map_err(|_| too_large())
 }
 
 /// Runs something that may wait for the disk.

@@ -1,14 +1,23 @@
-//! A device that replays a recording as if it measured it: one signed, numbered, chained reading an hour.
+//! Devices: readings that are signed, numbered and chained, from a recording or live.
 //!
-//! What a live sensor's driver will do is the same: [`Device::measure`] with values of its own. A lying
-//! device is one whose values are not the world's; its signatures and its chain are in order, which is why a
-//! model has to look at the values.
+//! [`Device`] is the side that measures and signs: [`Device::measure`] with values of its own. A lying device is one
+//! whose values are not the world's; its signatures and its chain are in order, which is why a model has to look at
+//! the values. Live: [`intake`] is the one way in, [`stream`] what is on disk, [`mqtt`] the broker's side, [`feed`] and [`outbox`]
+//! the publishing side.
+
+pub mod feed;
+pub mod intake;
+pub mod mqtt;
+pub mod outbox;
+pub mod stream;
 
 use crate::fault::Result;
 use crate::weather::{Forgery, Hours};
+use intake::Intake;
 use proofmesh_market::DeviceSecret;
 use proofmesh_services::reading::{Chain, Reading, SignedReading, Values};
-use proofmesh_services::window::HOUR_S;
+use proofmesh_services::window::{Day, GAP_HOURS, HOUR_S, WINDOW_S, by_hour};
+use std::sync::Arc;
 
 /// A device with its key and its place in its own stream.
 #[derive(Debug)]
@@ -23,6 +32,16 @@ impl Device {
     pub fn new(secret: DeviceSecret) -> Self {
         let chain = Chain::new(secret.device());
         Device { secret, chain }
+    }
+
+    /// A device that goes on with its own stream.
+    ///
+    /// # Errors
+    /// `reading.*`: they are not its own, or not in order.
+    pub fn resume(secret: DeviceSecret, stream: &[SignedReading]) -> Result<Self> {
+        let mut device = Device::new(secret);
+        device.chain.accept_all(stream)?;
+        Ok(device)
     }
 
     /// Signs a reading and takes it into its own stream.
@@ -42,6 +61,81 @@ impl Device {
     /// As [`Device::measure`].
     pub fn replay(&mut self, recording: &Hours, from_s: u64, until_s: u64) -> Result<Vec<SignedReading>> {
         recording.range(from_s..until_s).map(|(time_s, values)| self.measure(*time_s, *values)).collect()
+    }
+}
+
+/// Where a node's readings come from.
+#[derive(Clone, Debug)]
+pub enum Readings {
+    /// A recording, replayed as if it were measured.
+    Recorded(Hours),
+    /// What devices send.
+    Live(Arc<Intake>),
+}
+
+impl From<Hours> for Readings {
+    fn from(recording: Hours) -> Self {
+        Readings::Recorded(recording)
+    }
+}
+
+impl Readings {
+    /// Whether a day's readings are there, as far as they will come: a day that is not complete yet is waited for
+    /// until readings are there that no gap in it can be filled without.
+    #[must_use]
+    pub fn ready(&self, start_s: u64) -> bool {
+        let Readings::Live(intake) = self else { return true };
+        let end_s = start_s.saturating_add(WINDOW_S + GAP_HOURS * HOUR_S);
+        let passed = intake.with(|seen| seen.last_s().is_some_and(|last_s| last_s >= end_s));
+        passed || Day::new(&around(intake, start_s), start_s).is_ok()
+    }
+}
+
+/// The live hours of a day and those that a gap at its ends may need.
+fn around(intake: &Intake, start_s: u64) -> Hours {
+    let from_s = start_s.saturating_sub(GAP_HOURS * HOUR_S);
+    let until_s = start_s.saturating_add(WINDOW_S + GAP_HOURS * HOUR_S);
+    intake
+        .with(|seen| seen.hours().range(from_s..until_s).map(|(hour_s, values)| (*hour_s, *values)).collect())
+}
+
+/// A node's readings as it works: a recording is signed as it is replayed, and checked as any stream is.
+pub(crate) struct Source {
+    readings: Readings,
+    device: Device,
+    until_s: u64,
+    stream: Chain,
+    replayed: Vec<SignedReading>,
+}
+
+impl Source {
+    pub(crate) fn new(readings: Readings, secret: DeviceSecret) -> Self {
+        let stream = Chain::new(secret.device());
+        Source { readings, device: Device::new(secret), until_s: 0, stream, replayed: Vec::new() }
+    }
+
+    /// Lets a recorded device measure until a day's last reading and those that a gap at its end may need.
+    pub(crate) fn hear(&mut self, start_s: u64) -> Result<()> {
+        let Readings::Recorded(recording) = &self.readings else { return Ok(()) };
+        let from_s = self.until_s.max(start_s.saturating_sub(GAP_HOURS * HOUR_S));
+        let until_s = start_s.saturating_add(WINDOW_S + GAP_HOURS * HOUR_S);
+        if until_s <= from_s {
+            return Ok(());
+        }
+        let batch = self.device.replay(recording, from_s, until_s)?;
+        self.stream.accept_all(&batch)?;
+        self.replayed.extend(batch);
+        self.until_s = until_s;
+        Ok(())
+    }
+
+    /// A day that is complete.
+    pub(crate) fn day(&self, start_s: u64) -> Result<Day> {
+        let hours = match &self.readings {
+            Readings::Recorded(_) => by_hour(self.replayed.iter().map(|signed| &signed.reading))?,
+            Readings::Live(intake) => around(intake, start_s),
+        };
+        Ok(Day::new(&hours, start_s)?)
     }
 }
 

@@ -4,11 +4,11 @@
 //! (proof first, then receipt) before it is sent, and what is in the outbox is sent again, never made again.
 
 use crate::client::Client;
-use crate::device::Device;
+use crate::device::{Readings, Source};
 use crate::engine::blobs::replace;
 use crate::engine::keys::Keys;
 use crate::fault::{Fault, Kind, Result};
-use crate::weather::{CELL, Hours, PHASE_S, STATIONS, date};
+use crate::weather::{CELL, PHASE_S, STATIONS, date};
 use crate::wire::{Delivered, Hex, MeasureDoc, NodeDoc, ReasonDoc};
 use crate::zk;
 use proofmesh_graph::statement::{self, Statement};
@@ -20,8 +20,7 @@ use proofmesh_market::{
 };
 use proofmesh_model::ModelFile;
 use proofmesh_services::inference::{SERVICE, Terms};
-use proofmesh_services::reading::{Chain, SignedReading};
-use proofmesh_services::window::{self, Day, GAP_HOURS, HOUR_S, WINDOW_S};
+use proofmesh_services::window::WINDOW_S;
 use proofmesh_settle::{Settlement, Signer};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -41,11 +40,7 @@ pub struct Operator {
     salt_seed: [u8; 32],
     dir: PathBuf,
     station: usize,
-    source: Device,
-    recording: Hours,
-    seen_until_s: u64,
-    stream: Chain,
-    readings: Vec<SignedReading>,
+    source: Source,
 }
 
 /// What became of one day.
@@ -84,7 +79,7 @@ pub struct ProvedDay {
 }
 
 impl Operator {
-    /// A node of this name, replaying a recording; keys under `dir/keys`, outbox under `dir/nodes/NAME`.
+    /// A node of this name with these readings; keys under `dir/keys`, outbox under `dir/nodes/NAME`.
     ///
     /// # Errors
     /// `key.*`, `api.*`, the chain's.
@@ -93,7 +88,7 @@ impl Operator {
         dir: &Path,
         name: &str,
         station: usize,
-        recording: Hours,
+        readings: impl Into<Readings>,
     ) -> Result<Self> {
         let keys = Keys::open(&dir.join("keys"))?;
         let device = keys.device(name)?;
@@ -106,12 +101,8 @@ impl Operator {
             salt_seed: keys.seed(&format!("{name}-salt"))?,
             dir: dir.join("nodes").join(name),
             station,
-            source: Device::new(device.clone()),
-            stream: Chain::new(device.device()),
+            source: Source::new(readings.into(), device.clone()),
             device,
-            recording,
-            seen_until_s: 0,
-            readings: Vec::new(),
         })
     }
 
@@ -207,22 +198,13 @@ impl Operator {
         keccak(&[&tag.0[..], &self.salt_seed, purpose].concat()).0
     }
 
-    /// Lets the device measure until a day's last reading and those that a gap at its end may need, and takes
-    /// the readings in.
+    /// Lets a recorded device measure until a day's last reading and those that a gap at its end may need, and
+    /// takes the readings in. Live readings come by themselves.
     ///
     /// # Errors
     /// `reading.*`.
     pub fn hear(&mut self, start_s: u64) -> Result<()> {
-        let from_s = self.seen_until_s.max(start_s.saturating_sub(GAP_HOURS * HOUR_S));
-        let until_s = start_s.saturating_add(WINDOW_S + GAP_HOURS * HOUR_S);
-        if until_s <= from_s {
-            return Ok(());
-        }
-        let batch = self.source.replay(&self.recording, from_s, until_s)?;
-        self.stream.accept_all(&batch)?;
-        self.readings.extend(batch);
-        self.seen_until_s = until_s;
-        Ok(())
+        self.source.hear(start_s)
     }
 
     /// The words of a day's own readings.
@@ -230,8 +212,7 @@ impl Operator {
     /// # Errors
     /// `window.incomplete`, `window.*`.
     pub fn words(&self, start_s: u64) -> Result<Vec<i32>> {
-        let hours = window::by_hour(self.readings.iter().map(|signed| &signed.reading))?;
-        Ok(Day::new(&hours, start_s)?.words())
+        Ok(self.source.day(start_s)?.words())
     }
 
     /// Proves a day under the context of the receipt that comes next.

@@ -4,12 +4,13 @@
 //! All of it is behind the owner's key (`keys/owner.seed`, 64 hexadecimal digits): whoever can read the key directory
 //! is the owner. Money is moved by orders that the built-in keys sign, as the commands do.
 //!
-//! Refuses: `owner.key`, `owner.node.unknown`, `owner.budget`, `buy.days`, `buy.open`,
+//! Refuses: `owner.key`, `owner.node.unknown`, `owner.node.not-live`, `owner.budget`, `buy.days`, `buy.open`,
 //! `owner.nothing-to-withdraw`, and what the market and the chain refuse.
 
 use crate::buyer::{ClaimDoc, DaysWanted, claim, fund, post};
 use crate::client::Client;
 use crate::coordinator::Coordinator;
+use crate::device::intake::{Intake, Payload, TakenDoc};
 use crate::engine::keys::Keys;
 use crate::fault::{Fault, Result};
 use crate::owner::{DAY_S, Grant, GrantDoc, Journal, Limits, Policy, read_json, write_json};
@@ -19,8 +20,9 @@ use proofmesh_market::order::Withdraw;
 use proofmesh_market::state::{DeliveredReceipt, ReceiptStatus};
 use proofmesh_market::{AccountSecret, Address, Device, Hash32, Signed, Usd, What, keccak};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 /// Name of the built-in buyer's account.
 pub const BUYER: &str = "buyer";
@@ -177,6 +179,7 @@ pub struct Own {
     client: Client,
     keys: Keys,
     key: [u8; 32],
+    live: std::sync::Mutex<BTreeMap<String, Arc<Intake>>>, // of the nodes in this process
     changing: tokio::sync::Mutex<()>, // one change of a policy, a grant or the budget at a time
 }
 
@@ -188,7 +191,26 @@ impl Own {
     pub fn open(coordinator: Arc<Coordinator>, client: Client) -> Result<Self> {
         let keys = Keys::open(&coordinator.dir().join("keys"))?;
         let key = keys.seed("owner")?;
-        Ok(Own { coordinator, client, keys, key, changing: tokio::sync::Mutex::default() })
+        Ok(Own { coordinator, client, keys, key, live: Default::default(), changing: Default::default() })
+    }
+
+    /// Lets readings of a live node be pushed.
+    pub fn take_live(&self, intake: Arc<Intake>) {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.insert(intake.name().to_owned(), intake);
+    }
+
+    /// Takes readings that are pushed to a live node.
+    ///
+    /// # Errors
+    /// `owner.node.not-live`, and as [`Intake::take`].
+    pub fn push(&self, name: &str, payload: Payload, bytes: &[u8]) -> Result<TakenDoc> {
+        let intake = self.live.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        let intake = intake.ok_or_else(|| {
+            let expected = "a node of `up --with NAME=STATION` with --live or --mqtt";
+            Fault::refused("owner.node.not-live", expected, format_args!("{name:.40}"))
+        })?;
+        intake.take(payload, bytes)
     }
 
     /// The owner's key as text.

@@ -4,6 +4,7 @@ use crate::api::{Server, serve};
 use crate::client::Client;
 use crate::coordinator::{Config, Coordinator};
 use crate::fault::Result;
+use crate::own::Own;
 use proofmesh_settle::embedded::{HttpServer, Limits};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -45,6 +46,12 @@ impl Up {
     #[must_use]
     pub fn page(&self) -> String {
         self.servers.0.page()
+    }
+
+    /// The owner's side of it.
+    #[must_use]
+    pub fn own(&self) -> &Own {
+        self.servers.0.own()
     }
 
     /// A client of its API.

@@ -4,12 +4,13 @@
 //! into the journal and left alone; the loop goes on with the next job.
 
 use crate::client::Client;
+use crate::device::Readings;
 use crate::engine::keys::Keys;
 use crate::fault::{Fault, Kind, Result};
 use crate::operator::{DayDoc, Operator, require_fit, windows};
 use crate::owner::{Journal, Policy};
 use crate::time::Time;
-use crate::weather::{Hours, STATIONS, airports};
+use crate::weather::{STATIONS, airports};
 use crate::wire::{JobDoc, NodeDoc};
 use proofmesh_market::{Device, Hash32};
 use proofmesh_services::inference::Terms;
@@ -39,12 +40,13 @@ pub struct Worker {
     dir: PathBuf,
     name: String,
     station: usize,
-    recording: Hours,
+    readings: Readings,
     time: Time,
 }
 
 impl Worker {
-    /// A node of this name at a station, with its state in `dir`. A node without a policy gets one.
+    /// A node of this name at a station, with its state in `dir`; without readings of its own it replays the
+    /// station's recording. A node without a policy gets one.
     ///
     /// # Errors
     /// `key.name`, `owner.json`, `file.io`.
@@ -53,12 +55,12 @@ impl Worker {
         dir: &Path,
         name: &str,
         station: usize,
-        recording: Option<Hours>,
+        readings: Option<Readings>,
         time: Time,
     ) -> Result<Self> {
         Keys::open(&dir.join("keys"))?.account(name)?; // a name that is none leads to no directory
-        let recording = recording.unwrap_or_else(|| airports()[station].clone());
-        let worker = Worker { client, dir: dir.to_owned(), name: name.to_owned(), station, recording, time };
+        let readings = readings.unwrap_or_else(|| airports()[station].clone().into());
+        let worker = Worker { client, dir: dir.to_owned(), name: name.to_owned(), station, readings, time };
         let place = worker.place();
         match Policy::read(&place)? {
             Some(policy) if policy.station == STATIONS[station] => {}
@@ -83,8 +85,8 @@ impl Worker {
     /// # Errors
     /// As [`Operator::new`].
     pub async fn operator(&self) -> Result<Operator> {
-        let recording = self.recording.clone();
-        Operator::new(self.client.clone(), &self.dir, &self.name, self.station, recording).await
+        let readings = self.readings.clone();
+        Operator::new(self.client.clone(), &self.dir, &self.name, self.station, readings).await
     }
 
     /// Joins the market, is measured for every model of it, and hands in what an earlier run signed.
@@ -211,7 +213,7 @@ impl Worker {
         journal.write(&self.place())
     }
 
-    /// Windows of a job that are over, without a receipt, and not known to be without readings.
+    /// Windows of a job that are over, with readings that came, without a receipt, and not known to be without readings.
     async fn todo(&self, job: &JobDoc) -> Result<Vec<u64>> {
         let receipts = self.client.receipts_of(&job.id).await?;
         let done: BTreeSet<u64> = receipts.iter().map(|doc| doc.window_start_s).collect();
@@ -220,7 +222,9 @@ impl Worker {
         let now_s = self.client.status().await?.now_s;
         let open = |start_s: &u64| {
             let over = start_s.saturating_add(WINDOW_S) <= now_s; // the market pays no window before its end
-            over && !done.contains(start_s) && !journal.is_done(&job.id, *start_s, practice)
+            over && self.readings.ready(*start_s)
+                && !done.contains(start_s)
+                && !journal.is_done(&job.id, *start_s, practice)
         };
         Ok(windows(&job.job).into_iter().filter(open).collect())
     }

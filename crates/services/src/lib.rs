@@ -3,11 +3,13 @@
 //! [`SERVICES`] is the only list. Nobody outside this crate matches on a kind of service: ask the row. A
 //! service checks with the [`Engines`] that it is handed; it never links a prover, a chain or a disk.
 
+pub mod cose;
 pub mod inference;
 pub mod metered;
 pub mod reading;
 pub mod reference;
 pub mod seed;
+pub mod senml;
 pub mod storage;
 pub mod window;
 mod wire;

@@ -2,12 +2,14 @@
 //!
 //! Bytes of a reading, version 1, 94 bytes, big-endian: `0x01 || device 32 || number u64 || Unix second u64
 //! || previous digest 32 || present u8 (1 temperature, 2 humidity, 4 pressure) || three i32`; a value that is
-//! not present is zero. `digest = H(H("proofmesh/reading/v1") || bytes)`; the device signs it (Ed25519).
+//! not present is zero. `digest = H(H("proofmesh/reading/v1") || bytes)` is what the next reading names. The device
+//! signs (Ed25519) what COSE (RFC 9052, section 4.4) has a signer of these bytes sign, so that a signed reading is
+//! a `COSE_Sign1` message in another order of bytes ([`crate::cose`]).
 //! Values are fixed point: centi-degC, centi-%RH, Pa (which is centi-hPa).
 //!
 //! What can be wrong with a stream, each by its own name: `reading.signature`, `reading.wrong-device`,
 //! `reading.gap` (numbers missing), `reading.duplicate` (the last one again), `reading.replayed` (an older
-//! one again), `reading.reordered` (missing here, there later in the batch), `reading.rewritten` (the past
+//! one again), `reading.reordered` (missing at its place, there later), `reading.rewritten` (the past
 //! that it names is not the one we saw), `reading.cloned` (another reading with the number and past of one we
 //! saw: two holders of one key), `reading.time-not-later`, `reading.form`.
 
@@ -22,6 +24,8 @@ pub const SIGNED_READING_BYTES: usize = READING_BYTES + 64;
 /// Past readings that a [`Chain`] remembers, to tell a replay from a rewrite or a clone.
 pub const MEMORY: usize = 1_024;
 const READING_VERSION: u8 = 1;
+/// The CBOR of `["Signature1", {alg: EdDSA}, "proofmesh/reading/v1", ` up to the bytes of the reading.
+const SIGNED_HEAD: &[u8] = b"\x84\x6aSignature1\x43\xa1\x01\x27\x54proofmesh/reading/v1\x58\x5e";
 
 /// What was measured; `None` where the sensor gave nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,7 +81,13 @@ impl Reading {
         bytes.try_into().expect("the lengths above add up to READING_BYTES")
     }
 
-    /// What the device signs, and what the next reading names.
+    /// What the device signs: the `Sig_structure` of COSE (RFC 9052, section 4.4) with these bytes as payload.
+    #[must_use]
+    pub fn to_be_signed(&self) -> Vec<u8> {
+        [SIGNED_HEAD, &self.encode()].concat()
+    }
+
+    /// What the next reading names.
     #[must_use]
     pub fn digest(&self) -> Hash32 {
         let tag = keccak(b"proofmesh/reading/v1");
@@ -92,7 +102,7 @@ impl Reading {
         if secret.device() != self.device {
             return Err(Refusal::new("reading.wrong-device", self.device, secret.device()));
         }
-        Ok(SignedReading { signature: secret.sign(&self.digest()), reading: self })
+        Ok(SignedReading { signature: secret.sign_bytes(&self.to_be_signed()), reading: self })
     }
 }
 
@@ -101,7 +111,7 @@ impl Reading {
 pub struct SignedReading {
     /// The reading.
     pub reading: Reading,
-    /// Over its digest.
+    /// Over [`Reading::to_be_signed`].
     pub signature: DeviceSignature,
 }
 
@@ -156,7 +166,7 @@ pub struct Chain {
     next: u64,
     head: Hash32,
     last_s: Option<u64>,
-    recent: VecDeque<(Hash32, Hash32)>, // (digest, previous) of the last readings, oldest first
+    recent: VecDeque<(u64, Hash32, Hash32)>, // (number, digest, previous) of the last readings, oldest first
 }
 
 impl Chain {
@@ -183,22 +193,37 @@ impl Chain {
     /// # Errors
     /// The names in the head of this file, but `reading.reordered` and `reading.form`.
     pub fn accept(&mut self, signed: &SignedReading) -> Result<(), Refusal> {
+        self.take(signed, false).map(drop)
+    }
+
+    /// Takes the next reading, also over a gap: gives how many numbers are missing before it. What is missing
+    /// and comes later is `reading.reordered`. The reading after a gap is the first word on its past: what it
+    /// names as previous is taken as said.
+    ///
+    /// # Errors
+    /// As [`Chain::accept`], but `reading.gap`.
+    pub fn accept_over_gap(&mut self, signed: &SignedReading) -> Result<u64, Refusal> {
+        self.take(signed, true)
+    }
+
+    fn take(&mut self, signed: &SignedReading, over_gap: bool) -> Result<u64, Refusal> {
         let reading = &signed.reading;
         if reading.device != self.device {
             return Err(Refusal::new("reading.wrong-device", self.device, reading.device));
         }
-        let digest = reading.digest();
         reading
             .device
-            .verify(&digest, &signed.signature)
+            .verify_bytes(&reading.to_be_signed(), &signed.signature)
             .map_err(|refusal| Refusal::new("reading.signature", refusal.expected, refusal.got))?;
+        let digest = reading.digest();
         if reading.number < self.next {
             return Err(self.past(reading, &digest));
         }
-        if reading.number > self.next {
+        let missing = reading.number - self.next;
+        if missing > 0 && !over_gap {
             return Err(Refusal::new("reading.gap", self.next, reading.number));
         }
-        if reading.previous != self.head {
+        if missing == 0 && reading.previous != self.head {
             return Err(Refusal::new(
                 "reading.rewritten",
                 format_args!("previous {}", self.head),
@@ -212,27 +237,28 @@ impl Chain {
                 reading.time_s,
             ));
         }
+        let next = reading.number.checked_add(1);
+        let next = next.ok_or_else(|| Refusal::new("reading.gap", self.next, reading.number))?;
         if self.recent.len() == MEMORY {
             self.recent.pop_front();
         }
-        self.recent.push_back((digest, reading.previous));
-        (self.next, self.head, self.last_s) = (self.next + 1, digest, Some(reading.time_s));
-        Ok(())
+        self.recent.push_back((reading.number, digest, reading.previous));
+        (self.next, self.head, self.last_s) = (next, digest, Some(reading.time_s));
+        Ok(missing)
     }
 
     /// Why a reading with a number that is taken is refused. One older than [`MEMORY`] counts as a replay.
     fn past(&self, reading: &Reading, digest: &Hash32) -> Refusal {
-        let back = self.next - reading.number;
-        let known = usize::try_from(back)
-            .ok()
-            .and_then(|back| self.recent.len().checked_sub(back))
-            .map(|index| self.recent[index]);
-        let name = match known {
-            Some((seen, _)) if seen == *digest && back == 1 => "reading.duplicate",
-            Some((seen, _)) if seen == *digest => "reading.replayed",
-            Some((_, previous)) if previous == reading.previous => "reading.cloned",
-            Some(_) => "reading.rewritten",
-            None => "reading.replayed",
+        let last = self.next - reading.number == 1;
+        let name = match self.recent.binary_search_by_key(&reading.number, |(number, ..)| *number) {
+            Ok(index) => match self.recent[index] {
+                (_, seen, _) if seen == *digest && last => "reading.duplicate",
+                (_, seen, _) if seen == *digest => "reading.replayed",
+                (_, _, previous) if previous == reading.previous => "reading.cloned",
+                _ => "reading.rewritten",
+            },
+            Err(0) => "reading.replayed",
+            Err(_) => "reading.reordered",
         };
         Refusal::new(
             name,

@@ -103,6 +103,24 @@ fn every_way_to_damage_a_stream_has_its_name() {
 }
 
 #[test]
+fn over_a_gap_the_stream_goes_on_and_what_comes_late_is_named() {
+    let honest = stream(10);
+    let mut chain = Chain::new(secret(1).device());
+    chain.accept_all(&honest[..3]).expect("honest");
+    assert_eq!(chain.accept(&honest[6]).expect_err("strict").name, "reading.gap");
+    assert_eq!(chain.accept_over_gap(&honest[6]), Ok(3));
+    let name = |chain: &mut Chain, signed| chain.accept_over_gap(signed).expect_err("late").name;
+    assert_eq!(name(&mut chain, &honest[4]), "reading.reordered", "missing, then there");
+    assert_eq!(name(&mut chain, &honest[6]), "reading.duplicate");
+    assert_eq!(name(&mut chain, &honest[1]), "reading.replayed");
+    let other = remade(&honest, 5);
+    assert_eq!(name(&mut chain, &other[1]), "reading.rewritten");
+    assert_eq!(name(&mut chain, &other[2]), "reading.rewritten");
+    assert_eq!(chain.accept_over_gap(&honest[7]), Ok(0));
+    assert_eq!((chain.next(), chain.head()), (8, honest[7].reading.digest()));
+}
+
+#[test]
 fn what_is_older_than_the_memory_is_a_replay() {
     let mut chain = Chain::new(secret(1).device());
     let first = next(&chain, &secret(1), values(0));

@@ -1,6 +1,7 @@
 //! The owner's routes, `/v1/own/...`: every one of them asks for the owner's key first, also those that do not exist.
 
-use super::{SMALL_BODY_BYTES_MAX, Served, Shared, answer, parse, read, unknown};
+use super::{SMALL_BODY_BYTES_MAX, Served, Shared, answer, blocking, parse, read, read_bytes, unknown};
+use crate::device::intake::Payload;
 use crate::own::{BudgetDoc, WantedDoc};
 use crate::owner::{GrantDoc, Limits};
 use axum::Router;
@@ -10,11 +11,13 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use proofmesh_services::senml::PACK_BYTES_MAX;
 
 pub(super) fn routes(served: &Served) -> Router<Served> {
     let own = Router::new()
         .route("/", get(all))
         .route("/nodes/{name}", get(node))
+        .route("/nodes/{name}/readings", post(push))
         .route("/nodes/{name}/limits", post(set_limits))
         .route("/nodes/{name}/grants", post(give))
         .route("/nodes/{name}/grants/{id}/withdraw", post(withdraw_grant))
@@ -47,6 +50,17 @@ async fn all(State(it): Shared) -> Response {
 
 async fn node(State(it): Shared, Path(name): Path<String>) -> Response {
     answer(it.own.node(&name).await)
+}
+
+/// Readings of a live node, in the media types of docs/devices.md.
+async fn push(State(it): Shared, Path(name): Path<String>, headers: HeaderMap, body: Body) -> Response {
+    let take = async {
+        let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let payload = Payload::of_media_type(kind)?;
+        let bytes = read_bytes(&headers, body, PACK_BYTES_MAX).await?;
+        blocking(|| it.own.push(&name, payload, &bytes))
+    };
+    answer(take.await)
 }
 
 async fn set_limits(State(it): Shared, Path(name): Path<String>, headers: HeaderMap, body: Body) -> Response {

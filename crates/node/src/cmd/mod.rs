@@ -117,7 +117,7 @@ async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Demo(args) => demo::run(args, context).await,
         Command::Up(args) => up::run(args, context).await,
         Command::Node(command) => node::run(command, context).await,
-        Command::Device(command) => device::run(command, context),
+        Command::Device(command) => device::run(command, context).await,
         Command::Job(command) => job::run(command, context).await,
         Command::Receipt(command) => receipt::run(command, context).await,
         Command::Epoch(command) => epoch::run(command, context).await,

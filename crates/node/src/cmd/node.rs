@@ -119,8 +119,14 @@ async fn work(args: RunArgs, context: &Context) -> Result<()> {
         super::device::show(&mut recording, number, text)?;
     }
     let mut heard = Bar { context, bar: bar(0) };
-    let worker =
-        Worker::new(client.clone(), &context.dir, &args.name, number, Some(recording), Time::system())?;
+    let worker = Worker::new(
+        client.clone(),
+        &context.dir,
+        &args.name,
+        number,
+        Some(recording.into()),
+        Time::system(),
+    )?;
     let operator = worker.join(&mut heard).await?;
     let (account, device) = (operator.account(), operator.device().device());
     context.tell(&format!("joined as {account} with {device}"));

@@ -1,6 +1,9 @@
 //! `proofmesh up`: a coordinator with its embedded chain and its page, until it is interrupted.
 
 use crate::coordinator::{Config, MarketTerms};
+use crate::device::Readings;
+use crate::device::intake::Intake;
+use crate::device::mqtt::{Broker, listen};
 use crate::fault::{Fault, Result};
 use crate::operator::DayDoc;
 use crate::out::{Context, UpDoc, open_page};
@@ -10,6 +13,7 @@ use crate::weather::station;
 use crate::work::{Heard, Worker};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -22,6 +26,8 @@ Examples:
   proofmesh up --chain http://127.0.0.1:8545      contracts on another EVM chain
   proofmesh up --with ewr=EWR --with jfk=JFK --open
                                                   two nodes in the same process, and the page in a browser
+  proofmesh up --with ewr=EWR --mqtt mqtt://127.0.0.1:1883
+                                                  its readings come from a broker, at proofmesh/ewr/json
 
 A new market gets the weather-qod model, or every --model instead. State is in --dir: log, blobs, models,
 feeds, keys, chain. Until proofs can be checked by a contract, whoever posts epochs is trusted to count
@@ -51,6 +57,12 @@ pub struct Args {
     /// Run a node of this name at a station, too; may be repeated
     #[arg(long = "with", value_name = "NAME=STATION")]
     nodes: Vec<String>,
+    /// Take the readings of these nodes from an MQTT broker instead of recordings (docs/devices.md)
+    #[arg(long, value_name = "mqtt://HOST:PORT", requires = "nodes")]
+    mqtt: Option<String>,
+    /// Take the readings of these nodes as they are pushed to the API instead of from recordings
+    #[arg(long, requires = "nodes")]
+    live: bool,
     /// Show the page in a browser
     #[arg(long)]
     open: bool,
@@ -70,14 +82,25 @@ impl Heard for Talk<'_> {
     }
 }
 
-/// Starts a worker for each `NAME=STATION`; they stop when the set is dropped.
-fn start_nodes(nodes: &[String], up: &Up, context: &Context) -> Result<JoinSet<()>> {
+/// Starts a worker for each `NAME=STATION`, and what listens to the broker for it; they stop when the set is dropped.
+fn start_nodes(args: &Args, up: &Up, context: &Context) -> Result<JoinSet<()>> {
     let mut running = JoinSet::new();
-    for text in nodes {
+    let broker: Option<Broker> = args.mqtt.as_deref().map(str::parse).transpose()?;
+    for text in &args.nodes {
         let form = || Fault::misuse("up.with", "NAME=STATION, ewr=EWR", format_args!("{text:.60}"));
         let (name, at) = text.split_once('=').ok_or_else(form)?;
         let time = up.coordinator.time().clone();
-        let worker = Worker::new(up.client()?, &context.dir, name, station(at)?, None, time)?;
+        let mut readings = None;
+        if args.live || broker.is_some() {
+            let intake = Arc::new(Intake::open(&context.dir, name, time.clone())?);
+            up.own().take_live(intake.clone());
+            readings = Some(Readings::Live(intake.clone()));
+            if let Some(broker) = broker.clone() {
+                let context = context.clone();
+                running.spawn(async move { listen(&broker, &intake, &|text| context.tell(text)).await });
+            }
+        }
+        let worker = Worker::new(up.client()?, &context.dir, name, station(at)?, readings, time)?;
         go_on(&mut running, worker, context);
     }
     Ok(running)
@@ -93,7 +116,7 @@ pub(super) fn go_on(running: &mut JoinSet<()>, worker: Worker, context: &Context
 pub async fn run(args: Args, context: &Context) -> Result<()> {
     let config = Config {
         dir: context.dir.clone(),
-        chain: args.chain,
+        chain: args.chain.clone(),
         time: Time::system(),
         terms: MarketTerms {
             challenge_window_s: args.challenge_window,
@@ -113,7 +136,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     let page = format!("{}/", up.api);
     let doc = UpDoc { api: up.api.clone(), rpc: up.rpc.clone(), pid: std::process::id(), page };
     context.announce(&doc)?;
-    let _nodes = start_nodes(&args.nodes, &up, context)?;
+    let _nodes = start_nodes(&args, &up, context)?;
     context.print(&doc, || {
         let rpc = doc.rpc.as_deref().unwrap_or("-");
         format!(

@@ -5,6 +5,8 @@ mod cli;
 mod crash;
 mod demo;
 mod http;
+mod live;
+mod mosquitto;
 mod own;
 mod parts;
 mod place;

@@ -92,6 +92,7 @@ async fn every_route_of_the_owner_asks_for_the_key() {
     let routes = [
         (Method::GET, "/v1/own"),
         (Method::GET, "/v1/own/nodes/ewr"),
+        (Method::POST, "/v1/own/nodes/ewr/readings"),
         (Method::POST, "/v1/own/nodes/ewr/limits"),
         (Method::POST, "/v1/own/nodes/ewr/grants"),
         (Method::POST, "/v1/own/nodes/ewr/grants/1/withdraw"),

@@ -70,12 +70,18 @@ pub struct Running {
 impl Running {
     /// Starts one; `None` if it died before it was ready. `abort_at` is the place where it dies.
     pub fn start(dir: &Path, model: &Path, abort_at: Option<u64>) -> Option<Self> {
+        Self::start_with(dir, model, abort_at, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_with(dir: &Path, model: &Path, abort_at: Option<u64>, more: &[&str]) -> Option<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_proofmesh"));
         command
             .args(["up", "--port", "0", "--rpc-port", "0", "--json", "--model"])
             .arg(model)
             .arg("--dir")
-            .arg(dir);
+            .arg(dir)
+            .args(more);
         command.stdout(Stdio::piped()).stderr(Stdio::null()).env_remove("PROOFMESH_ABORT_AT");
         if let Some(at) = abort_at {
             command.env("PROOFMESH_ABORT_AT", at.to_string());

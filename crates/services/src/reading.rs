@@ -257,7 +257,7 @@ impl Chain {
                 (_, _, previous) if previous == reading.previous => "reading.cloned",
                 _ => "reading.rewritten",
             },
-            Err(0) => "reading.replayed",
+            Err(0) if self.recent.len() == MEMORY => "reading.replayed",
             Err(_) => "reading.reordered",
         };
         Refusal::new(

@@ -143,7 +143,7 @@ impl Seen {
             Ok(index) if self.recent[index].1 != measured.values => "reading.rewritten",
             Ok(_) if measured.time_s == last_s => "reading.duplicate",
             Ok(_) => "reading.replayed",
-            Err(0) => "reading.replayed",
+            Err(0) if self.recent.len() == MEMORY => "reading.replayed",
             Err(_) => "reading.reordered",
         };
         Some(Fault::refused(name, format_args!("a second after {last_s}"), measured.time_s))

@@ -168,12 +168,15 @@ fn a_sensor_without_a_key_is_signed_for_and_its_repetitions_are_named() {
     assert_eq!(senml(&json(&day[2])), "0 new, 1 known");
     assert_eq!(senml(&json(&day[0])), "0 new, 1 known");
     assert_eq!(senml(&json(&day[1])), "reading.reordered");
+    let earlier = Measured { time_s: from_s - HOUR_S, ..day[0] };
+    assert_eq!(senml(&json(&earlier)), "reading.reordered", "new, however old");
     let changed = Values { temp_centi_c: Some(2_000), ..day[0].values };
     assert_eq!(senml(&json(&Measured { values: changed, ..day[0] })), "reading.rewritten");
     assert_eq!(senml(b"{}"), "senml.syntax");
     assert_eq!(senml(&[b' '; 20_000]), "intake.too-large");
     let refused = intake.refused().0;
-    for name in ["reading.duplicate", "reading.replayed", "reading.reordered", "reading.rewritten"] {
+    assert_eq!(refused.get("reading.reordered"), Some(&2));
+    for name in ["reading.duplicate", "reading.replayed", "reading.rewritten"] {
         assert_eq!(refused.get(name), Some(&1), "{name}");
     }
     // Anybody can see it without disturbing the node, and it is the same after a restart.

@@ -111,10 +111,10 @@ mod tests {
         assert_eq!(name(&tagged[..tagged.len() - 1]), "cose.form");
         assert_eq!(name(&[&tagged[..], &[0]].concat()), "cose.form");
         assert_eq!(name(&[0x84; MESSAGE_BYTES_MAX + 1]), "cose.form");
-        for at in 0..tagged.len() {
+        for (at, byte) in tagged.iter().enumerate() {
             for bit in 0..8 {
                 // Never a panic; what still reads differs in the reading, its signature, or not at all (a header).
-                if let Ok(read) = decode(&changed(at, tagged[at] ^ 1 << bit)) {
+                if let Ok(read) = decode(&changed(at, byte ^ 1 << bit)) {
                     let holds =
                         read.reading.device.verify_bytes(&read.reading.to_be_signed(), &read.signature);
                     assert!(holds.is_err() || read == signed, "byte {at} bit {bit}");

@@ -1,0 +1,172 @@
+//! A proof of a small program, verified by the circuit; lies that it refuses.
+
+use std::sync::OnceLock;
+
+use ark_ff::{AdditiveGroup, Field, PrimeField};
+use p3_field::PrimeCharacteristicRing;
+use proofmesh_graph::arith::Builder as Assembly;
+use proofmesh_graph::assemble::{self, Secrets};
+use proofmesh_graph::op::{Conv, Op, Rescale, Window};
+use proofmesh_graph::program::{InputSpec, Interval, Node, Output, Program, WeightMode};
+use proofmesh_graph::statement::{Images, Statement};
+use proofmesh_graph::tensor::{Shape, Tensor};
+use proofmesh_proof::engine::Proof;
+use proofmesh_proof::field::{F, K};
+use proofmesh_proof::plain::Plain;
+use proofmesh_prover::{Job, prove_system_as, salt, state};
+use proofmesh_wrap::statement::public_input;
+use proofmesh_wrap::verifier::{Messages, binding, build, circuit};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+/// A dense layer of four inputs, one of them public, onto three classes.
+fn program() -> Program {
+    let dense = Op::Conv(Conv {
+        out_channels: 3,
+        groups: 1,
+        window: Window { kernel: [1, 1], stride: [1, 1], pad: [0; 4] },
+        weights: vec![3, -5, 7, 11, -2, 9, 4, -8, 1, 6, -3, 2],
+        bias: vec![10, -20, 30],
+        rescale: Rescale { shift: 1, clamp: Interval { lo: -127, hi: 127 } },
+    });
+    let interval = Interval { lo: -127, hi: 127 };
+    Program {
+        name: "small".into(),
+        input: InputSpec { shape: Shape::new(4, 1, 1), interval, public_channels: 3..4 },
+        nodes: vec![Node { name: "dense".into(), op: dense, inputs: vec![0] }],
+        outputs: vec![Output::Values(1), Output::ArgMax(1)],
+        weights: WeightMode::Public,
+    }
+}
+
+/// A statement about an input, and its plain proof bound to the wrap's digest.
+fn prove(data: [i32; 4], context: &[u8; 32]) -> (Statement, Proof<Plain>) {
+    let program = program();
+    let mut rng = StdRng::seed_from_u64(9);
+    let inputs = [Tensor::new(program.input.shape, data.to_vec()).expect("four elements")];
+    let salts = [salt(&mut rng)];
+    let job = Job { program: &program, inputs: &inputs, salts: &salts, weight_salt: None, context };
+    let (statement, images, traces) = state(&job).expect("a valid job");
+    let secrets = Secrets { program: &program, salts: &salts, weight_salt: [F::ZERO; 8] };
+    let assembly = Assembly::new(1, Some(&traces));
+    let arithmetized =
+        assemble::build(assembly, &statement, &images, Some(&secrets)).expect("a program that fits");
+    let binding = binding(&statement).expect("a statement that can be wrapped");
+    let proof = prove_system_as::<Plain>(arithmetized, &binding, &mut rng).expect("an honest execution");
+    let system = statement.system(&Images::default()).expect("a statement of the program").system;
+    proofmesh_proof::engine::verify::<Plain>(&system, &binding, &proof).expect("the native verifier accepts");
+    (statement, proof)
+}
+
+fn honest() -> &'static (Statement, Proof<Plain>) {
+    static HONEST: OnceLock<(Statement, Proof<Plain>)> = OnceLock::new();
+    HONEST.get_or_init(|| prove([50, -70, 127, 4], &[7; 32]))
+}
+
+#[test]
+fn an_honest_proof_satisfies_the_circuit() {
+    let (statement, proof) = honest();
+    let b = circuit(statement, Some(proof)).expect("a proof of the program's sizes");
+    let entries: usize = b.matrices().iter().map(|m| m.entries()).sum();
+    eprintln!("{} constraints, {} entries: {:?}", b.constraints(), entries, b.parts());
+    assert_eq!(b.broken(), None);
+    assert_eq!(b.assignment()[1], public_input(statement).unwrap());
+}
+
+#[test]
+fn the_circuit_is_the_same_for_every_statement() {
+    let (statement, proof) = honest();
+    let (other, other_proof) = prove([-127, 0, 1, -9], &[8; 32]);
+    let digest = circuit(statement, Some(proof)).unwrap().digest();
+    assert_eq!(digest, circuit(statement, None).unwrap().digest());
+    let of_other = circuit(&other, Some(&other_proof)).unwrap();
+    assert_eq!((of_other.digest(), of_other.broken()), (digest, None));
+}
+
+/// A class of message, and a way in which one is wrong.
+type Lie = (&'static str, fn(&mut Messages));
+
+fn lies() -> Vec<Lie> {
+    vec![
+        ("commitment", |m| m.cap[1] += ark_bn254::Fr::ONE),
+        ("logup.root", |m| m.logup.root[2] += K::ONE),
+        ("logup.rounds", |m| m.logup.layers[1].rounds[0][0] += K::ONE),
+        ("logup.values", |m| m.logup.layers[2].values[3] += K::ONE),
+        ("claims.rounds", |m| m.main.rounds[0][0] += K::ONE),
+        ("claims.values", |m| m.main.values[0] += K::ONE),
+        ("opening.rounds", |m| m.opening.rounds[0][1] += K::ONE),
+        ("opening.value", |m| m.value += K::ONE),
+        ("whir.outside", |m| m.commitment.outside[0] += K::ONE),
+        ("whir.fold", |m| m.commitment.fold.rounds[0][0] += K::ONE),
+        ("whir.row", |m| m.commitment.rounds[0].queries.rows[0][0] += F::ONE),
+        ("whir.sibling", |m| m.commitment.rounds[0].queries.siblings[0] += ark_bn254::Fr::ONE),
+        ("whir.work", |m| m.commitment.rounds[0].queries.work += F::ONE),
+        ("whir.round.cap", |m| m.commitment.rounds[0].cap[0] += ark_bn254::Fr::ONE),
+        ("whir.round.outside", |m| m.commitment.rounds[0].outside[0] += K::ONE),
+        ("whir.round.fold", |m| m.commitment.rounds[0].fold.rounds[0][1] += K::ONE),
+        ("whir.last", |m| m.commitment.last[0] += K::ONE),
+        ("whir.last.row", |m| m.commitment.queries.rows[0][3] += F::ONE),
+        ("whir.last.sibling", |m| m.commitment.queries.siblings[0] += ark_bn254::Fr::ONE),
+        ("whir.last.work", |m| m.commitment.queries.work += F::ONE),
+        ("whir.last.fold", |m| m.commitment.last_fold.rounds[0][0] += K::ONE),
+    ]
+}
+
+#[test]
+fn every_class_of_message_is_checked() {
+    let (statement, proof) = honest();
+    let messages = Messages::try_from(proof).unwrap();
+    for (name, lie) in lies() {
+        let mut wrong = messages.clone();
+        lie(&mut wrong);
+        let b = build(statement, Some(&wrong)).expect("the same sizes");
+        assert!(b.broken().is_some(), "{name} is not checked");
+    }
+}
+
+#[test]
+fn a_proof_of_one_statement_satisfies_no_other() {
+    let (statement, proof) = honest();
+    let lies: [fn(&mut Statement); 5] = [
+        |s| s.outputs[0][0] = if s.outputs[0][0] > 0 { s.outputs[0][0] - 1 } else { s.outputs[0][0] + 1 },
+        |s| s.outputs[0][3] = (s.outputs[0][3] + 1) % 3,
+        |s| s.inputs[0].commitment[0] ^= 1,
+        |s| s.inputs[0].public[0] += 1,
+        |s| s.context[5] ^= 1,
+    ];
+    for (i, lie) in lies.iter().enumerate() {
+        let mut other = statement.clone();
+        lie(&mut other);
+        assert!(circuit(&other, Some(proof)).unwrap().broken().is_some(), "statement {i}");
+        // Nor does the honest witness with the other statement's digest.
+        let mut b = circuit(statement, Some(proof)).unwrap();
+        b.assign(1, public_input(&other).unwrap());
+        assert_eq!(b.broken().map(|b| b.1), Some("statement"), "statement {i}");
+    }
+}
+
+#[test]
+fn what_cannot_be_wrapped_is_refused_by_name() {
+    let (statement, proof) = honest();
+    let mut short = statement.clone();
+    short.context.pop();
+    assert_eq!(circuit(&short, Some(proof)).map(drop).unwrap_err().check, "wrap.context");
+    let mut other = Messages::try_from(proof).unwrap();
+    other.main.rounds[0].push(K::ZERO);
+    assert_eq!(build(statement, Some(&other)).map(drop).unwrap_err().check, "proof.shape");
+    let mut fewer = Messages::try_from(proof).unwrap();
+    fewer.commitment.rounds[0].queries.siblings.clear();
+    assert!(build(statement, Some(&fewer)).unwrap().broken().is_some());
+}
+
+#[test]
+fn the_digest_is_that_of_the_contract() {
+    let (statement, _) = honest();
+    let preimage = proofmesh_wrap::statement::preimage(statement).unwrap();
+    assert_eq!(preimage.len(), 32 + 32 + 4 + 32 + 4 + 4 + 4 + 4 * 4);
+    assert_eq!(preimage[..32], statement.model_id());
+    assert_eq!(preimage[64..68], [0, 0, 0, 1]);
+    assert_eq!(preimage[100..108], [0, 0, 0, 1, 0, 0, 0, 4]);
+    let x = public_input(statement).unwrap();
+    assert!(x.into_bigint().0[3] >> 61 == 0 && x != ark_bn254::Fr::ZERO);
+}

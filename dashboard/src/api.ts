@@ -79,6 +79,7 @@ export interface DeployParams {
   poster_bond: number;
   challenge_bond: number;
   unbonding_delay_s: number;
+  verifier_delay_s: number;
 }
 
 export interface Deployment {
@@ -87,6 +88,8 @@ export interface Deployment {
   token: string;
   registry: string;
   settlement: string;
+  transitions: string;
+  delivery: string;
   stake: string;
   cover: string;
   params: DeployParams;

@@ -101,7 +101,7 @@ fn below(b: &mut Builder, bits: &[Num], limit: BigInteger256) {
     range(b, &slack, top);
 }
 
-/// The 254 bits of the one integer below r that a field element is: 294 constraints. Refuses one element in `2^40`, see [`COMPARED`].
+/// The 254 bits of the one integer below r that a field element is: 294 constraints. Refuses one element in `2^40`, see `COMPARED`.
 pub fn split_element(b: &mut Builder, num: &Num) -> Vec<Num> {
     let value = num.value.into_bigint();
     let mut bits: Vec<Num> = (0..253).map(|i| bit(b, value.get_bit(i))).collect();
@@ -112,7 +112,7 @@ pub fn split_element(b: &mut Builder, num: &Num) -> Vec<Num> {
     bits
 }
 
-/// The five low digits of a field element in base p, each below p: 304 constraints. Refuses one element in `2^40`, see [`COMPARED`].
+/// The five low digits of a field element in base p, each below p: 304 constraints. Refuses one element in `2^40`, see `COMPARED`.
 ///
 /// The element is `sum of p^i d_i + p^5 q` with `q < floor(r / p^5)`: no such sum reaches r, so the digits are those of one integer.
 pub fn split_base_p(b: &mut Builder, num: &Num) -> [Num; 5] {

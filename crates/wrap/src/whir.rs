@@ -5,7 +5,7 @@
 //! running claim, weighed by powers of a challenge. The last vector is sent.
 //!
 //! Sizes come from [`WhirShape`], which the native verifier reads too. What the library's transcript absorbs beside messages (names of its
-//! sub-protocols) is recorded from the library itself, see [`Seeds`]. A row of zeros of the code is as good as any: nothing here depends on
+//! sub-protocols) is recorded from the library itself, see `Seeds`. A row of zeros of the code is as good as any: nothing here depends on
 //! values but the indices of the siblings that a pruned proof leaves out.
 
 use std::collections::BTreeMap;

@@ -10,13 +10,9 @@ pub const ROW: Strategy = Strategy {
         Parameter { name: "rate", values: RATES, usual: 300 },
         Parameter { name: "honest windows first", values: &[0, 10, 30], usual: 0 },
     ],
-    setup,
+    setup: Setup::ordinary,
     act,
 };
-
-fn setup(_: &[u64]) -> Setup {
-    Setup::default()
-}
 
 fn act(at: &mut Situation<'_>) -> Act {
     if at.windows < at.choice[1] { Act::Honest } else { at.at_rate(at.choice[0], Act::Idle) }

@@ -83,6 +83,13 @@ pub struct Setup {
     pub checkers: Option<[u64; 3]>,
 }
 
+impl Setup {
+    /// One real node with its own device and nobody else, whatever the parameters.
+    pub fn ordinary(_: &[u64]) -> Self {
+        Self::default()
+    }
+}
+
 /// One parameter of a strategy.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameter {

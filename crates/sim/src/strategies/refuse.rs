@@ -7,13 +7,9 @@ pub const ROW: Strategy = Strategy {
     name: "refusal",
     about: "is drawn and does nothing",
     parameters: &[Parameter { name: "rate", values: RATES, usual: 300 }],
-    setup,
+    setup: Setup::ordinary,
     act,
 };
-
-fn setup(_: &[u64]) -> Setup {
-    Setup::default()
-}
 
 fn act(at: &mut Situation<'_>) -> Act {
     at.at_rate(at.choice[0], Act::Nothing)

@@ -11,13 +11,9 @@ pub const ROW: Strategy = Strategy {
         Parameter { name: "rate", values: RATES, usual: 300 },
         Parameter { name: "readings", values: &[0, 1], usual: 0 },
     ],
-    setup,
+    setup: Setup::ordinary,
     act,
 };
-
-fn setup(_: &[u64]) -> Setup {
-    Setup::default()
-}
 
 fn act(at: &mut Situation<'_>) -> Act {
     let lie = if at.choice[1] == 1 { Act::Forged } else { Act::Again };

@@ -10,13 +10,9 @@ pub const ROW: Strategy = Strategy {
         Parameter { name: "rate", values: RATES, usual: 300 },
         Parameter { name: "stops when caught", values: &[0, 1], usual: 1 },
     ],
-    setup,
+    setup: Setup::ordinary,
     act,
 };
-
-fn setup(_: &[u64]) -> Setup {
-    Setup::default()
-}
 
 fn act(at: &mut Situation<'_>) -> Act {
     if at.caught && at.choice[1] == 1 { Act::Honest } else { at.at_rate(at.choice[0], Act::Wrong) }

@@ -10,7 +10,7 @@ import { browser, fromDist, network, root, until } from "./network.mjs";
 
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const VIEWS = ["network", "receipt", "models", "operate", "buy", "audit", "economics"];
-const SLOW = { timeout: 60_000 };
+const SLOW = { timeout: 180_000 };
 
 let net, chrome, context, page;
 const violations = [];

@@ -107,6 +107,12 @@ impl Quality {
     fn reaches(&self, target: Target) -> bool {
         self.error <= target.error && self.agreement >= target.agreement && self.fragile <= target.fragile
     }
+
+    /// How many times too bad the worst of the three is; at most 1 where the target is reached.
+    fn miss(&self, target: Target) -> f64 {
+        let turned = (1.0 - self.agreement) / (1.0 - target.agreement);
+        (self.error / target.error).max(turned).max(self.fragile / target.fragile)
+    }
 }
 
 /// Calibration rows as the program's inputs, with the float outputs.
@@ -218,6 +224,22 @@ impl Search<'_> {
         Ok(better)
     }
 
+    /// Takes a step that makes proofs dearer, unless the target is reached already, and only if the step reaches it
+    /// or at least halves what is missing; a large table for less is not worth its price. Gives the step's notes.
+    fn if_worth(&mut self, step: fn(&mut Self, &mut Vec<String>)) -> Vec<String> {
+        let (before, missed) = (self.best.clone(), self.quality().miss(self.target));
+        let mut notes = Vec::new();
+        if missed > 1.0 {
+            step(self, &mut notes);
+            let left = self.quality().miss(self.target);
+            if left > 1.0 && left > missed / 2.0 {
+                self.best = before;
+                notes.clear();
+            }
+        }
+        notes
+    }
+
     /// Takes cheaper settings if they are still good enough.
     fn cheapen(&mut self, settings: Settings, floor: Target) -> bool {
         let Ok(lowered) = lower(self.source, &settings) else { return false };
@@ -289,10 +311,9 @@ pub(crate) fn choose(
             notes.push(format!("values above zero use 0..{wide}: 0..{narrow} was too coarse, {before}"));
         }
         widen_tensors(&mut search, &mut notes);
-        widen_further(&mut search, &mut notes);
-        if !search.quality().reaches(target) && !private {
-            let best = search.best.as_ref().map_or(settings, |b| b.0.clone());
-            search.improve(best.with_rows(WIDE_ROWS_LOG2, WIDE_ROWS_LOG2))?;
+        notes.extend(search.if_worth(widen_further));
+        if !private {
+            notes.extend(search.if_worth(widen_rows));
         }
     }
     let reached = search.quality();
@@ -390,9 +411,6 @@ fn widen_tensors(search: &mut Search<'_>, notes: &mut Vec<String>) {
 /// Gives 16 bits to single tensors for which 12 are still too coarse, those first whose rounding moves the output most.
 fn widen_further(search: &mut Search<'_>, notes: &mut Vec<String>) {
     let Some((settings, lowered, _)) = search.best.clone() else { return };
-    if search.quality().reaches(search.target) {
-        return;
-    }
     let shares = sensitivity::shares(search.source, &lowered, search.trials);
     let worth = search.target.error / 4.0;
     let coarse = |(value, share): &(usize, f64)| settings.levels[*value] == LEVELS[2] && *share > worth;
@@ -411,6 +429,14 @@ fn widen_further(search: &mut Search<'_>, notes: &mut Vec<String>) {
         if search.quality().reaches(search.target) {
             return;
         }
+    }
+}
+
+/// Clamp tables as large as there are.
+fn widen_rows(search: &mut Search<'_>, _: &mut Vec<String>) {
+    if let Some((best, ..)) = search.best.clone() {
+        // Settings that do not fit are no improvement.
+        let _ = search.improve(best.with_rows(WIDE_ROWS_LOG2, WIDE_ROWS_LOG2));
     }
 }
 

@@ -15,7 +15,7 @@ use crate::reject::Reject;
 use crate::soundness::{TARGET_BITS, Term, misses, over_field, term, total_bits};
 
 /// Proof-of-work bits a round may use.
-const POW_BITS: usize = 10;
+const POW_BITS: usize = 12;
 
 /// Inverse rate of the mask codes, as `log2`: with fewer than 128 queries their messages and randomness fit the same domain as at 3.
 const MASK_LOG_INV_RATE: usize = 4;

@@ -384,12 +384,14 @@ fn private_notes(program: &Program) -> Result<Vec<String>, ImportError> {
     Ok(layers.into_iter().filter(|(bits, _)| *bits < limits::PRIVATE_WEIGHT_BITS).map(note).collect())
 }
 
-/// Gives tensors more bits, those first whose rounding moves the output most: one, then one more, then twice as many each time.
+/// Gives tensors more bits, those first whose rounding moves the output most: one, then one more, then twice as many each time. Errors add
+/// up as squares: tensors with less than half of an equal share in the error that is allowed are not to blame, and keep their bits.
 fn widen_tensors(search: &mut Search<'_>, notes: &mut Vec<String>) {
     let Some((settings, lowered, _)) = search.best.clone() else { return };
     let shares = sensitivity::shares(search.source, &lowered, search.trials);
+    let worth = search.target.error / (2.0 * (shares.len().max(1) as f64).sqrt());
     let ranked: Vec<(usize, f64)> =
-        shares.into_iter().filter(|(v, share)| settings.levels[*v] < LEVELS[2] && *share > 0.0).collect();
+        shares.into_iter().filter(|(v, share)| settings.levels[*v] < LEVELS[2] && *share > worth).collect();
     let (mut tried, mut kept) = (0, 0);
     while tried < ranked.len() && !search.quality().reaches(search.target) {
         tried = (2 * tried).max(1).min(ranked.len());

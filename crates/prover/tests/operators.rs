@@ -191,9 +191,11 @@ fn edges() {
     ];
     for (i, (what, program)) in cases.into_iter().enumerate() {
         assert_eq!(program.check().err(), None, "{what}");
-        let toy = Toy::random(program, 3, i as u64);
-        hold(&toy).unwrap_or_else(|e| panic!("{what}: {e}"));
-        proves(&toy, i as u64);
+        for batch in [1, 3] {
+            let toy = Toy::random(program.clone(), batch, i as u64);
+            hold(&toy).unwrap_or_else(|e| panic!("{what}, {batch} inputs: {e}"));
+            proves(&toy, i as u64);
+        }
     }
 }
 

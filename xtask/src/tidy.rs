@@ -17,7 +17,10 @@ pub const MAY_USE: [(&str, &[&str]); 14] = [
     ("services", &["market"]),
     ("settle", &["market"]),
     ("sim", &["market", "services"]),
-    ("node", &["proof", "graph", "prover", "model", "verifier", "market", "services", "settle", "sim"]),
+    (
+        "node",
+        &["proof", "graph", "prover", "model", "verifier", "wrap", "market", "services", "settle", "sim"],
+    ),
     ("xtask", &[]),
 ];
 

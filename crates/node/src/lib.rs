@@ -26,4 +26,5 @@ pub mod up;
 pub mod weather;
 pub mod wire;
 pub mod work;
+pub mod wrapped;
 pub mod zk;

@@ -39,24 +39,31 @@ pub fn limb_weights() -> [K; LIMBS] {
     w
 }
 
+/// Levels of a table of `eq` between reductions: few entries are reduced early instead of many late.
+const LEVELS: usize = 3;
+
 /// Table of `scale * eq(point, x)` for every `x` of the cube.
+///
+/// From the last coordinate up: points that end alike share what belongs to the end.
 pub fn eq_table<E: Scalar>(point: &[E], scale: E) -> Vec<E> {
     let mut table = alloc::vec![E::ZERO; 1 << point.len()];
     table[0] = scale;
-    for (i, &r) in point.iter().enumerate() {
-        let len = 1 << i;
-        for j in (0..len).rev() {
-            let high = table[j] * r;
-            table[2 * j + 1] = high;
-            table[2 * j] = table[j] - high;
+    for (i, &r) in point.iter().rev().enumerate() {
+        let (low, high) = table.split_at_mut(1 << i);
+        if i > 0 && i % LEVELS == 0 && i + 1 < point.len() {
+            low.iter_mut().for_each(|entry| *entry = entry.reduced());
+        }
+        for (low, high) in low.iter_mut().zip(high) {
+            *high = *low * r;
+            *low -= *high;
         }
     }
     table
 }
 
-/// `eq(a, b)` of two points of one length.
+/// `eq(a, b)` of two points of one length, from the last coordinate up as [`eq_table`].
 pub fn eq<E: Scalar>(a: &[E], b: &[E]) -> E {
-    a.iter().zip(b).fold(E::ONE, |acc, (&x, &y)| {
+    a.iter().zip(b).rev().fold(E::ONE, |acc, (&x, &y)| {
         let xy = x * y;
         acc * (E::ONE - x - y + xy + xy)
     })

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::Proof;
 use crate::field::{K, LIMBS_LOG2, eq_table, eq_vertex, half, limb_weights, t as generator};
-use crate::plan::Plan;
+use crate::plan::{Plan, Slot};
 use crate::profile::Profile;
 use crate::reject::Reject;
 use crate::scalar::Scalar;
@@ -90,19 +90,19 @@ pub fn fold<E: Scalar>(plan: &Plan, equations: Vec<Affine<E>>, mu: E) -> Folded<
 impl<E: Scalar> Folded<E> {
     /// `Phi` at a point of the committed vector's variables.
     pub fn at(&self, plan: &Plan, point: &[E]) -> E {
-        let mut sum = E::ZERO;
-        let prefix: Vec<E> =
-            plan.slots.iter().map(|s| eq_vertex(&point[..plan.log - s.log], s.offset >> s.log)).collect();
+        let mut columns = alloc::vec![E::ZERO; plan.slots.len()];
         for term in &self.terms {
-            let mut value = term.coef * prefix[term.column];
             let mut low = &point[plan.log - plan.slots[term.column].log..];
+            let mut weight = E::ONE;
             for axis in &term.axes {
                 let (here, rest) = low.split_at(axis.log());
-                value *= axis.at(here);
+                weight *= axis.at(here);
                 low = rest;
             }
-            sum += value;
+            columns[term.column] += weight * term.coef;
         }
+        let place = |slot: &Slot| eq_vertex(&point[..plan.log - slot.log], slot.offset >> slot.log);
+        let sum = plan.slots.iter().zip(columns).map(|(slot, value)| place(slot) * value).sum();
         if !plan.hiding {
             return sum;
         }

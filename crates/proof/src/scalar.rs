@@ -19,6 +19,12 @@ pub trait Scalar: Algebra<F> + Algebra<K> + Copy {
 
     /// Whether it differs from a known element.
     fn differs(self, other: K) -> bool;
+
+    /// The same element, spelt by a circuit as shortly as can be: worth its price where many products share it. Natively nothing.
+    #[must_use]
+    fn reduced(self) -> Self {
+        self
+    }
 }
 
 impl Scalar for K {

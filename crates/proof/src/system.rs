@@ -10,8 +10,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Range;
-use p3_field::PrimeCharacteristicRing;
+use core::ops::{Mul, Range};
 
 use crate::field::{F, K, eq_table, eq_vertex};
 use crate::lattice;
@@ -344,12 +343,16 @@ pub enum AxisWeights<E = K> {
     Eq(Vec<E>),
     /// Given one by one.
     Dense(Vec<E>),
-    /// Zero but for a few, in an axis of `2^log`; an index may occur more than once.
-    Sparse {
+    /// Of a wire: cell `i` weighs the sum of `tau[t] * var[v] * coef` over its entries.
+    Wire {
         /// `log2` of the axis.
         log: usize,
-        /// Index and weight.
-        weights: Vec<(u32, E)>,
+        /// `eq` of the challenges; one element, 1, if there are none.
+        tau: Vec<E>,
+        /// `eq` of the variables; one element, 1, if there are none.
+        var: Vec<E>,
+        /// The sparse weights.
+        entries: Arc<Vec<Entry>>,
     },
     /// 1 at one index, 0 elsewhere.
     At {
@@ -369,16 +372,13 @@ pub enum AxisWeights<E = K> {
     },
 }
 
-/// A wire with fewer entries than this share of its axis is kept sparse: a statement's many wires onto large axes must not cost the axes.
-const SPARSE_SHARE: usize = 4;
-
 impl<E: Scalar> AxisWeights<E> {
     /// `log2` of the axis.
     pub fn log(&self) -> usize {
         match self {
             Self::Eq(p) => p.len(),
             Self::Dense(w) => w.len().trailing_zeros() as usize,
-            Self::Sparse { log, .. } | Self::At { log, .. } | Self::Powers { log, .. } => *log,
+            Self::Wire { log, .. } | Self::At { log, .. } | Self::Powers { log, .. } => *log,
         }
     }
 
@@ -387,9 +387,16 @@ impl<E: Scalar> AxisWeights<E> {
         match self {
             Self::Eq(p) => eq_table(p, E::ONE),
             Self::Dense(w) => w.clone(),
-            Self::Sparse { log, weights } => {
+            Self::Wire { log, tau, var, entries } => {
                 let mut table = alloc::vec![E::ZERO; 1 << log];
-                weights.iter().for_each(|(i, w)| table[*i as usize] += *w);
+                for e in entries.iter() {
+                    let weight = match (tau.len(), var.len()) {
+                        (1, _) => var[e.v as usize],
+                        (_, 1) => tau[e.t as usize],
+                        _ => tau[e.t as usize] * var[e.v as usize],
+                    };
+                    table[e.i as usize] += weight * e.coef;
+                }
                 table
             }
             Self::At { log, index } => {
@@ -406,13 +413,20 @@ impl<E: Scalar> AxisWeights<E> {
         match self {
             Self::Eq(p) => crate::field::eq(p, point),
             Self::Dense(w) if w.len() == 1 => w[0],
-            Self::Dense(w) => eq_table(point, E::ONE).iter().zip(w).map(|(a, b)| *a * *b).sum(),
-            Self::Sparse { log, weights } if weights.len() * log < 1 << log => {
-                weights.iter().map(|(i, w)| eq_vertex(point, *i as usize) * *w).sum()
-            }
-            Self::Sparse { weights, .. } => {
-                let eq = eq_table(point, E::ONE);
-                weights.iter().map(|(i, w)| eq[*i as usize] * *w).sum()
+            Self::Dense(w) => dot(&eq_table(point, E::ONE), w),
+            Self::Wire { log, tau, var, entries } => {
+                // A statement's many wires onto large axes must not cost the axes.
+                let few = entries.len() * log < 1 << log;
+                let cells = if few { Vec::new() } else { eq_table(point, E::ONE) };
+                let cell = |i: u32| if few { eq_vertex(point, i as usize) } else { cells[i as usize] };
+                // A product for each run of entries with one (t, v), then one for each v.
+                let mut sums = alloc::vec![E::ZERO; var.len()];
+                for run in entries.chunk_by(|a, b| (a.t, a.v) == (b.t, b.v)) {
+                    let sum: E = run.iter().map(|e| cell(e.i) * e.coef).sum();
+                    let Entry { t, v, .. } = run[0];
+                    sums[v as usize] += if tau.len() == 1 { sum } else { tau[t as usize] * sum };
+                }
+                if let [sum] = sums[..] { sum } else { dot(var, &sums) }
             }
             Self::At { index, .. } => eq_vertex(point, *index),
             Self::Powers { scale, base, .. } => {
@@ -475,56 +489,55 @@ pub fn axis_weights<E: Scalar>(axis: &Axis, tau: &[E], x: &[E]) -> AxisWeights<E
             AxisWeights::Dense(lattice::values(*first..first + (1 << log), tau[*zeta]))
         }
         Axis::Wire { tau: tr, var, log, entries } => {
-            let (et, ev) = (eq_table(&tau[tr.clone()], E::ONE), eq_table(&x[var.clone()], E::ONE));
-            let weight = |e: &Entry| {
-                let w = match (tr.is_empty(), var.is_empty()) {
-                    (true, true) => E::ONE,
-                    (true, false) => ev[e.v as usize],
-                    (false, true) => et[e.t as usize],
-                    (false, false) => et[e.t as usize] * ev[e.v as usize],
-                };
-                w * e.coef
-            };
-            if entries.len() < (1 << log) / SPARSE_SHARE {
-                let weights = entries.iter().map(|e| (e.i, weight(e))).collect();
-                return AxisWeights::Sparse { log: *log, weights };
-            }
-            let mut weights = alloc::vec![E::ZERO; 1 << log];
-            entries.iter().for_each(|e| weights[e.i as usize] += weight(e));
-            AxisWeights::Dense(weights)
+            let (tau, var) = (eq_table(&tau[tr.clone()], E::ONE), eq_table(&x[var.clone()], E::ONE));
+            AxisWeights::Wire { log: *log, tau, var, entries: entries.clone() }
         }
     }
 }
 
-/// `<source, product of axis weights>` for a tensor that the verifier knows.
-pub fn contract<E: Scalar>(values: &[F], axes: &[AxisWeights<E>]) -> E {
-    let mut lifted: Vec<E> = Vec::new();
-    for (depth, axis) in axes.iter().rev().enumerate() {
-        let table = axis.table();
-        lifted = if depth == 0 {
-            values
-                .chunks(table.len())
-                .map(|row| row.iter().zip(&table).filter(|(v, _)| **v != F::ZERO).map(|(v, w)| *w * *v).sum())
-                .collect()
-        } else {
-            lifted.chunks(table.len()).map(|row| row.iter().zip(&table).map(|(v, w)| *v * *w).sum()).collect()
-        };
-    }
-    lifted.first().copied().unwrap_or_else(|| E::from(values[0]))
+/// `sum of a_i b_i`.
+fn dot<E: Scalar>(a: &[E], b: &[E]) -> E {
+    a.iter().zip(b).map(|(x, y)| *x * *y).sum()
 }
 
-/// As [`contract`], for cells that are words of the statement: one more than the word's index, 0 for 0.
-fn contract_words<E: Scalar>(cells: &[u32], words: &[E], axes: &[AxisWeights<E>]) -> E {
-    let mut lifted: Vec<E> =
-        cells.iter().map(|c| c.checked_sub(1).map_or(E::ZERO, |word| words[word as usize])).collect();
-    for axis in axes.iter().rev() {
-        let table = axis.table();
-        lifted = lifted
-            .chunks(table.len())
-            .map(|row| row.iter().zip(&table).map(|(v, w)| *v * *w).sum())
-            .collect();
+/// Longest point whose table [`contract`] writes out; longer ones are cut.
+const CUT: usize = 5;
+
+/// `<source, product of axis weights>` for a tensor that the verifier knows, or of whose cells it has wires. The longest axis first: what is
+/// left of a tensor of numbers are linear forms, and then there are few of them.
+fn contract<T: Copy, E: Scalar + Mul<T, Output = E> + From<T>>(cells: &[T], axes: &[AxisWeights<E>]) -> E {
+    let cut = |axis: &AxisWeights<E>| match axis {
+        AxisWeights::Eq(point) => point.rchunks(CUT).rev().map(|p| eq_table(p, E::ONE)).collect(),
+        axis => alloc::vec![axis.table()],
+    };
+    let mut tables: Vec<Vec<E>> = axes.iter().flat_map(cut).collect();
+    let Some(first) = longest(&tables) else { return E::from(cells[0]) };
+    let mut rest = along(cells, &tables, first);
+    tables.remove(first);
+    while let Some(next) = longest(&tables) {
+        rest = along(&rest, &tables, next);
+        tables.remove(next);
     }
-    lifted[0]
+    rest[0]
+}
+
+/// The longest of some tables, the last of those.
+fn longest<E>(tables: &[Vec<E>]) -> Option<usize> {
+    (0..tables.len()).max_by_key(|i| tables[*i].len())
+}
+
+/// A tensor contracted along one of its axes.
+fn along<T: Copy, E: Scalar + Mul<T, Output = E>>(cells: &[T], tables: &[Vec<E>], axis: usize) -> Vec<E> {
+    let table = &tables[axis];
+    let step: usize = tables[axis + 1..].iter().map(Vec::len).product();
+    let line = |block: &[T], start: usize| {
+        table.iter().zip(block[start..].iter().step_by(step)).map(|(w, v)| *w * *v).sum()
+    };
+    cells
+        .chunks(step * table.len())
+        .flat_map(|block| (0..step).map(move |start| (block, start)))
+        .map(|(block, start)| line(block, start))
+        .collect()
 }
 
 impl Expr {
@@ -541,7 +554,11 @@ impl Expr {
                 Source::Stated(Stated { values, words: cells }) => {
                     let value = match words {
                         Words::Values => contract(values, &axes),
-                        Words::Wires(wires) => contract_words(cells, wires, &axes),
+                        Words::Wires(wires) => {
+                            let cell = |word: usize| if word == 0 { E::ZERO } else { wires[word - 1] };
+                            let cells: Vec<E> = cells.iter().map(|word| cell(*word as usize)).collect();
+                            contract(&cells, &axes)
+                        }
                     };
                     out.constant += value * term.coef;
                 }

@@ -1,4 +1,4 @@
-//! Wires: weights that are kept sparse and weights that are not mean the same, at every point.
+//! Wires mean their definition at every point, whichever way they get there.
 
 use p3_field::PrimeCharacteristicRing;
 use proofmesh_proof::field::{F, K, eq_table};
@@ -22,13 +22,14 @@ fn by_definition(entries: &[Entry], tau: &[K], x: &[K], log: usize) -> Vec<K> {
 }
 
 #[test]
-fn sparse_and_dense_wires_are_their_definition() {
+fn wires_are_their_definition() {
     let mut rng = StdRng::seed_from_u64(5);
-    let (mut sparse, mut dense) = (0, 0);
+    let (mut few, mut many) = (0, 0);
     for case in 0..300usize {
         let (log, tau_len, x_len) = (case % 10, rng.random_range(0..3), rng.random_range(0..3));
-        // Around a quarter of the axis, where the form changes, and around 1/log of it, where the way to a point does.
-        let counts = [0, 1, (1 << log) / 4, (1usize << log) / 4 + 1, (1 << log) / (log + 1), 1 << log];
+        // Around 1/log of the axis the way to a point changes.
+        let counts =
+            [0, 1, (1usize << log) / 4, (1 << log) / (log + 1), (1 << log) / log.max(1) + 1, 1 << log];
         let (t, v, i) = (1u32 << tau_len, 1u32 << x_len, 1u32 << log);
         let entry = |rng: &mut StdRng| Entry {
             t: rng.random_range(0..t),
@@ -42,15 +43,13 @@ fn sparse_and_dense_wires_are_their_definition() {
         let expected = by_definition(&entries, &tau, &x, log);
         let axis = Axis::Wire { tau: 0..tau_len, var: 0..x_len, log, entries: Arc::new(entries) };
         let weights = axis_weights(&axis, &tau, &x);
-        match weights {
-            AxisWeights::Sparse { .. } => sparse += 1,
-            _ => dense += 1,
-        }
+        let AxisWeights::Wire { entries, .. } = &weights else { panic!("a wire's weights") };
+        *if entries.len() * log < 1 << log { &mut few } else { &mut many } += 1;
         assert_eq!(weights.log(), log);
         assert_eq!(weights.table(), expected, "case {case}");
         let at = point(&mut rng, log);
         let value: K = eq_table(&at, K::ONE).iter().zip(&expected).map(|(e, w)| *e * *w).sum();
         assert_eq!(weights.at(&at), value, "case {case}");
     }
-    assert!(sparse > 50 && dense > 50, "{sparse} sparse, {dense} dense");
+    assert!(few > 50 && many > 50, "{few} few, {many} many");
 }

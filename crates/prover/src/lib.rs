@@ -34,6 +34,7 @@ use proofmesh_graph::program::{Program, ProgramError, WeightMode};
 use proofmesh_graph::statement::{self, Committed, Images, InputStatement, ProofFile, Statement};
 use proofmesh_graph::tensor::Tensor;
 use proofmesh_proof::chain::Chain;
+use proofmesh_proof::engine::Proof;
 use proofmesh_proof::field::F;
 use proofmesh_proof::plain::Plain;
 use proofmesh_proof::profile::{Device, Kind, Profile};
@@ -220,6 +221,33 @@ pub fn prove_watched(
     rng: &mut StdRng,
     watch: &mut dyn FnMut(Stage),
 ) -> Result<Proved, ProveError> {
+    let (statement, images, arithmetized) = arithmetize(job, watch)?;
+    let file = match profile {
+        Kind::Device => file::<Device>(&statement, &images, arithmetized, rng, watch)?,
+        Kind::Chain => file::<Chain>(&statement, &images, arithmetized, rng, watch)?,
+        Kind::Plain => file::<Plain>(&statement, &images, arithmetized, rng, watch)?,
+    };
+    Ok(Proved { file, statement })
+}
+
+/// Proves a job for a circuit that verifies the proof: without masks, and bound to what `binding` makes of the statement.
+///
+/// Errors: see [`ProveError`]; those of `binding`.
+pub fn prove_plain(
+    job: &Job<'_>,
+    binding: impl FnOnce(&Statement) -> Result<[u8; 32], Reject>,
+    rng: &mut StdRng,
+) -> Result<(Statement, Proof<Plain>), ProveError> {
+    let (statement, _, arithmetized) = arithmetize(job, &mut |_| ())?;
+    let proof = prove_system_as::<Plain>(arithmetized, &binding(&statement)?, rng)?;
+    Ok((statement, proof))
+}
+
+/// A job's statement and its claims with the columns that make them hold.
+fn arithmetize(
+    job: &Job<'_>,
+    watch: &mut dyn FnMut(Stage),
+) -> Result<(Statement, Images, Arithmetized), ProveError> {
     watch(Stage::Execution);
     let (statement, images, traces) = state(job)?;
     statement.check()?;
@@ -231,13 +259,7 @@ pub fn prove_watched(
     };
     let builder = Builder::new(job.inputs.len(), Some(&traces));
     let arithmetized = assemble::build(builder, &statement, &images, Some(&secrets))?;
-    drop(traces); // every value is in a column now
-    let file = match profile {
-        Kind::Device => file::<Device>(&statement, &images, arithmetized, rng, watch)?,
-        Kind::Chain => file::<Chain>(&statement, &images, arithmetized, rng, watch)?,
-        Kind::Plain => file::<Plain>(&statement, &images, arithmetized, rng, watch)?,
-    };
-    Ok(Proved { file, statement })
+    Ok((statement, images, arithmetized))
 }
 
 /// The proof file of a statement under a profile.

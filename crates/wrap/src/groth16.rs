@@ -1,13 +1,12 @@
 //! Groth16 (Groth, eprint 2016/260) over BN254 around a finished constraint system, by arkworks.
 //!
 //! The proving key is that of arkworks: queries in the order of our assignment `(1, public, witness..)`, generators of the groups as EIP-197
-//! has them, the reduction to a quadratic arithmetic program of libsnark (one more row per public input).
+//! has them, the reduction to a quadratic arithmetic program that ceremonies by snarkjs use ([`crate::qap`]).
 
 use ark_bn254::{Bn254, Fq, Fr, G1Affine, G1Projective, G2Affine, G2Projective};
 use ark_ec::{AffineRepr, PrimeGroup};
 use ark_ff::{BigInteger, PrimeField};
-use ark_groth16::r1cs_to_qap::LibsnarkReduction;
-use ark_groth16::{Groth16, Proof, ProvingKey, VerifyingKey, prepare_verifying_key};
+use ark_groth16::{Groth16, Proof, ProvingKey, prepare_verifying_key};
 use ark_relations::gr1cs::{
     ConstraintSynthesizer, ConstraintSystemRef, LinearCombination, SynthesisError, Variable,
 };
@@ -15,7 +14,11 @@ use ark_std::rand::{SeedableRng, rngs::StdRng};
 use proofmesh_proof::reject::Reject;
 use sha2::{Digest, Sha256};
 
+use crate::qap::Odd;
 use crate::r1cs::{Builder, PUBLIC_INPUTS, Var};
+
+/// A verification key.
+pub type VerifyingKey = ark_groth16::VerifyingKey<Bn254>;
 
 /// Bytes of a proof as a contract reads it.
 pub const PROOF_BYTES: usize = 256;
@@ -52,8 +55,13 @@ impl ConstraintSynthesizer<Fr> for Matrices<'_> {
     }
 }
 
+/// Rows of a circuit's domain: a power of two, with one more row for each public value.
+pub fn domain(b: &Builder) -> usize {
+    (b.constraints() + 1 + PUBLIC_INPUTS).next_power_of_two()
+}
+
 /// A field element from a seed: 512 bits modulo r.
-fn scalar(seed: &[u8; 32], index: u8) -> Fr {
+pub(crate) fn scalar(seed: &[u8; 32], index: u8) -> Fr {
     let mut bytes = [0; 64];
     blake3::Hasher::new_derive_key("proofmesh wrap development key 1")
         .update(seed)
@@ -70,7 +78,7 @@ fn scalar(seed: &[u8; 32], index: u8) -> Fr {
 pub fn development_key(b: &Builder, seed: &[u8; 32]) -> Result<ProvingKey<Bn254>, Reject> {
     let [alpha, beta, gamma, delta] = [0, 1, 2, 3].map(|i| scalar(seed, i));
     let mut rng = StdRng::from_seed(*seed);
-    Groth16::<Bn254, LibsnarkReduction>::generate_parameters_with_qap(
+    Groth16::<Bn254, Odd>::generate_parameters_with_qap(
         Matrices(b),
         alpha,
         beta,
@@ -101,7 +109,7 @@ pub fn prove(b: &Builder, key: &ProvingKey<Bn254>) -> Result<Proof<Bn254>, Rejec
     let [r, s] = [random()?, random()?];
     // The prover needs only the rows' values: one entry a row, on the variable that is 1.
     let matrices = [0, 1, 2].map(|m| (0..b.constraints()).map(|i| vec![(b.evaluate(m, i), 0)]).collect());
-    Groth16::<Bn254, LibsnarkReduction>::create_proof_with_reduction_and_matrices(
+    Groth16::<Bn254, Odd>::create_proof_with_reduction_and_matrices(
         key,
         r,
         s,
@@ -122,10 +130,9 @@ fn random() -> Result<Fr, Reject> {
 /// Checks a proof against the one public input.
 ///
 /// Errors: `wrap.key`, `wrap.proof`.
-pub fn verify(key: &VerifyingKey<Bn254>, public: Fr, proof: &Proof<Bn254>) -> Result<(), Reject> {
-    let accepted =
-        Groth16::<Bn254, LibsnarkReduction>::verify_proof(&prepare_verifying_key(key), proof, &[public])
-            .map_err(|e| Reject::new("wrap.key", "a key with one public input", e))?;
+pub fn verify(key: &VerifyingKey, public: Fr, proof: &Proof<Bn254>) -> Result<(), Reject> {
+    let accepted = Groth16::<Bn254, Odd>::verify_proof(&prepare_verifying_key(key), proof, &[public])
+        .map_err(|e| Reject::new("wrap.key", "a key with one public input", e))?;
     if accepted { Ok(()) } else { Err(Reject::new("wrap.proof", "a proof of this statement", "another")) }
 }
 
@@ -181,7 +188,7 @@ pub fn decode(bytes: &[u8]) -> Result<Proof<Bn254>, Reject> {
 ///
 /// # Panics
 /// For a key with another number of public inputs than one.
-pub fn key_words(key: &VerifyingKey<Bn254>) -> [[u8; 32]; KEY_WORDS] {
+pub fn key_words(key: &VerifyingKey) -> [[u8; 32]; KEY_WORDS] {
     let mut words = words_g1(&key.alpha_g1).to_vec();
     for p in [&key.beta_g2, &key.gamma_g2, &key.delta_g2] {
         words.extend(words_g2(p));

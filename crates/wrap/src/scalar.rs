@@ -27,15 +27,6 @@ impl Wire<'_> {
         }
     }
 
-    /// The same element by limbs below `2^31`: for one that many products share.
-    #[must_use]
-    pub fn reduced(self) -> Self {
-        if let Self::At(circuit, id) = self {
-            circuit.reduce(id);
-        }
-        self
-    }
-
     /// Its value in this assignment.
     pub fn value(self) -> K {
         match self {
@@ -180,5 +171,12 @@ impl Scalar for Wire<'_> {
 
     fn differs(self, other: K) -> bool {
         (self - other).reciprocal().is_some()
+    }
+
+    fn reduced(self) -> Self {
+        if let Self::At(circuit, id) = self {
+            circuit.reduce(id);
+        }
+        self
     }
 }

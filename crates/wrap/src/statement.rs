@@ -13,7 +13,8 @@
 use ark_bn254::Fr;
 use ark_ff::Field;
 use proofmesh_graph::hash::RATE;
-use proofmesh_graph::statement::Statement;
+use proofmesh_graph::program::Program;
+use proofmesh_graph::statement::{InputStatement, Statement};
 use proofmesh_graph::value::Interval;
 use proofmesh_graph::words::{Rule, Words};
 use proofmesh_proof::reject::Reject;
@@ -59,6 +60,23 @@ pub fn preimage(statement: &Statement) -> Result<Vec<u8>, Reject> {
     bytes.extend(count(outputs.clone().count()));
     outputs.for_each(|v| bytes.extend(v.to_be_bytes()));
     Ok(bytes)
+}
+
+/// A statement of the program's and batch size's form, with words that could be any: what a circuit, and so a key, is made from.
+///
+/// Errors: `statement.program`.
+pub fn blank(program: &Program, batch: usize) -> Result<Statement, Reject> {
+    let types = program.check().map_err(|e| Reject::new("statement.program", "a valid program", e))?;
+    let (output, batch_outputs) = program.sample_outputs(&types, batch);
+    let public = vec![program.input.interval.lo; program.input.public_elements().len()];
+    Ok(Statement {
+        program: program.public_part(),
+        weights: None,
+        inputs: vec![InputStatement { commitment: [0; 32], public }; batch],
+        outputs: vec![output; batch],
+        batch_outputs,
+        context: vec![0; CONTEXT_BYTES],
+    })
 }
 
 /// The public input of a statement's wrapped proof.

@@ -341,7 +341,7 @@ impl Scheme {
         let pow_bits = shape.final_sumcheck.pow_bits;
         let closing = self.fold(transcript, shape.rounds.len() + 1, &opening.last_fold, &mut claim, pow_bits);
         assert_eq!(closing.len(), left, "the last fold binds what is left");
-        let value = inner(&reduced_table(&self.oriented(&closing)), &last);
+        let value = inner(&eq_table(&self.oriented(&closing), Wire::ONE), &last);
         point.extend(closing);
         let before = circuit.builder().enter("weights of queries");
         let weights: Wire<'c> = batches.iter().map(|b| b.weight(&self.oriented(&point[n - b.n..]))).sum();
@@ -400,7 +400,7 @@ impl Scheme {
         } else {
             (0..draws).map(|_| transcript.draw_bits(bits)).collect()
         };
-        let weights = reduced_table(&self.oriented(folded));
+        let weights = eq_table(&self.oriented(folded), Wire::ONE);
         let positions: Vec<usize> =
             indices.iter().map(|i| number(i).value.into_bigint().0[0] as usize).collect();
         let paths = restore(queries, &positions, bits - self.cap_log.min(bits), transcript);
@@ -593,7 +593,7 @@ impl<'c> Batch<'c> {
         let power = |z: Wire<'c>| {
             let mut z = z;
             let mut product = Wire::ONE;
-            for table in &tables {
+            for (i, table) in tables.iter().enumerate() {
                 let square = (z * z).reduced();
                 let mut sum = table[0] + table[1] * z;
                 if table.len() == 4 {
@@ -601,6 +601,10 @@ impl<'c> Batch<'c> {
                     z = (square * square).reduced();
                 }
                 product *= sum;
+                // Two factors' product is reduced while it is short.
+                if i % 2 == 1 && i + 1 < tables.len() {
+                    product = product.reduced();
+                }
             }
             product
         };

@@ -159,6 +159,39 @@ fn what_cannot_be_wrapped_is_refused_by_name() {
     assert!(build(statement, Some(&fewer)).unwrap().broken().is_some());
 }
 
+/// vectors/wrap.json, which the contract's own test reads too (contracts/test/delivery): `BLESS=1` writes it.
+#[test]
+fn preimages_are_those_of_the_vectors() {
+    const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/wrap.json");
+    let hex = |bytes: &[u8]| format!("0x{}", proofmesh_wrap::keys::hex(bytes));
+    let words = |words: &[i32]| hex(&words.iter().flat_map(|w| w.to_be_bytes()).collect::<Vec<u8>>());
+    let program = program();
+    let row = |data: [i32; 4], context: &[u8; 32]| {
+        let inputs = [Tensor::new(program.input.shape, data.to_vec()).expect("four elements")];
+        let salts = [salt(&mut StdRng::seed_from_u64(9))];
+        let job = Job { program: &program, inputs: &inputs, salts: &salts, weight_salt: None, context };
+        let (of, ..) = state(&job).expect("a valid job");
+        let input = &of.inputs[0];
+        serde_json::json!({
+            "model": hex(&of.model_id()), "context": hex(context), "input": hex(&input.commitment),
+            "public_words": words(&input.public), "output": words(&of.outputs[0]),
+            "preimage": hex(&proofmesh_wrap::statement::preimage(&of).expect("can be wrapped")),
+            "public_input": hex(&binding(&of).expect("can be wrapped")),
+        })
+    };
+    let document = serde_json::json!({
+        "about": "Statements of a small model: the bytes that are hashed, and the wrapped proof's public input (docs/spec/wrap.md). \
+            Made by crates/wrap/tests/wrap.rs.",
+        "statements": [row([50, -70, 127, 4], &[7; 32]), row([-127, 0, 1, -9], &[8; 32])],
+    });
+    let text = serde_json::to_string_pretty(&document).expect("JSON") + "\n";
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(PATH, &text).expect("writes");
+    }
+    let committed = std::fs::read_to_string(PATH).expect("vectors/wrap.json is committed");
+    assert!(committed == text, "vectors/wrap.json differs: if meant, run with BLESS=1 and commit");
+}
+
 #[test]
 fn the_digest_is_that_of_the_contract() {
     let (statement, _) = honest();

@@ -1,5 +1,6 @@
 //! The claims of a commitment: that the digest is the sponge over elements of committed columns.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::ops::Range;
 use p3_field::PrimeCharacteristicRing;
@@ -10,8 +11,12 @@ use super::{Builder, column, entry, expr, public, real_tau, stated, wire};
 use crate::hash::{self, FULL_ROUNDS, PARTIAL_ROUNDS, Packing, RATE, Salt, WIDTH};
 use crate::words::Word;
 
-/// `log2` of the full rounds' S-boxes of one permutation.
-const FULL_LOG: usize = 7;
+/// `log2` of the full rounds.
+const ROUNDS_LOG: usize = 3;
+/// `log2` of the lanes of a state.
+const LANES_LOG: usize = 4;
+/// `log2` of the full rounds' S-boxes of one permutation: rounds, then lanes.
+const FULL_LOG: usize = ROUNDS_LOG + LANES_LOG;
 /// `log2` of the partial rounds' S-boxes of one permutation, padded.
 const PARTIAL_LOG: usize = 5;
 
@@ -140,9 +145,10 @@ impl Builder<'_> {
         for source in sources {
             let log = self.out.system.columns[source].log - layout.list_log;
             let mine = absorbed.iter().enumerate().filter(|(_, a)| a.column == source);
-            let cells = mine.map(|(i, a)| entry(digit(i), 0, a.cell, F::ONE)).collect();
-            let axes = alloc::vec![Axis::Tau(lists.clone()), wire(tau.clone(), 0..0, log, cells)];
-            terms.push(column(-F::ONE, source, axes));
+            let cells: Vec<(usize, usize)> = mine.map(|(i, a)| (digit(i), a.cell)).collect();
+            let plane = self.planes[source].map_or(0, |p| p.log);
+            let axes = factored(tau.clone(), log, plane, &cells);
+            terms.push(column(-F::ONE, source, [alloc::vec![Axis::Tau(lists.clone())], axes].concat()));
         }
         let mut offsets = alloc::vec![F::ZERO; 1 << message_log];
         for (i, a) in absorbed.iter().enumerate() {
@@ -159,12 +165,12 @@ impl Builder<'_> {
         let real = (0..layout.lists).map(|b| entry(b, 0, b, F::ONE)).collect();
         let last = alloc::vec![entry(0, 0, layout.packing.permutations() - 1, F::ONE)];
         let matrix = hash::external_matrix();
-        let state = (0..RATE)
-            .flat_map(|j| (0..WIDTH).map(move |l| entry(j, 0, (FULL_ROUNDS - 1) * WIDTH + l, matrix[j][l])));
+        let state = (0..RATE).flat_map(|j| (0..WIDTH).map(move |l| entry(j, 0, l, matrix[j][l])));
         let axes = alloc::vec![
             wire(lists.clone(), 0..0, layout.list_log, real),
             wire(0..0, 0..0, layout.block_log, last),
-            wire(lane.clone(), 0..0, FULL_LOG, state.collect()),
+            Axis::At { log: ROUNDS_LOG, index: FULL_ROUNDS - 1 },
+            wire(lane.clone(), 0..0, LANES_LOG, state.collect()),
         ];
         let mut values = alloc::vec![Word::PADDING; RATE << layout.list_log];
         for (row, digest) in values.chunks_mut(RATE).zip(digests) {
@@ -182,27 +188,21 @@ impl Layout {
     /// Inputs of the full rounds' S-boxes as functions of (list, permutation, round and lane).
     fn full_inputs(&self, message_blocks: usize) -> Vec<Term> {
         let [list, block, sbox] = self.ranges(FULL_LOG);
+        let (round, lane) = (sbox.start..sbox.start + ROUNDS_LOG, sbox.start + ROUNDS_LOG..sbox.end);
         let matrix = hash::external_matrix();
         let maps = hash::partial_maps();
         // Round 0 sees the absorbed block and the capacity; rounds 1-3 and 5-7 the round before; round 4 round 3 and the partial S-boxes.
         let mut earlier: Vec<Entry> = Vec::new();
-        for round in (1..FULL_ROUNDS).filter(|r| *r != 4) {
-            for (lane, row) in matrix.iter().enumerate() {
-                earlier.extend(
-                    row.iter()
-                        .enumerate()
-                        .map(|(l, m)| entry(0, round * WIDTH + lane, (round - 1) * WIDTH + l, *m)),
-                );
-            }
-        }
+        let mut fourth = Vec::new();
         let mut inner = Vec::new();
         let mut absorbed = Vec::new();
         let mut salted = Vec::new();
         let mut carried = Vec::new();
         for lane in 0..WIDTH {
             let map = &maps[PARTIAL_ROUNDS + lane];
-            earlier.extend((0..WIDTH).map(|l| entry(0, 4 * WIDTH + lane, 3 * WIDTH + l, map[l])));
-            inner.extend((0..PARTIAL_ROUNDS).map(|i| entry(0, 4 * WIDTH + lane, i, map[WIDTH + i])));
+            earlier.extend((0..WIDTH).map(|l| entry(0, lane, l, matrix[lane][l])));
+            fourth.extend((0..WIDTH).map(|l| entry(0, lane, l, map[l])));
+            inner.extend((0..PARTIAL_ROUNDS).map(|i| entry(0, lane, i, map[WIDTH + i])));
             for (element, weight) in matrix[lane][..RATE].iter().enumerate() {
                 salted.push(entry(0, lane, element, *weight));
                 for place in 0..self.packing.per_element() {
@@ -212,37 +212,45 @@ impl Layout {
             }
             for l in 0..WIDTH {
                 let weight: F = (RATE..WIDTH).map(|i| matrix[lane][i] * matrix[i][l]).sum();
-                carried.push(entry(0, lane, (FULL_ROUNDS - 1) * WIDTH + l, weight));
+                carried.push(entry(0, lane, l, weight));
             }
         }
         let first = |log: usize| wire(0..0, block.clone(), log, alloc::vec![entry(0, 0, 0, F::ONE)]);
         let mut constants = alloc::vec![F::ZERO; 1 << FULL_LOG];
-        let mut capacity = alloc::vec![F::ZERO; 1 << FULL_LOG];
+        let mut capacity = alloc::vec![F::ZERO; WIDTH];
         for (i, c) in constants.iter_mut().enumerate() {
             *c = hash::full_constant(i / WIDTH, i % WIDTH);
         }
-        for (lane, c) in capacity.iter_mut().enumerate().take(WIDTH) {
+        for (lane, c) in capacity.iter_mut().enumerate() {
             *c = self.packing.capacity().iter().enumerate().map(|(i, v)| matrix[lane][RATE + i] * *v).sum();
         }
         let (l, b) = (Axis::Var(list.clone()), Axis::Var(block.clone()));
-        let onto = |log: usize, entries: Vec<Entry>| wire(0..0, sbox.clone(), log, entries);
-        let message_axes = alloc::vec![
-            l.clone(),
-            self.shifted(block.clone(), message_blocks),
-            onto(3 + self.element_log, absorbed)
-        ];
+        let onto = |log: usize, entries: Vec<Entry>| wire(0..0, lane.clone(), log, entries);
+        // Pairs of a round and the one that it reads, or of a round and 0 in an axis of one cell.
+        let from = |log: usize, rounds: &[(usize, usize)]| {
+            wire(0..0, round.clone(), log, rounds.iter().map(|(r, i)| entry(0, *r, *i, F::ONE)).collect())
+        };
+        let before: Vec<(usize, usize)> = (1..FULL_ROUNDS).filter(|r| *r != 4).map(|r| (r, r - 1)).collect();
+        let carry = self.shifted(block.clone(), self.block_log);
+        let digits = self.shifted(block.clone(), message_blocks);
+        let full = |axes: [Axis; 4]| column(F::ONE, self.full, axes.to_vec());
         alloc::vec![
-            column(F::ONE, self.full, alloc::vec![l.clone(), b.clone(), onto(FULL_LOG, earlier)]),
-            column(F::ONE, self.partial, alloc::vec![l.clone(), b, onto(PARTIAL_LOG, inner)]),
-            column(F::ONE, self.message, message_axes),
-            column(F::ONE, self.salt, alloc::vec![l.clone(), first(0), onto(3, salted)]),
+            full([l.clone(), b.clone(), from(ROUNDS_LOG, &before), onto(LANES_LOG, earlier)]),
+            full([l.clone(), b.clone(), from(ROUNDS_LOG, &[(4, 3)]), onto(LANES_LOG, fourth)]),
+            full([l.clone(), carry, from(ROUNDS_LOG, &[(0, FULL_ROUNDS - 1)]), onto(LANES_LOG, carried)]),
             column(
                 F::ONE,
-                self.full,
-                alloc::vec![l, self.shifted(block.clone(), self.block_log), onto(FULL_LOG, carried)]
+                self.partial,
+                alloc::vec![l.clone(), b, from(0, &[(4, 0)]), onto(PARTIAL_LOG, inner)]
             ),
-            public(F::ONE, constants, alloc::vec![Axis::Var(sbox.clone())]),
-            public(F::ONE, capacity, alloc::vec![first(0), Axis::Var(sbox)]),
+            column(
+                F::ONE,
+                self.message,
+                alloc::vec![l.clone(), digits, from(0, &[(0, 0)]), onto(3 + self.element_log, absorbed)]
+            ),
+            column(F::ONE, self.salt, alloc::vec![l, first(0), from(0, &[(0, 0)]), onto(3, salted)]),
+            public(F::ONE, constants, alloc::vec![Axis::Var(sbox)]),
+            public(F::ONE, capacity, alloc::vec![first(0), from(0, &[(0, 0)]), Axis::Var(lane.clone())]),
         ]
     }
 
@@ -254,17 +262,41 @@ impl Layout {
         let mut inner = Vec::new();
         let mut constants = alloc::vec![F::ZERO; 1 << PARTIAL_LOG];
         for i in 0..PARTIAL_ROUNDS {
-            outer.extend((0..WIDTH).map(|l| entry(0, i, 3 * WIDTH + l, maps[i][l])));
+            outer.extend((0..WIDTH).map(|l| entry(0, i, l, maps[i][l])));
             inner.extend((0..i).map(|j| entry(0, i, j, maps[i][WIDTH + j])));
             constants[i] = hash::partial_constant(i);
         }
         let (l, b) = (Axis::Var(list), Axis::Var(block));
         let onto = |log: usize, entries: Vec<Entry>| wire(0..0, sbox.clone(), log, entries);
+        let third = Axis::At { log: ROUNDS_LOG, index: 3 };
         alloc::vec![
-            column(F::ONE, self.full, alloc::vec![l.clone(), b.clone(), onto(FULL_LOG, outer)]),
+            column(F::ONE, self.full, alloc::vec![l.clone(), b.clone(), third, onto(LANES_LOG, outer)]),
             column(F::ONE, self.partial, alloc::vec![l, b, onto(PARTIAL_LOG, inner)]),
             public(F::ONE, constants, alloc::vec![Axis::Var(sbox)]),
         ]
+    }
+}
+
+/// Wires of weight 1 from places of `tau`'s cube onto cells of an axis of `2^log`, as a product of two where they are one: tables of half
+/// the length then take the place of one. The second is no shorter than `plane`.
+fn factored(tau: Range<usize>, log: usize, plane: usize, pairs: &[(usize, usize)]) -> Vec<Axis> {
+    let part = |t: usize, i: usize, high: bool| -> BTreeSet<(usize, usize)> {
+        let cut = |at: usize, bits: usize| if high { at >> bits } else { at & ((1 << bits) - 1) };
+        pairs.iter().map(|(from, to)| (cut(*from, t), cut(*to, i))).collect()
+    };
+    // All pairs are there if there are as many as pairs of a first and a second part.
+    let cuts = (plane..log).flat_map(|i| (0..=tau.len()).map(move |t| (t, i)));
+    let products = cuts.map(|(t, i)| (t, i, part(t, i, true), part(t, i, false)));
+    let products = products.filter(|(_, _, high, low)| high.len() * low.len() == pairs.len());
+    let wires = |tau: Range<usize>, log: usize, pairs: BTreeSet<(usize, usize)>| {
+        wire(tau, 0..0, log, pairs.into_iter().map(|(t, i)| entry(t, 0, i, F::ONE)).collect())
+    };
+    match products.min_by_key(|(_, _, high, low)| high.len() + low.len()) {
+        Some((t, i, high, low)) => {
+            let middle = tau.end - t;
+            alloc::vec![wires(tau.start..middle, log - i, high), wires(middle..tau.end, i, low)]
+        }
+        None => alloc::vec![wires(tau, log, pairs.iter().copied().collect())],
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod audit;
 pub mod bench;
+mod ceremony;
 mod claim;
 mod cover;
 mod demo;
@@ -17,6 +18,7 @@ mod receipt;
 mod sim;
 mod up;
 mod verify;
+mod wrap;
 
 use crate::fault::{Fault, Result};
 use crate::out::Context;
@@ -88,6 +90,12 @@ enum Command {
     Prove(prove::Args),
     /// Verify a proof
     Verify(verify::Args),
+    /// Proofs that a contract can afford to check: one Groth16 proof around a proof
+    #[command(subcommand)]
+    Wrap(wrap::Command),
+    /// Keys for wrapped proofs from a ceremony by snarkjs
+    #[command(subcommand)]
+    Ceremony(ceremony::Command),
     /// Statement, sizes and soundness of a model's proofs
     Inspect(inspect::Args),
     /// Time, memory and size of proofs on this machine
@@ -127,6 +135,8 @@ async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Model(command) => model::run(command, context),
         Command::Prove(args) => prove::run(args, context),
         Command::Verify(args) => verify::run(args, context),
+        Command::Wrap(command) => wrap::run(command, context),
+        Command::Ceremony(command) => ceremony::run(command, context),
         Command::Inspect(args) => inspect::run(args, context),
         Command::Bench(args) => bench::run(args, context),
         Command::Sim(args) => sim::run(&args, context),

@@ -11,3 +11,4 @@ mod own;
 mod parts;
 mod place;
 mod types;
+mod wrapped;

@@ -11,4 +11,3 @@ mod own;
 mod parts;
 mod place;
 mod types;
-mod wrapped;

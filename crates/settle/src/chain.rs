@@ -1,4 +1,4 @@
-//! Which chains there are: one row per URL scheme, one row per known chain.
+//! Which kinds of chains there are, one row per URL scheme, and an open chain.
 
 use std::future::Future;
 use std::path::Path;
@@ -7,120 +7,14 @@ use std::sync::Arc;
 
 use alloy::providers::{DynProvider, Provider, ProviderBuilder};
 use alloy::rpc::client::RpcClient;
+use proofmesh_market::Address as Account;
 
 use crate::embedded::{Clock, Embedded};
 use crate::evm::Evm;
+use crate::probe::{Probe, probe};
+use crate::profile::{ChainProfile, EMBEDDED_CHAIN_ID, profile};
+use crate::remote::Remote;
 use crate::{DeployParams, Deployment, Result, SettleError, Settlement, Signer};
-
-/// How fees are set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GasPolicy {
-    /// Gas costs nothing here.
-    Free,
-    /// EIP-1559: twice the newest base fee plus the node's suggested tip.
-    Market,
-}
-
-/// What proofs cost on a chain. A transaction that has one checked gets a fixed limit: an estimate searches for
-/// the least gas that does not fail, and every try that runs out in the middle of a pairing looks like a false
-/// proof.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProofGas {
-    /// Gas that a verifier gives to the addition, the multiplication and the pairing product of BN254: twice the
-    /// chain's price, since a verifier is for ever and prices move. An invalid point burns this and no more.
-    pub caps: [u64; 3],
-    /// Gas limit of a transaction that has one proof checked.
-    pub limit: u64,
-}
-
-/// EIP-1108: addition 150, multiplication 6,000, four pairings 181,000.
-const ETHEREUM: ProofGas = ProofGas { caps: [300, 12_000, 362_000], limit: 800_000 };
-/// PIP-88 (Polygon PoS, since May 2026): 540, 12,600, 271,500.
-const POLYGON: ProofGas = ProofGas { caps: [1_080, 25_200, 543_000], limit: 1_200_000 };
-
-/// Constants of a chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChainProfile {
-    /// Name for people.
-    pub name: &'static str,
-    /// EIP-155 chain id; 0 in the row that fits any other.
-    pub chain_id: u64,
-    /// Blocks, counting its own, after which a transaction counts as settled.
-    pub confirmations: u64,
-    /// Fees.
-    pub gas: GasPolicy,
-    /// Prices of precompiles, and what a transaction with a proof may use.
-    pub proofs: ProofGas,
-    /// Pause between two looks at the chain, milliseconds.
-    pub poll_ms: u64,
-    /// How long a verb waits for its transaction, milliseconds.
-    pub wait_ms: u64,
-    /// True if time can be made to pass.
-    pub development: bool,
-}
-
-/// Chain id of the embedded chain.
-pub const EMBEDDED_CHAIN_ID: u64 = 7_066_001;
-
-/// Known chains. The last row fits any chain that has no row of its own.
-pub const PROFILES: &[ChainProfile] = &[
-    ChainProfile {
-        name: "embedded",
-        chain_id: EMBEDDED_CHAIN_ID,
-        confirmations: 1,
-        gas: GasPolicy::Free,
-        proofs: ETHEREUM,
-        poll_ms: 2,
-        wait_ms: 20_000,
-        development: true,
-    },
-    ChainProfile {
-        name: "anvil",
-        chain_id: 31_337,
-        confirmations: 1,
-        gas: GasPolicy::Market,
-        proofs: ETHEREUM,
-        poll_ms: 20,
-        wait_ms: 20_000,
-        development: true,
-    },
-    ChainProfile {
-        name: "polygon",
-        chain_id: 137,
-        confirmations: 16,
-        gas: GasPolicy::Market,
-        proofs: POLYGON,
-        poll_ms: 2_000,
-        wait_ms: 180_000,
-        development: false,
-    },
-    ChainProfile {
-        name: "iotex",
-        chain_id: 4_689,
-        confirmations: 2,
-        gas: GasPolicy::Market,
-        proofs: ETHEREUM,
-        poll_ms: 2_500,
-        wait_ms: 120_000,
-        development: false,
-    },
-    ChainProfile {
-        name: "evm",
-        chain_id: 0,
-        confirmations: 12,
-        gas: GasPolicy::Market,
-        proofs: POLYGON,
-        poll_ms: 4_000,
-        wait_ms: 300_000,
-        development: false,
-    },
-];
-
-/// The profile of a chain id.
-pub fn profile(chain_id: u64) -> &'static ChainProfile {
-    let any = &PROFILES[PROFILES.len() - 1];
-    PROFILES.iter().find(|p| p.chain_id == chain_id).unwrap_or(any)
-}
 
 type Opening = Pin<Box<dyn Future<Output = Result<Chain>> + Send>>;
 
@@ -152,6 +46,7 @@ pub const CHAINS: &[ChainKind] = &[
 pub struct Chain {
     provider: DynProvider,
     chain_id: u64,
+    profile: ChainProfile,
     embedded: Option<Embedded>,
 }
 
@@ -171,18 +66,75 @@ impl Chain {
         (kind.open)(url.to_owned(), clock).await
     }
 
+    /// A chain in memory that has a row's prices, limits, fees and chain id, to run there what is meant for the real
+    /// one: `rich` accounts can pay. It differs from the row in this: a block comes at once and is final, and time
+    /// can be made to pass. What is signed for it would also be good on the chain of that id: use keys of its own.
+    ///
+    /// # Errors
+    /// `settle.bad-input` for the row of any other chain, which has no chain id.
+    pub fn rehearse(row: &ChainProfile, clock: Clock, rich: &[Account]) -> Result<Self> {
+        if row.is_any() {
+            return Err(SettleError::bad(
+                "chain",
+                "this row is for chains of any id: name one that has its own",
+            ));
+        }
+        let embedded = Embedded::like(row, clock, rich)?;
+        let at_hand = profile(EMBEDDED_CHAIN_ID);
+        let profile = ChainProfile {
+            confirmations: at_hand.confirmations,
+            block_ms: at_hand.block_ms,
+            poll_ms: at_hand.poll_ms,
+            wait_ms: at_hand.wait_ms,
+            development: true,
+            ..*row
+        };
+        let provider = embedded.provider();
+        Ok(Self { provider, chain_id: row.chain_id, profile, embedded: Some(embedded) })
+    }
+
     /// Puts the contracts on the chain, as far as they are not there yet. Safe to call again, also after a
     /// crash in the middle.
+    ///
+    /// # Errors
+    /// `settle.wrong-chain` if a chain that is no development chain is not what its row says: the failed checks, and
+    /// what to do.
     pub async fn deploy(&self, by: &Signer, params: &DeployParams) -> Result<Arc<dyn Settlement>> {
-        Ok(Arc::new(Evm::deploy(self.provider.clone(), self.chain_id, by, params).await?))
+        self.must_hold(None).await?;
+        Ok(Arc::new(Evm::deploy(self.provider.clone(), self.chain_id, self.profile, by, params).await?))
     }
 
     /// Attaches to contracts that stand on the chain.
     ///
     /// # Errors
-    /// `settle.wrong-chain` if the chain id differs or a contract's code is not ours.
+    /// `settle.wrong-chain` if the chain id differs, a chain with a row is not what the row says, or a contract's code
+    /// is not ours.
     pub async fn attach(&self, deployment: &Deployment) -> Result<Arc<dyn Settlement>> {
-        Ok(Arc::new(Evm::attach(self.provider.clone(), self.chain_id, deployment).await?))
+        let evm = Evm::attach(self.provider.clone(), self.chain_id, self.profile, deployment).await?;
+        self.must_hold(Some(deployment)).await?;
+        Ok(Arc::new(evm))
+    }
+
+    /// Asks the chain whether it is what `row` says (its own row without one), and whether the contracts of a
+    /// deployment are ours to the byte.
+    ///
+    /// # Errors
+    /// `settle.rpc` if it does not answer at all; whatever it answers is in the result.
+    pub async fn probe(&self, row: Option<&ChainProfile>, deployment: Option<&Deployment>) -> Result<Probe> {
+        probe(&self.provider, row.unwrap_or(&self.profile), deployment).await
+    }
+
+    /// Refuses a chain that a probe fails on. On a development chain nothing is worth anything.
+    async fn must_hold(&self, deployment: Option<&Deployment>) -> Result<()> {
+        match self.profile.development {
+            true => Ok(()),
+            false => self.probe(None, deployment).await?.holds(),
+        }
+    }
+
+    /// The row of the table that it is treated by.
+    pub fn profile(&self) -> &ChainProfile {
+        &self.profile
     }
 
     /// EIP-155 chain id.
@@ -203,12 +155,19 @@ fn open_embedded(url: &str, clock: Clock) -> Result<Chain> {
     } else {
         Embedded::open(Path::new(dir), EMBEDDED_CHAIN_ID, clock)?
     };
-    Ok(Chain { provider: embedded.provider(), chain_id: EMBEDDED_CHAIN_ID, embedded: Some(embedded) })
+    let profile = *profile(EMBEDDED_CHAIN_ID);
+    Ok(Chain {
+        provider: embedded.provider(),
+        chain_id: EMBEDDED_CHAIN_ID,
+        profile,
+        embedded: Some(embedded),
+    })
 }
 
 async fn open_http(url: &str) -> Result<Chain> {
     let parsed = url.parse().map_err(|e| SettleError::bad("chain url", format!("{url:?}: {e}")))?;
-    let provider = ProviderBuilder::default().connect_client(RpcClient::new_http(parsed)).erased();
+    let client = RpcClient::new(Remote::new(parsed)?, false);
+    let provider = ProviderBuilder::default().connect_client(client).erased();
     let chain_id = provider.get_chain_id().await.map_err(|e| SettleError::Rpc(e.to_string()))?;
-    Ok(Chain { provider, chain_id, embedded: None })
+    Ok(Chain { provider, chain_id, profile: *profile(chain_id), embedded: None })
 }

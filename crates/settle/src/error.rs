@@ -52,6 +52,14 @@ pub enum SettleError {
         /// Block number of the cursor.
         block: u64,
     },
+    /// Gas costs more now than the chain's row lets us pay. Nothing was sent; the same call works when it is cheaper.
+    #[error("gas costs {asked} wei now, at most {most} are paid: wait, or raise the row's max_fee")]
+    FeeTooHigh {
+        /// Price of a unit of gas, wei.
+        asked: u128,
+        /// The row's bound, wei.
+        most: u128,
+    },
     /// This chain has no such operation (passing time on a real chain, for example).
     #[error("{0} is not possible on this chain")]
     Unsupported(&'static str),
@@ -83,6 +91,7 @@ impl SettleError {
             Self::Pending { .. } => "settle.pending",
             Self::NonceTaken { .. } => "settle.nonce-taken",
             Self::Reorg { .. } => "settle.reorg",
+            Self::FeeTooHigh { .. } => "settle.fee-too-high",
             Self::Unsupported(_) => "settle.unsupported",
             Self::BadInput { .. } => "settle.bad-input",
             Self::WrongChain(_) => "settle.wrong-chain",
@@ -101,7 +110,10 @@ impl SettleError {
 
     /// True if the same call may succeed later without any change (a retry, not a fault).
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Pending { .. } | Self::NonceTaken { .. } | Self::Rpc(_))
+        matches!(
+            self,
+            Self::Pending { .. } | Self::NonceTaken { .. } | Self::FeeTooHigh { .. } | Self::Rpc(_)
+        )
     }
 
     pub(crate) fn bad(what: &'static str, why: impl ToString) -> Self {

@@ -24,15 +24,21 @@ mod deployment;
 pub mod embedded;
 mod error;
 mod evm;
+mod probe;
+mod profile;
+mod remote;
 mod settlement;
 mod signer;
 
-pub use chain::{
-    CHAINS, Chain, ChainKind, ChainProfile, EMBEDDED_CHAIN_ID, GasPolicy, PROFILES, ProofGas, profile,
-};
+pub use chain::{CHAINS, Chain, ChainKind};
 pub use deployment::{DeployParams, Deployment};
 pub use embedded::Clock;
 pub use error::{Result, SettleError};
 pub use evm::{Evm, abi};
+pub use probe::{Check, Outcome, Probe};
+pub use profile::{
+    ChainProfile, DataFee, EMBEDDED_CHAIN_ID, Fork, GasPolicy, PROFILES, Prices, ProofGas, Source, profile,
+    profile_named,
+};
 pub use settlement::*;
 pub use signer::Signer;

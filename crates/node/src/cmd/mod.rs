@@ -4,6 +4,7 @@
 mod audit;
 pub mod bench;
 mod ceremony;
+mod chain;
 mod claim;
 mod cover;
 mod demo;
@@ -102,6 +103,9 @@ enum Command {
     Bench(bench::Args),
     /// Attack the rules: liars, faults and a clock of its own, from one seed
     Sim(sim::Args),
+    /// Known chains, and a live one held against what is known of it
+    #[command(subcommand)]
+    Chain(chain::Command),
 }
 
 /// Runs the command line.
@@ -140,6 +144,7 @@ async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Inspect(args) => inspect::run(args, context),
         Command::Bench(args) => bench::run(args, context),
         Command::Sim(args) => sim::run(&args, context),
+        Command::Chain(command) => chain::run(command, context).await,
     }
 }
 

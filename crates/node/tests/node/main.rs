@@ -1,6 +1,7 @@
 //! The node as others meet it: its commands, its API, its demo, and its death at any moment.
 
 mod bench;
+mod chains;
 mod cli;
 mod crash;
 mod demo;

@@ -7,34 +7,35 @@ use alloy::consensus::{
 };
 use alloy::primitives::{Address, Bytes, TxKind};
 use alloy::rpc::types::{Log, TransactionReceipt, TransactionRequest};
-use revm::context::result::{EVMError, ExecutionResult, Output};
-use revm::context::{BlockEnv, CfgEnv, TxEnv};
+use revm::context::result::{EVMError, ExecutionResult, InvalidTransaction, Output};
+use revm::context::{BlockEnv, TxEnv};
 use revm::database_interface::WrapDatabaseRef;
-use revm::primitives::hardfork::SpecId;
 use revm::{Context, ExecuteEvm, MainBuilder, MainContext};
 
 use super::rpc::RpcError;
+use super::rules::Rules;
 use super::store::{NewBlock, NewTransaction, Snapshot, StoreError};
-
-/// Rules of the chain: the newest that every chain we target has.
-const SPEC: SpecId = SpecId::PRAGUE;
 
 type Ran = std::result::Result<revm::context::result::ResultAndState, RpcError>;
 
-fn run(chain_id: u64, snapshot: &Snapshot, header: &Header, tx: TxEnv, call: bool) -> Ran {
-    let mut cfg = CfgEnv::new_with_spec(SPEC).with_chain_id(chain_id);
+fn run(rules: &Rules, snapshot: &Snapshot, header: &Header, tx: TxEnv, call: bool) -> Ran {
+    let mut cfg = rules.cfg();
     // A call has no nonce of its own.
     cfg.disable_nonce_check = call;
     let block = BlockEnv {
         number: revm::primitives::U256::from(header.number),
         timestamp: revm::primitives::U256::from(header.timestamp),
         gas_limit: header.gas_limit,
+        // A call pays nothing.
+        basefee: if call { 0 } else { rules.base_fee },
         ..BlockEnv::default()
     };
-    let mut evm =
-        Context::mainnet().with_db(WrapDatabaseRef(snapshot)).with_cfg(cfg).with_block(block).build_mainnet();
+    let context = Context::mainnet().with_db(WrapDatabaseRef(snapshot)).with_cfg(cfg).with_block(block);
+    let mut evm = context.build_mainnet().with_precompiles(rules.precompiles());
     evm.transact(tx).map_err(|e| match e {
         EVMError::Database(e) => RpcError::from(e),
+        // As other nodes say it: callers go by the words.
+        EVMError::Transaction(InvalidTransaction::NonceTooLow { .. }) => RpcError::refused("nonce too low"),
         EVMError::Transaction(e) => RpcError::refused(e),
         other => RpcError::refused(other),
     })
@@ -56,7 +57,7 @@ fn kind_of(tx: &TxEnvelope) -> std::result::Result<TxType, RpcError> {
 /// Runs a signed transaction on the newest state; gives the block that holds it. A revert is a mined
 /// failure, not an error.
 pub(crate) fn transaction(
-    chain_id: u64,
+    rules: &Rules,
     snapshot: Snapshot,
     mut header: Header,
     tx: &TxEnvelope,
@@ -78,7 +79,7 @@ pub(crate) fn transaction(
         .access_list(tx.access_list().cloned().unwrap_or_default())
         .build()
         .map_err(|e| RpcError::refused(format!("{e:?}")))?;
-    let ran = run(chain_id, &snapshot, &header, env, false)?;
+    let ran = run(rules, &snapshot, &header, env, false)?;
 
     let hash = *tx.tx_hash();
     let gas_used = ran.result.tx_gas_used();
@@ -118,7 +119,7 @@ pub(crate) fn transaction(
         block_hash: Some(block_hash),
         block_number: Some(header.number),
         gas_used,
-        effective_gas_price: tx.effective_gas_price(Some(0)),
+        effective_gas_price: tx.effective_gas_price(Some(rules.base_fee)),
         blob_gas_used: None,
         blob_gas_price: None,
         from,
@@ -141,7 +142,7 @@ pub(crate) struct Called {
 /// # Errors
 /// A revert, with its data; any other failure of execution.
 pub(crate) fn call(
-    chain_id: u64,
+    rules: &Rules,
     snapshot: &Snapshot,
     header: &Header,
     request: &TransactionRequest,
@@ -153,11 +154,11 @@ pub(crate) fn call(
         .kind(request.to.unwrap_or(TxKind::Create))
         .value(request.value.unwrap_or_default())
         .data(request.input.input().cloned().unwrap_or_default())
-        .chain_id(Some(chain_id))
+        .chain_id(Some(rules.chain_id))
         .access_list(request.access_list.clone().unwrap_or_default())
         .build()
         .map_err(|e| RpcError::refused(format!("{e:?}")))?;
-    let result = run(chain_id, snapshot, header, env, true)?.result;
+    let result = run(rules, snapshot, header, env, true)?.result;
     let gas = result.tx_gas_used();
     match result {
         ExecutionResult::Success { output, .. } => Ok(Called { output: output.into_data(), gas }),

@@ -1,8 +1,8 @@
 //! A whole EVM chain in this process: revm over a redb file, one signed transaction a block, free gas, time
 //! from a given [`Clock`].
 //!
-//! It is a real EVM with the rules of the Prague fork, reached through the same alloy provider as a remote
-//! chain. What it is not: a network.
+//! It is a real EVM with the rules of the Prague fork, or of any row of the table of chains, reached through the
+//! same alloy provider as a remote chain. What it is not: a network.
 //! State root, transactions root and receipts root of its headers are zero, so nothing can be proved from
 //! its headers to others.
 
@@ -10,6 +10,7 @@ mod clock;
 mod execute;
 mod http;
 mod rpc;
+mod rules;
 mod store;
 mod transport;
 
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alloy::consensus::{Header, TxEnvelope};
 use alloy::eips::eip2718::{Decodable2718, Encodable2718};
-use alloy::primitives::B256;
+use alloy::primitives::{Address, B256};
 use alloy::providers::{DynProvider, Provider, ProviderBuilder};
 use alloy::rpc::client::RpcClient;
 use serde_json::Value;
@@ -28,11 +29,10 @@ pub use http::{HttpServer, Limits};
 pub use rpc::RpcError;
 use store::{Genesis, NewBlock, Snapshot, Store};
 
-use crate::evm::{PROXY, PROXY_CODE};
-use crate::{Result, SettleError};
+use rules::Rules;
 
-/// Gas limit of a block, and so of a transaction and a call.
-pub(crate) const GAS_LIMIT: u64 = 60_000_000;
+use crate::evm::{PROXY, PROXY_CODE};
+use crate::{ChainProfile, EMBEDDED_CHAIN_ID, Result, SettleError, profile};
 
 /// Largest time that the chain can reach; leaves room for contracts that add delays to it.
 const MAX_TIME: u64 = 1 << 40;
@@ -42,7 +42,7 @@ const MAX_TIME: u64 = 1 << 40;
 pub struct Embedded(Arc<Inner>);
 
 struct Inner {
-    chain_id: u64,
+    rules: Rules,
     clock: Clock,
     store: Store,
     /// Held while a block is made: the next one starts from its state.
@@ -57,25 +57,35 @@ impl Embedded {
     /// in it.
     pub fn open(dir: &Path, chain_id: u64, clock: Clock) -> Result<Self> {
         std::fs::create_dir_all(dir).map_err(|e| SettleError::Store(format!("{}: {e}", dir.display())))?;
-        Self::start(Store::open(&dir.join("chain.redb"))?, chain_id, clock)
+        let rules = Rules::of(profile(EMBEDDED_CHAIN_ID), chain_id);
+        Self::start(Store::open(&dir.join("chain.redb"))?, rules, clock, Vec::new())
     }
 
     /// A chain that ends with the last clone.
     pub fn in_memory(chain_id: u64, clock: Clock) -> Result<Self> {
-        Self::start(Store::in_memory()?, chain_id, clock)
+        let rules = Rules::of(profile(EMBEDDED_CHAIN_ID), chain_id);
+        Self::start(Store::in_memory()?, rules, clock, Vec::new())
     }
 
-    fn start(store: Store, chain_id: u64, clock: Clock) -> Result<Self> {
+    /// A chain in memory by the rules of `row`: its chain id, fork, prices, block gas and kind of fee. `rich`
+    /// accounts have native money to pay fees with.
+    pub fn like(row: &ChainProfile, clock: Clock, rich: &[proofmesh_market::Address]) -> Result<Self> {
+        let rich = rich.iter().map(|account| account.0.into()).collect();
+        Self::start(Store::in_memory()?, Rules::of(row, row.chain_id), clock, rich)
+    }
+
+    fn start(store: Store, rules: Rules, clock: Clock, rich: Vec<Address>) -> Result<Self> {
         let timestamp = clock.now().min(MAX_TIME);
-        let genesis = Genesis { chain_id, timestamp, code: vec![(PROXY, PROXY_CODE)] };
+        let code = vec![(PROXY, PROXY_CODE)];
+        let genesis = Genesis { chain_id: rules.chain_id, timestamp, code, rich };
         let header = Header {
             timestamp: genesis.timestamp,
-            gas_limit: GAS_LIMIT,
-            base_fee_per_gas: Some(0),
+            gas_limit: rules.block_gas,
+            base_fee_per_gas: Some(rules.base_fee),
             ..Header::default()
         };
         store.begin(&genesis, &header)?;
-        Ok(Self(Arc::new(Inner { chain_id, clock, store, making: Mutex::new(()) })))
+        Ok(Self(Arc::new(Inner { rules, clock, store, making: Mutex::new(()) })))
     }
 
     /// An alloy provider that answers in this process.
@@ -133,8 +143,8 @@ impl Embedded {
             parent_hash: parent.hash_slow(),
             number: parent.number + 1,
             timestamp: now.max(parent.timestamp),
-            gas_limit: GAS_LIMIT,
-            base_fee_per_gas: Some(0),
+            gas_limit: self.0.rules.block_gas,
+            base_fee_per_gas: Some(self.0.rules.base_fee),
             ..Header::default()
         })
     }
@@ -153,7 +163,7 @@ impl Embedded {
             return Err(RpcError::refused("already known"));
         }
         let header = self.next_header(&snapshot)?;
-        let block = execute::transaction(self.0.chain_id, snapshot, header, &tx, tx.encoded_2718())?;
+        let block = execute::transaction(&self.0.rules, snapshot, header, &tx, tx.encoded_2718())?;
         self.0.store.append(&block)?;
         Ok(hash)
     }

@@ -2,7 +2,7 @@
 //! let time pass.
 
 use alloy::consensus::transaction::Recovered;
-use alloy::consensus::{BlockHeader, Header, TxEnvelope, transaction::SignerRecoverable};
+use alloy::consensus::{BlockHeader, Header, Transaction as _, TxEnvelope, transaction::SignerRecoverable};
 use alloy::eips::eip2718::Decodable2718;
 use alloy::primitives::{Address, B256, Bytes, U64, U256};
 use alloy::rpc::types::{
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::store::Snapshot;
-use super::{Embedded, GAS_LIMIT, execute};
+use super::{Embedded, execute};
 use crate::SettleError;
 
 /// Blocks that one log query may span.
@@ -112,13 +112,14 @@ pub(crate) fn answer(chain: &Embedded, method: &str, params: Value) -> Answer {
     let snapshot = chain.snapshot()?;
     match method {
         "web3_clientVersion" => json(concat!("proofmesh-embedded/", env!("CARGO_PKG_VERSION"))),
-        "net_version" => json(chain.0.chain_id.to_string()),
-        "eth_chainId" => json(U64::from(chain.0.chain_id)),
+        "net_version" => json(chain.0.rules.chain_id.to_string()),
+        "eth_chainId" => json(U64::from(chain.0.rules.chain_id)),
         "eth_syncing" => json(false),
         "eth_accounts" => json([(); 0]),
         "eth_blockNumber" => json(U64::from(snapshot.head()?.number)),
-        "eth_gasPrice" | "eth_maxPriorityFeePerGas" | "eth_blobBaseFee" => json(U64::ZERO),
-        "eth_feeHistory" => fee_history(&snapshot, &mut p),
+        "eth_gasPrice" => json(U64::from(chain.0.rules.base_fee)),
+        "eth_maxPriorityFeePerGas" | "eth_blobBaseFee" => json(U64::ZERO),
+        "eth_feeHistory" => fee_history(chain, &snapshot, &mut p),
         "eth_getBalance" => {
             let account: Address = p.take(0)?;
             newest(&snapshot, &mut p, 1)?;
@@ -151,8 +152,9 @@ pub(crate) fn answer(chain: &Embedded, method: &str, params: Value) -> Answer {
             let request: TransactionRequest = p.take(0)?;
             newest(&snapshot, &mut p, 1)?;
             let header = chain.next_header(&snapshot)?;
-            let gas = request.gas.unwrap_or(GAS_LIMIT).min(GAS_LIMIT);
-            json(execute::call(chain.0.chain_id, &snapshot, &header, &request, gas)?.output)
+            let most = chain.0.rules.transaction_gas;
+            let gas = request.gas.unwrap_or(most).min(most);
+            json(execute::call(&chain.0.rules, &snapshot, &header, &request, gas)?.output)
         }
         "eth_estimateGas" => {
             let request: TransactionRequest = p.take(0)?;
@@ -209,12 +211,13 @@ fn stored_transaction(
     let Some(raw) = snapshot.transaction(hash)? else { return Ok(None) };
     let tx = TxEnvelope::decode_2718(&mut raw.as_slice()).map_err(RpcError::internal)?;
     let from = tx.recover_signer().map_err(RpcError::internal)?;
+    let tx_price = Some(tx.effective_gas_price(header.base_fee_per_gas));
     Ok(Some(Transaction {
         inner: Recovered::new_unchecked(tx, from),
         block_hash: Some(header.hash_slow()),
         block_number: Some(header.number),
         transaction_index: Some(0),
-        effective_gas_price: Some(0),
+        effective_gas_price: tx_price,
         block_timestamp: Some(header.timestamp),
     }))
 }
@@ -247,7 +250,7 @@ fn block(snapshot: &Snapshot, number: u64, full: bool) -> Answer {
     json(Block::new(alloy::rpc::types::Header::new(header), transactions))
 }
 
-fn fee_history(snapshot: &Snapshot, p: &mut Params) -> Answer {
+fn fee_history(chain: &Embedded, snapshot: &Snapshot, p: &mut Params) -> Answer {
     let asked = p.seconds(0)?.clamp(1, MAX_FEE_BLOCKS);
     let newest = number_of(snapshot, p.take(1)?)?.min(snapshot.head()?.number);
     let percentiles = p.take::<Option<Vec<f64>>>(2)?.unwrap_or_default();
@@ -258,7 +261,7 @@ fn fee_history(snapshot: &Snapshot, p: &mut Params) -> Answer {
     let n = usize::try_from(count).map_err(RpcError::internal)?;
     json(FeeHistory {
         oldest_block: newest + 1 - count,
-        base_fee_per_gas: vec![0; n + 1],
+        base_fee_per_gas: vec![chain.0.rules.base_fee.into(); n + 1],
         gas_used_ratio: vec![0.0; n],
         reward: Some(vec![vec![0; percentiles.len()]; n]),
         ..FeeHistory::default()
@@ -269,8 +272,9 @@ fn fee_history(snapshot: &Snapshot, p: &mut Params) -> Answer {
 /// and refunds come at the end.
 fn estimate(chain: &Embedded, snapshot: &Snapshot, request: &TransactionRequest) -> Answer {
     let header = chain.next_header(snapshot)?;
-    let run = |gas| execute::call(chain.0.chain_id, snapshot, &header, request, gas);
-    let mut high = request.gas.unwrap_or(GAS_LIMIT).min(GAS_LIMIT);
+    let run = |gas| execute::call(&chain.0.rules, snapshot, &header, request, gas);
+    let most = chain.0.rules.transaction_gas;
+    let mut high = request.gas.unwrap_or(most).min(most);
     let mut low = run(high)?.gas;
     if run(low).is_ok() {
         return json(U64::from(low));

@@ -76,6 +76,8 @@ pub(crate) struct Genesis {
     pub(crate) timestamp: u64,
     /// Contracts that are there from the start.
     pub(crate) code: Vec<(Address, Bytes)>,
+    /// Accounts with money to pay fees with.
+    pub(crate) rich: Vec<Address>,
 }
 
 pub(crate) struct Store(Database);
@@ -110,6 +112,9 @@ impl Store {
                     let info = AccountInfo::new(U256::ZERO, 1, hash, code.clone());
                     put_code(&w, hash, &code)?;
                     put_account(&w, *address, &info)?;
+                }
+                for address in &genesis.rich {
+                    put_account(&w, *address, &AccountInfo::from_balance(U256::from(1u128 << 96)))?;
                 }
             }
             (Some(FORMAT), Some(id)) if id == genesis.chain_id => return Ok(()),

@@ -151,7 +151,8 @@ async fn create<P: Provider>(
     let proxy = Target { name: "deployment proxy", address: PROXY };
     let (mut created, mut tries) = (0, 0);
     while sender.code(address).await?.is_empty() {
-        match sender.send(by, proxy, [salt.as_slice(), init].concat(), None).await? {
+        let nonce = sender.mined_nonce(by.address()).await?;
+        match sender.send(by, nonce, proxy, [salt.as_slice(), init].concat(), None).await? {
             Sending::Mined(_) => created += 1,
             Sending::NonceGone(_) if tries < super::ATTEMPTS => tries += 1,
             Sending::NonceGone(nonce) => {

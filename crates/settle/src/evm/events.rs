@@ -24,7 +24,6 @@ pub(crate) async fn since<P: Provider>(
     cursor: &Cursor,
     limit: usize,
 ) -> Result<EventPage> {
-    check_on_chain(sender, cursor).await?;
     let head = sender.head().await?;
     let newest = head.saturating_add(1).saturating_sub(sender.profile().confirmations);
     let first = match cursor.log_index {
@@ -33,9 +32,14 @@ pub(crate) async fn since<P: Provider>(
         None => cursor.block.saturating_add(1),
     };
     if first > newest || limit == 0 {
+        check_on_chain(sender, cursor).await?;
         return Ok(EventPage { events: Vec::new(), next: cursor.clone() });
     }
     let last = newest.min(first.saturating_add(BLOCKS_AT_ONCE - 1));
+    // A block's hash commits to all before it: if the last one is the same after the logs were read as before, and the
+    // cursor's block is there, the logs are of one chain, the cursor's.
+    let hash_before = hash_of(sender, last).await?.ok_or_else(|| rpc("the node lost its newest block"))?;
+    check_on_chain(sender, cursor).await?;
     let d = deployment;
     let contracts = [d.registry, d.settlement, d.delivery, d.stake, d.cover];
     let filter = Filter::new()
@@ -43,12 +47,21 @@ pub(crate) async fn since<P: Provider>(
         .from_block(first)
         .to_block(last);
     let logs = sender.provider().get_logs(&filter).await.map_err(rpc)?;
+    if hash_of(sender, last).await? != Some(hash_before) {
+        // Nothing was read yet, so nothing is to be read again: the cursor is as good as it was.
+        return Err(rpc("the chain changed while its logs were read"));
+    }
 
     let mut events = Vec::new();
+    let mut before = None;
     for log in logs {
         let (block, log_index, block_hash, tx) = place(&log)?;
-        let read = block < first
-            || (block == cursor.block && cursor.log_index.is_some_and(|seen| log_index <= seen));
+        let known = contracts.contains(&account(log.inner.address));
+        if log.removed || !known || !(first..=last).contains(&block) || before >= Some((block, log_index)) {
+            return Err(rpc("the node gave logs that were not asked for, or not in the chain's order"));
+        }
+        before = Some((block, log_index));
+        let read = block == cursor.block && cursor.log_index.is_some_and(|seen| log_index <= seen);
         if read {
             continue;
         }
@@ -60,8 +73,7 @@ pub(crate) async fn since<P: Provider>(
             }
         }
     }
-    let block_hash = hash_of(sender, last).await?.ok_or(SettleError::Reorg { block: last })?;
-    Ok(EventPage { events, next: Cursor { block: last, block_hash, log_index: None } })
+    Ok(EventPage { events, next: Cursor { block: last, block_hash: hash_before, log_index: None } })
 }
 
 async fn check_on_chain<P: Provider>(sender: &Sender<P>, cursor: &Cursor) -> Result<()> {

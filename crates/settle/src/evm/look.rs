@@ -9,30 +9,34 @@ use crate::*;
 use proofmesh_market::{Hash32 as Hash, Usd};
 
 /// `reach!(self, by, look, to, call)`: answers `Already` if `look` is true, else sends `call` to `to`;
-/// again if the nonce went elsewhere.
+/// again if the nonce went elsewhere. `look` is between two readings of the nonce and the call is sent with it: what
+/// acts on a state that the account has changed meanwhile is never mined.
 macro_rules! reach {
-    ($self:ident, $by:expr, $look:expr, $to:expr, $call:expr) => {{
-        for _ in 0..=ATTEMPTS {
-            if $look {
-                return Ok(Done::Already);
-            }
-            if let Some(outcome) = $self.transact($by, $to, $call).await? {
-                return Ok(outcome);
-            }
-        }
-        Err(nonce_taken($by))
-    }};
+    ($self:ident, $by:expr, $look:expr, $to:expr, $call:expr) => {
+        $crate::evm::look::reach_within!($self, $by, $look, $to, $call, None)
+    };
 }
 
 /// As `reach!`, for calls that have a proof checked: their gas limit is the chain profile's.
 macro_rules! prove {
-    ($self:ident, $by:expr, $look:expr, $to:expr, $call:expr) => {{
-        let limit = Some($self.sender.profile().proofs.limit);
+    ($self:ident, $by:expr, $look:expr, $to:expr, $call:expr) => {
+        $crate::evm::look::reach_within!($self, $by, $look, $to, $call, $self.sender.profile().proofs.limit)
+    };
+}
+
+macro_rules! reach_within {
+    ($self:ident, $by:expr, $look:expr, $to:expr, $call:expr, $limit:expr) => {{
+        $self.sender.same_chain().await?;
         for _ in 0..=ATTEMPTS {
+            let nonce = $self.sender.mined_nonce($by.address()).await?;
             if $look {
                 return Ok(Done::Already);
             }
-            if let Some(outcome) = $self.transact_within($by, $to, $call, limit).await? {
+            // The look itself may send what the call needs (an approval).
+            if $self.sender.mined_nonce($by.address()).await? != nonce {
+                continue;
+            }
+            if let Some(outcome) = $self.transact($by, nonce, $to, $call, $limit).await? {
                 return Ok(outcome);
             }
         }
@@ -40,7 +44,7 @@ macro_rules! prove {
     }};
 }
 
-pub(super) use {prove, reach};
+pub(super) use {prove, reach, reach_within};
 
 /// Status byte of a registered and unrevoked thing.
 pub(super) const ACTIVE: u8 = 1;

@@ -15,7 +15,7 @@ use alloy::sol_types::SolCall;
 
 use proofmesh_market::{Address as Account, Hash32 as Hash, Usd};
 
-use crate::{DeployParams, Deployment, Done, Result, Sent, SettleError, Signer, profile};
+use crate::{ChainProfile, DeployParams, Deployment, Done, Result, Sent, SettleError, Signer};
 pub(crate) use deploy::{PROXY, PROXY_CODE};
 use send::{Sender, Sending, Target};
 
@@ -39,8 +39,14 @@ impl<P: Provider> Evm<P> {
     ///
     /// # Errors
     /// `settle.wrong-chain` if the chain lacks the deterministic deployment proxy; those of sending.
-    pub async fn deploy(provider: P, chain_id: u64, by: &Signer, params: &DeployParams) -> Result<Self> {
-        let sender = Sender::new(provider, chain_id, profile(chain_id));
+    pub async fn deploy(
+        provider: P,
+        chain_id: u64,
+        profile: ChainProfile,
+        by: &Signer,
+        params: &DeployParams,
+    ) -> Result<Self> {
+        let sender = Sender::new(provider, chain_id, profile);
         let deployment = deploy::deploy(&sender, chain_id, by, params).await?;
         Ok(Self::with(sender, deployment))
     }
@@ -49,12 +55,17 @@ impl<P: Provider> Evm<P> {
     ///
     /// # Errors
     /// `settle.wrong-chain` if the chain id differs, or the contracts are not there or not ours.
-    pub async fn attach(provider: P, chain_id: u64, deployment: &Deployment) -> Result<Self> {
+    pub async fn attach(
+        provider: P,
+        chain_id: u64,
+        profile: ChainProfile,
+        deployment: &Deployment,
+    ) -> Result<Self> {
         if chain_id != deployment.chain_id {
             let why = format!("chain id {chain_id}, the record says {}", deployment.chain_id);
             return Err(SettleError::WrongChain(why));
         }
-        let sender = Sender::new(provider, chain_id, profile(chain_id));
+        let sender = Sender::new(provider, chain_id, profile);
         deploy::check(&sender, deployment).await?;
         Ok(Self::with(sender, deployment.clone()))
     }
@@ -73,21 +84,17 @@ impl<P: Provider> Evm<P> {
         }
     }
 
-    /// Sends one call. `None` if another transaction took the nonce, so that the caller must look at the
-    /// chain again.
-    async fn transact<C: SolCall>(&self, by: &Signer, to: Target, call: C) -> Result<Option<Done>> {
-        self.transact_within(by, to, call, None).await
-    }
-
-    /// As `transact`, with a gas limit instead of an estimate.
-    async fn transact_within<C: SolCall>(
+    /// Sends one call with the nonce that was the account's when the caller looked at the chain; an estimate without
+    /// a gas limit. `None` if another transaction took the nonce, so that the caller must look again.
+    async fn transact<C: SolCall>(
         &self,
         by: &Signer,
+        nonce: u64,
         to: Target,
         call: C,
         limit: Option<u64>,
     ) -> Result<Option<Done>> {
-        match self.sender.send(by, to, call.abi_encode(), limit).await? {
+        match self.sender.send(by, nonce, to, call.abi_encode(), limit).await? {
             Sending::NonceGone(_) => Ok(None),
             Sending::Mined(r) => Ok(Some(Done::Sent(Sent {
                 tx: hash(r.transaction_hash),
@@ -101,12 +108,13 @@ impl<P: Provider> Evm<P> {
     async fn allow(&self, by: &Signer, spender: Target, amount: Usd) -> Result<()> {
         let amount = U256::from(amount.micro());
         for _ in 0..=ATTEMPTS {
+            let nonce = self.sender.mined_nonce(by.address()).await?;
             let seen = abi::Token::allowanceCall { owner: by.address(), spender: spender.address };
             if self.sender.view(self.token, seen).await? >= amount {
                 return Ok(());
             }
             let call = abi::Token::approveCall { spender: spender.address, amount };
-            self.transact(by, self.token, call).await?;
+            self.transact(by, nonce, self.token, call, None).await?;
         }
         Err(nonce_taken(by))
     }

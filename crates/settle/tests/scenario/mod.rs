@@ -4,66 +4,28 @@
 use proofmesh_market::receipt::{output_bytes, output_hash};
 use proofmesh_market::tree::{Tree, balance_leaf, receipt_leaf};
 use proofmesh_market::{
-    AccountSecret, Address, Device, DeviceSecret, Domain, Epoch, Hash32, Receipt, SignedReceipt, Usd, keccak,
+    Address, Device, DeviceSecret, Domain, Epoch, Hash32, Receipt, SignedReceipt, Usd, keccak,
 };
 use proofmesh_settle::{
-    Chain, CoverReport, CoverState, CoverTerms, Cursor, DeployParams, Done, EventKind, Roles, SettleError,
-    Settlement, Signer,
+    Chain, CoverReport, CoverState, CoverTerms, Cursor, Done, EventKind, Roles, SettleError, Settlement,
 };
 
-/// Midnight of a day; also the genesis time of the chains under test.
-pub const START: u64 = 1_767_225_600;
-pub const WINDOW: u64 = 3_600;
-pub const DAY: u64 = 86_400;
+#[path = "../cast/mod.rs"]
+mod cast;
+pub use cast::*;
 
 /// Gas of each verb, in the order of the story.
 pub type Gas = Vec<(&'static str, u64)>;
-
-pub fn usd(dollars: u64) -> Usd {
-    Usd::from_micro(dollars * 1_000_000)
-}
-
-pub fn secret(n: u8) -> AccountSecret {
-    AccountSecret::from_bytes([n; 32]).expect("small")
-}
-
-pub fn signer(n: u8) -> Signer {
-    Signer::new(&secret(n))
-}
-
-pub fn who(n: u8) -> Address {
-    secret(n).address()
-}
 
 pub fn device(n: u8) -> DeviceSecret {
     DeviceSecret::from_bytes([n; 32])
 }
 
-// The cast, by the byte of their secrets.
-pub const GOVERNOR: u8 = 1;
-pub const POSTER: u8 = 2;
-pub const AUDITOR: u8 = 3;
-pub const BUYER: u8 = 4;
+// More of the cast.
 pub const INSURER: u8 = 5;
 pub const FARMER: u8 = 6;
 pub const NODE: u8 = 7;
 pub const OTHER_NODE: u8 = 8;
-pub const STRANGER: u8 = 9;
-
-pub fn params(salt: u64) -> DeployParams {
-    DeployParams {
-        salt,
-        poster: who(POSTER),
-        auditor: who(AUDITOR),
-        governor: who(GOVERNOR),
-        challenge_window_s: WINDOW,
-        response_time_s: 600,
-        poster_bond: usd(100),
-        challenge_bond: usd(10),
-        unbonding_delay_s: DAY,
-        verifier_delay_s: DAY / 2,
-    }
-}
 
 pub fn model() -> Hash32 {
     keccak(b"weather-qod")

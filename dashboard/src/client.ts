@@ -32,7 +32,7 @@ async function call(path: string, init: RequestInit = {}): Promise<Response> {
   const headers: Record<string, string> = {};
   if (init.method === "POST") headers["content-type"] = "application/json";
   const owner = key();
-  if (owner !== null && path.startsWith("/v1/own")) headers.authorization = `Bearer ${owner}`;
+  if (owner !== null) headers.authorization = `Bearer ${owner}`;
   let response: Response;
   try {
     response = await fetch(path, { ...init, headers });

@@ -1,44 +1,54 @@
-//! The coordinator's HTTP API on loopback: JSON documents of [`crate::wire`].
+//! The coordinator's HTTP API on loopback: JSON documents of [`crate::wire`], one table of [`routes`].
 //!
 //! Bodies are hostile: bounded in size and (by the JSON reader) in depth, of the content type
 //! `application/json`, which a page of another origin cannot send without a preflight that nobody answers;
-//! the Host header must name this machine. `own` asks for the owner's key besides; `live` is a stream; [`page`]
-//! serves the page. Every answer that is not a document is a [`Fault`] as JSON: 400
-//! misuse, 401 not the owner, 404 unknown, 409 refused, 413 too large, 415 another content type, 503 trouble.
+//! the Host header must name this machine. Connections, time and requests a second are bounded ([`listen`], [`access`]). `own`
+//! is a tenant's side; `live` is a stream; [`page`] serves the page. Every answer that is not a document is a [`Fault`] as JSON:
+//! 400 misuse, 401 no key, 403 another scope, 404 unknown, 405, 409 refused, 413 too large, 415 another content type, 429 too fast,
+//! 503 trouble.
 
+mod access;
+mod listen;
 mod live;
+mod market;
+mod once;
+pub mod openapi;
 mod own;
 pub mod page;
+pub mod routes;
+pub mod shape;
 
 use crate::client::Client;
 use crate::coordinator::Coordinator;
 use crate::device::intake::Payload;
 use crate::fault::{Fault, Kind, Result};
+use crate::keys::{Caller, Keyring, Scope};
+use crate::monitor::answered;
+use crate::monitor::trace::{Place, span};
 use crate::own::Own;
-use crate::wire::{
-    ChallengeDoc, DeliverDoc, DoneDoc, EnrolDeviceDoc, FaucetDoc, FeedDoc, IdDoc, MeasureDoc, MintedDoc,
-    PassTimeDoc,
-};
+use access::{Access, Identity};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use proofmesh_market::order::Order;
-use proofmesh_market::{Hash32, What};
+use once::Once;
+use routes::{ROUTES, Route};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot};
 
 /// Bytes of a body with a proof or a feed: 4 MiB of evidence in hexadecimal, and the receipt.
 pub const BODY_BYTES_MAX: usize = 9 << 20;
 /// Bytes of any other body.
 pub const SMALL_BODY_BYTES_MAX: usize = 64 << 10;
+/// How long a call may take, its body included: closing an epoch waits for a chain.
+pub const PATIENCE: Duration = Duration::from_secs(115);
 
 /// What the API serves.
 #[derive(Clone, Debug)]
@@ -47,6 +57,9 @@ pub struct Served {
     own: Arc<Own>,
     rpc: Option<String>,
     listeners: Arc<Semaphore>,
+    access: Arc<Access>,
+    once: Arc<Once>,
+    description: Arc<serde_json::Value>,
 }
 
 type Shared = State<Served>;
@@ -91,7 +104,7 @@ impl Drop for Server {
 /// Serves a coordinator on a loopback address (port 0: any free one). `rpc` is where its chain is served.
 ///
 /// # Errors
-/// `api.not-loopback`, `api.listen`.
+/// `api.not-loopback`, `api.listen`, `api.json`, `file.io`.
 pub async fn serve(
     coordinator: Arc<Coordinator>,
     rpc: Option<String>,
@@ -107,70 +120,54 @@ pub async fn serve(
     let listen = |error: std::io::Error| Fault::trouble("api.listen", address, error);
     let listener = tokio::net::TcpListener::bind(address).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
-    let own = Arc::new(Own::open(coordinator.clone(), Client::new(&format!("http://{address}"))?)?);
-    let listeners = Arc::new(Semaphore::new(live::LISTENERS_MAX));
-    let app = routes(Served { coordinator, own: own.clone(), rpc, listeners });
-    let (stop, stopped) = oneshot::channel();
-    tokio::spawn(async move {
-        let serving = axum::serve(listener, app).with_graceful_shutdown(async {
-            // An error means that the handle is gone: stop as well.
-            let _ = stopped.await;
-        });
-        // Accept errors are retried inside; there is nobody to tell about the rest.
-        let _ = serving.await;
+    let ring = Arc::new(Keyring::open(coordinator.dir())?);
+    let client = Client::new(&format!("http://{address}"))?.with_key(ring.owner_key());
+    let own = Arc::new(Own::open(coordinator.clone(), client, ring.clone())?);
+    let app = router(Served {
+        once: Arc::new(Once::open(&coordinator.dir().join("once"), coordinator.time().clone())?),
+        access: Arc::new(Access::new(ring)),
+        listeners: Arc::new(Semaphore::new(live::LISTENERS_MAX)),
+        description: Arc::new(openapi::describe()?),
+        own: own.clone(),
+        coordinator,
+        rpc,
     });
+    let (stop, stopped) = oneshot::channel();
+    tokio::spawn(listen::accept(listener, app, stopped));
     Ok(Server { own, address, stop: Some(stop) })
 }
 
-fn routes(served: Served) -> Router {
-    Router::new()
-        .merge(page::routes())
-        .merge(own::routes(&served))
-        .route("/v1/events", get(live::events))
-        .route("/v1/status", get(status))
-        .route("/v1/nodes", get(members))
-        .route("/v1/accounts/{account}", get(account))
-        .route("/v1/nodes/{node}", get(node))
-        .route("/v1/nodes/{node}/challenge", get(challenge))
-        .route("/v1/jobs", get(jobs))
-        .route("/v1/jobs/{job}", get(job))
-        .route("/v1/jobs/{job}/receipts", get(receipts_of))
-        .route("/v1/receipts/{digest}", get(receipt))
-        .route("/v1/receipts/{digest}/proof", get(receipt_proof))
-        .route("/v1/epochs/{number}/chain", get(chain_epoch))
-        .route("/v1/models", get(model_cards))
-        .route("/v1/economics", get(economics))
-        .route("/v1/epochs/{number}", get(epoch))
-        .route("/v1/epochs/{number}/balances/{account}", get(balance_proof))
-        .route("/v1/log/{from}", get(log_page))
-        .route("/v1/blobs/{hash}", get(blob))
-        .route("/v1/models/{id}", get(model))
-        .route("/v1/feeds/{commitment}", get(feed))
-        .route("/v1/feeds", post(add_feed))
-        .route("/v1/orders", post(order))
-        .route("/v1/receipts", get(newest_receipts).post(deliver))
-        .route("/v1/measure", post(measure))
-        .route("/v1/epochs", get(newest_epochs).post(close_epoch))
-        .route("/v1/dev/faucet", post(faucet))
-        .route("/v1/dev/devices", post(enrol_device))
-        .route("/v1/dev/pass-time", post(pass_time))
-        .fallback(|| async { answer::<()>(Err(unknown("path", "a path of crates/node/API.md"))) })
+fn router(served: Served) -> Router {
+    let route = |router: Router<Served>, route: &'static Route| {
+        let admit = from_fn_with_state((served.clone(), route), admit);
+        router.route(route.path, (route.run)().route_layer(admit))
+    };
+    ROUTES
+        .iter()
+        .fold(Router::new().merge(page::routes()), route)
+        .fallback(no_such_path)
         .method_not_allowed_fallback(|| async {
             let fault = Fault::misuse("api.method", "GET to read, POST to hand in", "another method");
             (StatusCode::METHOD_NOT_ALLOWED, axum::Json(fault)).into_response()
         })
-        .layer(from_fn(guard))
+        .layer(from_fn_with_state(served.clone(), guard))
         .with_state(served)
 }
 
-/// Answers to this machine only: see the head of this file.
-async fn guard(request: Request<Body>, next: Next) -> Response {
+/// Answers to this machine only, in bounded time, and not too often: see the head of this file.
+async fn guard(State(it): Shared, mut request: Request<Body>, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(host, |(name, _)| name);
     if !["localhost", "127.0.0.1", "[::1]"].contains(&name) {
-        let fault =
-            Fault::refused("api.host", "a request from this machine", format_args!("Host {host:.60}"));
-        return (StatusCode::FORBIDDEN, axum::Json(fault)).into_response();
+        return answer::<()>(Err(Fault::refused(
+            "api.host",
+            "a request from this machine",
+            format_args!("Host {host:.60}"),
+        )));
+    }
+    match it.access.identify(&request, it.coordinator.time().now_s()) {
+        Ok(identity) => drop(request.extensions_mut().insert(identity)),
+        Err(fault) => return answer::<()>(Err(fault)),
     }
     // A page elsewhere can send a plain form without asking; it cannot send this content type, nor hide where it is from.
     if request.method() == Method::POST
@@ -178,7 +175,69 @@ async fn guard(request: Request<Body>, next: Next) -> Response {
     {
         return answer::<()>(Err(fault));
     }
-    next.run(request).await
+    let Ok(response) = tokio::time::timeout(PATIENCE, next.run(request)).await else {
+        let expected = format!("a whole request, and an answer within {} s", PATIENCE.as_secs());
+        return answer::<()>(Err(Fault::trouble("api.timeout", expected, "more time")));
+    };
+    let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if response.status().is_client_error() && kind != b"application/json" {
+        return answer::<()>(Err(Fault::misuse("api.path", "a path in UTF-8", response.status())));
+    }
+    response
+}
+
+/// Lets in whom a route is for; a call that is to be done once is. Counted, and a span of a trace.
+async fn admit(
+    State((it, route)): State<(Served, &'static Route)>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
+    let parent = request.headers().get("traceparent").and_then(|parent| parent.to_str().ok());
+    let (parent, method) = (parent.and_then(Place::parse), if route.is_post() { "POST" } else { "GET" });
+    let began = Instant::now();
+    let about = |response: &Response| {
+        let status = response.status().as_str().to_owned();
+        let known = [("http.request.method", method.to_owned()), ("http.route", route.path.to_owned())];
+        known.into_iter().chain([("http.response.status_code", status)]).collect()
+    };
+    let name = format!("{method} {}", route.path);
+    let response = span(&name, parent, admitted(&it, route, request, next), about).await;
+    answered(route.path, response.status().as_u16(), began.elapsed());
+    response
+}
+
+async fn admitted(it: &Served, route: &'static Route, mut request: Request<Body>, next: Next) -> Response {
+    let tenant = match route.scope {
+        None => None,
+        Some(scope) => match caller(&request, scope) {
+            Ok(caller) => {
+                let tenant = caller.tenant.clone();
+                request.extensions_mut().insert(caller);
+                Some(tenant)
+            }
+            Err(fault) => return answer::<()>(Err(fault)),
+        },
+    };
+    match tenant.filter(|_| route.once) {
+        Some(tenant) => it.once.run(&tenant, route, request, next).await,
+        None => next.run(request).await,
+    }
+}
+
+/// Who calls, if the key opens this.
+fn caller(request: &Request<Body>, scope: Scope) -> Result<Caller> {
+    let missing = || Fault::trouble("api.identity", "a request that was looked at", "another");
+    let Identity(who) = request.extensions().get::<Identity>().ok_or_else(missing)?;
+    let caller = who.clone()?;
+    caller.require(scope)?;
+    Ok(caller)
+}
+
+/// Paths that do not exist; what is in the private part tells nobody without a key.
+async fn no_such_path(request: Request<Body>) -> Response {
+    let private = request.uri().path().starts_with("/v1/own");
+    let fault = if private { caller(&request, Scope::View).err() } else { None };
+    answer::<()>(Err(fault.unwrap_or_else(|| unknown("path", "a path of docs/openapi.json"))))
 }
 
 fn require_media_type(headers: &HeaderMap) -> Result<()> {
@@ -192,20 +251,32 @@ fn require_media_type(headers: &HeaderMap) -> Result<()> {
 }
 
 fn status_of(fault: &Fault) -> StatusCode {
-    match fault.kind {
-        Kind::Refused if fault.name.ends_with(".unknown") => StatusCode::NOT_FOUND,
-        Kind::Refused => StatusCode::CONFLICT,
-        Kind::Misuse if fault.is("api.body-too-large") => StatusCode::PAYLOAD_TOO_LARGE,
-        Kind::Misuse if fault.is("api.content-type") => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Kind::Misuse => StatusCode::BAD_REQUEST,
-        Kind::Trouble => StatusCode::SERVICE_UNAVAILABLE,
+    match (fault.kind, fault.name.as_str()) {
+        (_, "owner.key") => StatusCode::UNAUTHORIZED,
+        (_, "api.scope" | "api.host") => StatusCode::FORBIDDEN,
+        (_, "api.too-fast") => StatusCode::TOO_MANY_REQUESTS,
+        (_, "api.body-too-large") => StatusCode::PAYLOAD_TOO_LARGE,
+        (_, "api.content-type") => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        (Kind::Refused, name) if name.ends_with(".unknown") => StatusCode::NOT_FOUND,
+        (Kind::Refused, _) => StatusCode::CONFLICT,
+        (Kind::Misuse, _) => StatusCode::BAD_REQUEST,
+        (Kind::Trouble, _) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
 fn answer<T: Serialize>(result: Result<T>) -> Response {
     match result {
         Ok(document) => axum::Json(document).into_response(),
-        Err(fault) => (status_of(&fault), axum::Json(fault)).into_response(),
+        Err(fault) => {
+            let status = status_of(&fault);
+            let mut response = (status, axum::Json(fault)).into_response();
+            if status == StatusCode::UNAUTHORIZED {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            } else if status == StatusCode::TOO_MANY_REQUESTS {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            response
+        }
     }
 }
 
@@ -222,7 +293,7 @@ fn parse<T: FromStr>(text: &str, what: &str) -> Result<T> {
 async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body, most: usize) -> Result<T> {
     let bytes = read_bytes(headers, body, most).await?;
     serde_json::from_slice(&bytes)
-        .map_err(|error| Fault::misuse("api.body", "a document of crates/node/API.md", error))
+        .map_err(|error| Fault::misuse("api.body", "a document of docs/openapi.json", error))
 }
 
 /// A body of at most so many bytes.
@@ -239,199 +310,4 @@ async fn read_bytes(headers: &HeaderMap, body: Body, most: usize) -> Result<Byte
 /// Runs something that may wait for the disk.
 fn blocking<T>(run: impl FnOnce() -> T) -> T {
     tokio::task::block_in_place(run)
-}
-
-async fn status(State(it): Shared) -> Response {
-    answer(blocking(|| it.coordinator.status(it.rpc.clone())))
-}
-
-async fn account(State(it): Shared, Path(account): Path<String>) -> Response {
-    let look = async {
-        let account = parse(&account, "account")?;
-        it.coordinator.sync_chain().await?;
-        Ok(blocking(|| it.coordinator.account(&account)))
-    };
-    answer(look.await)
-}
-
-async fn node(State(it): Shared, Path(node): Path<String>) -> Response {
-    let look = async {
-        let node = parse(&node, "node")?;
-        it.coordinator.sync_chain().await?;
-        it.coordinator.look_at_stake(node).await?;
-        blocking(|| it.coordinator.node(&node))
-    };
-    answer(look.await)
-}
-
-async fn members(State(it): Shared) -> Response {
-    answer(Ok(blocking(|| it.coordinator.members())))
-}
-
-async fn newest_receipts(State(it): Shared) -> Response {
-    answer(Ok(blocking(|| it.coordinator.newest_receipts())))
-}
-
-async fn newest_epochs(State(it): Shared) -> Response {
-    answer(Ok(blocking(|| it.coordinator.newest_epochs())))
-}
-
-async fn model_cards(State(it): Shared) -> Response {
-    answer(blocking(|| it.coordinator.model_cards()))
-}
-
-async fn economics(State(it): Shared) -> Response {
-    let look = async {
-        it.coordinator.sync_chain().await?;
-        it.coordinator.economics().await
-    };
-    answer(look.await)
-}
-
-async fn chain_epoch(State(it): Shared, Path(number): Path<String>) -> Response {
-    let look = async { it.coordinator.chain_epoch(parse(&number, "epoch")?).await };
-    answer(look.await)
-}
-
-async fn challenge(State(it): Shared, Path(node): Path<String>) -> Response {
-    let context = parse(&node, "node").and_then(|node| blocking(|| it.coordinator.challenge(&node)));
-    answer(context.map(|context| ChallengeDoc { context }))
-}
-
-async fn jobs(State(it): Shared) -> Response {
-    answer(Ok(blocking(|| it.coordinator.jobs())))
-}
-
-async fn job(State(it): Shared, Path(job): Path<String>) -> Response {
-    answer(parse(&job, "job").and_then(|job| blocking(|| it.coordinator.job(&job))))
-}
-
-async fn receipts_of(State(it): Shared, Path(job): Path<String>) -> Response {
-    answer(parse(&job, "job").map(|job: Hash32| blocking(|| it.coordinator.receipts_of(&job))))
-}
-
-async fn receipt(State(it): Shared, Path(digest): Path<String>) -> Response {
-    answer(parse(&digest, "receipt").and_then(|digest| blocking(|| it.coordinator.receipt(&digest))))
-}
-
-async fn receipt_proof(State(it): Shared, Path(digest): Path<String>) -> Response {
-    answer(parse(&digest, "receipt").and_then(|digest| blocking(|| it.coordinator.receipt_proof(&digest))))
-}
-
-async fn epoch(State(it): Shared, Path(number): Path<String>) -> Response {
-    answer(parse(&number, "epoch").and_then(|number| blocking(|| it.coordinator.epoch(number))))
-}
-
-async fn balance_proof(State(it): Shared, Path((number, account)): Path<(String, String)>) -> Response {
-    let look = || {
-        let (number, account) = (parse(&number, "epoch")?, parse(&account, "account")?);
-        blocking(|| it.coordinator.balance_proof(number, &account))
-    };
-    answer(look())
-}
-
-async fn log_page(State(it): Shared, Path(from): Path<String>) -> Response {
-    answer(parse(&from, "record").and_then(|from| blocking(|| it.coordinator.log_page(from))))
-}
-
-fn bytes(result: Result<Vec<u8>>) -> Response {
-    match result {
-        Ok(bytes) => ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response(),
-        Err(fault) => answer::<()>(Err(fault)),
-    }
-}
-
-async fn blob(State(it): Shared, Path(hash): Path<String>) -> Response {
-    let look = || {
-        let hash = parse(&hash, "blob")?;
-        blocking(|| it.coordinator.blob(&hash))?.ok_or_else(|| unknown("blob", "the hash of kept bytes"))
-    };
-    bytes(look())
-}
-
-async fn model(State(it): Shared, Path(id): Path<String>) -> Response {
-    bytes(parse(&id, "model").and_then(|id| blocking(|| it.coordinator.model(&id))))
-}
-
-async fn feed(State(it): Shared, Path(commitment): Path<String>) -> Response {
-    let look = || {
-        let commitment = parse(&commitment, "feed")?;
-        blocking(|| it.coordinator.feed(&commitment))
-            .ok_or_else(|| unknown("feed", "the commitment of a feed"))
-    };
-    answer(look())
-}
-
-async fn add_feed(State(it): Shared, headers: HeaderMap, body: Body) -> Response {
-    let add = async {
-        let doc: FeedDoc = read(&headers, body, BODY_BYTES_MAX).await?;
-        Ok(IdDoc { id: blocking(|| it.coordinator.add_feed(&doc))? })
-    };
-    answer(add.await)
-}
-
-async fn order(State(it): Shared, headers: HeaderMap, body: Body) -> Response {
-    let take = async {
-        let what: What = read(&headers, body, SMALL_BODY_BYTES_MAX).await?;
-        let domain = it.coordinator.domain();
-        let id = match &what {
-            What::NodeEnrolled(signed) => signed.order.digest(&domain),
-            What::DeviceBound { bind, .. } => bind.order.digest(&domain),
-            What::JobPosted(signed) => signed.order.digest(&domain),
-            What::WithdrawalAsked(signed) => signed.order.digest(&domain),
-            What::DisputeOpened(signed) => signed.order.digest(&domain),
-            What::NodeThawed(signed) => signed.order.digest(&domain),
-            _ => Hash32::ZERO, // refused below
-        };
-        it.coordinator.order(what).await?;
-        Ok(IdDoc { id })
-    };
-    answer(take.await)
-}
-
-async fn deliver(State(it): Shared, headers: HeaderMap, body: Body) -> Response {
-    let take = async {
-        let doc: DeliverDoc = read(&headers, body, BODY_BYTES_MAX).await?;
-        it.coordinator.deliver(&doc.receipt.0, &doc.evidence.0).await
-    };
-    answer(take.await)
-}
-
-async fn measure(State(it): Shared, headers: HeaderMap, body: Body) -> Response {
-    let take = async {
-        let doc: MeasureDoc = read(&headers, body, BODY_BYTES_MAX).await?;
-        blocking(|| it.coordinator.measure(&doc))?;
-        Ok(DoneDoc { done: true })
-    };
-    answer(take.await)
-}
-
-async fn close_epoch(State(it): Shared) -> Response {
-    answer(it.coordinator.close_epoch().await)
-}
-
-async fn faucet(State(it): Shared, headers: HeaderMap, body: Body) -> Response {
-    let mint = async {
-        let doc: FaucetDoc = read(&headers, body, SMALL_BODY_BYTES_MAX).await?;
-        Ok(MintedDoc { minted: it.coordinator.faucet(doc.account, doc.balance).await? })
-    };
-    answer(mint.await)
-}
-
-async fn enrol_device(State(it): Shared, headers: HeaderMap, body: Body) -> Response {
-    let enrol = async {
-        let doc: EnrolDeviceDoc = read(&headers, body, SMALL_BODY_BYTES_MAX).await?;
-        it.coordinator.enrol_device(doc.device, doc.owner, doc.cell).await?;
-        Ok(DoneDoc { done: true })
-    };
-    answer(enrol.await)
-}
-
-async fn pass_time(State(it): Shared, headers: HeaderMap, body: Body) -> Response {
-    let pass = async {
-        let doc: PassTimeDoc = read(&headers, body, SMALL_BODY_BYTES_MAX).await?;
-        it.coordinator.pass_time(doc.seconds).await?;
-        Ok(DoneDoc { done: true })
-    };
-    answer(pass.await)
 }

@@ -23,6 +23,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 #[derive(Clone, Debug)]
 pub struct Client {
     url: String,
+    key: Option<String>,
     http: reqwest::Client,
 }
 
@@ -39,7 +40,13 @@ impl Client {
         // No proxy: loopback answers to this machine only.
         let http =
             reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().map_err(|error| bad(&error))?;
-        Ok(Client { url: url.trim_end_matches('/').to_owned(), http })
+        Ok(Client { url: url.trim_end_matches('/').to_owned(), key: None, http })
+    }
+
+    /// The same with an API key: whoever runs the coordinator learns it.
+    #[must_use]
+    pub fn with_key(self, key: String) -> Self {
+        Client { key: Some(key), ..self }
     }
 
     /// Where it is.
@@ -55,6 +62,10 @@ impl Client {
                 format_args!("a coordinator at {} (start `proofmesh up`)", self.url),
                 error,
             )
+        };
+        let request = match &self.key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
         };
         let mut response = request.send().await.map_err(gone)?;
         let status = response.status();
@@ -73,7 +84,7 @@ impl Client {
             return Ok(bytes);
         }
         let fault: Fault = serde_json::from_slice(&bytes)
-            .map_err(|_| Fault::trouble("api.answer", "a document of crates/node/API.md", status))?;
+            .map_err(|_| Fault::trouble("api.answer", "a document of docs/openapi.json", status))?;
         Err(fault)
     }
 
@@ -95,6 +106,14 @@ impl Client {
     /// As every call here: the coordinator's refusal by its name, or `api.*`.
     pub async fn status(&self) -> Result<StatusDoc> {
         self.get("/v1/status").await
+    }
+
+    /// `GET /v1/openapi.json`: its description.
+    ///
+    /// # Errors
+    /// `api.*`.
+    pub async fn description(&self) -> Result<serde_json::Value> {
+        self.get("/v1/openapi.json").await
     }
 
     /// The chain and contracts that the coordinator settles on, with the caller's own keys.
@@ -239,5 +258,5 @@ impl Client {
 
 fn document<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes)
-        .map_err(|error| Fault::trouble("api.answer", "a document of crates/node/API.md", error))
+        .map_err(|error| Fault::trouble("api.answer", "a document of docs/openapi.json", error))
 }

@@ -49,3 +49,38 @@ pub fn vectors() -> &'static str {
         "portable build"
     }
 }
+
+fn kilobytes(file: &str, name: &str) -> u64 {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
+}
+
+/// Memory that this process holds; 0 where the system does not tell.
+#[must_use]
+pub fn resident_bytes() -> u64 {
+    kilobytes("/proc/self/status", "VmRSS:") << 10
+}
+
+/// Memory that a new program could have; 0 where the system does not tell.
+#[must_use]
+pub fn available_bytes() -> u64 {
+    kilobytes("/proc/meminfo", "MemAvailable:") << 10
+}
+
+/// A disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// Free for this user.
+    pub free_bytes: u64,
+    /// In all.
+    pub size_bytes: u64,
+}
+
+/// The disk of a path; `None` where the system does not tell.
+#[must_use]
+pub fn disk(path: &std::path::Path) -> Option<Disk> {
+    let found = rustix::fs::statvfs(path).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+    Some(Disk { free_bytes: bytes(found.f_bavail), size_bytes: bytes(found.f_blocks) })
+}

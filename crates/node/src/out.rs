@@ -60,22 +60,29 @@ impl Context {
         eprintln!("{text}");
     }
 
-    /// The coordinator: the one named, or the one that runs in the directory.
+    /// The coordinator: the one named, or the one that runs in the directory. With the key of `PROOFMESH_KEY`; without, with the
+    /// owner's key of the directory, which no coordinator but the directory's own gets to see.
     ///
     /// # Errors
     /// `api.no-coordinator`.
     pub fn client(&self) -> Result<Client> {
-        if let Some(url) = &self.url {
-            return Client::new(url);
-        }
         let path = self.dir.join("up.json");
-        let doc: Option<UpDoc> =
+        let here: Option<UpDoc> =
             std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        let doc = doc.ok_or_else(|| {
+        let here = here.map(|doc| doc.api);
+        let url = self.url.clone().or_else(|| here.clone()).ok_or_else(|| {
             let expected = "`proofmesh up` in this directory, or --url";
             Fault::trouble("api.no-coordinator", expected, format_args!("no {}", path.display()))
         })?;
-        Client::new(&doc.api)
+        let client = Client::new(&url)?;
+        if let Ok(key) = std::env::var("PROOFMESH_KEY") {
+            return Ok(client.with_key(key));
+        }
+        let owner = self.dir.join("keys/owner.seed");
+        match std::fs::read_to_string(owner) {
+            Ok(key) if here.as_deref() == Some(client.url()) => Ok(client.with_key(key.trim().to_owned())),
+            _ => Ok(client),
+        }
     }
 
     /// Says where the coordinator of the directory is reached.

@@ -1,10 +1,11 @@
 //! What the owner of this machine sees and does through the API: own nodes with their limits, grants and earnings,
-//! and a buyer's built-in key with a budget.
+//! and a buyer's built-in key with a budget; and the same for each tenant to whom the owner gave a key ([`crate::keys`]).
 //!
-//! All of it is behind the owner's key (`keys/owner.seed`, 64 hexadecimal digits): whoever can read the key directory
-//! is the owner. Money is moved by orders that the built-in keys sign, as the commands do.
+//! A [`Side`] is one tenant's: its nodes, its buyer (`keys/tenants/NAME/buyer.account`, `tenants/NAME/buyer.json`; the owner's own
+//! in `keys` and `buyer.json`). What is another's is unknown to it. Money is moved by orders that the built-in keys sign, as
+//! the commands do.
 //!
-//! Refuses: `owner.key`, `owner.node.unknown`, `owner.node.not-live`, `owner.budget`, `buy.days`, `buy.open`,
+//! Refuses: `owner.node.unknown`, `owner.node.not-live`, `owner.budget`, `buy.days`, `buy.open`,
 //! `owner.nothing-to-withdraw`, and what the market and the chain refuse.
 
 use crate::buyer::{ClaimDoc, DaysWanted, claim, fund, post};
@@ -13,12 +14,13 @@ use crate::coordinator::Coordinator;
 use crate::device::intake::{Intake, Payload, TakenDoc};
 use crate::engine::keys::Keys;
 use crate::fault::{Fault, Result};
+use crate::keys::{Keyring, Tenant};
 use crate::owner::{DAY_S, Grant, GrantDoc, Journal, Limits, Policy, read_json, write_json};
 use crate::weather::{airports, day_start_s, feed, salt, station};
 use crate::wire::{AccountDoc, FeedDoc, IdDoc, JobDoc, NodeDoc, ReceiptDoc};
 use proofmesh_market::order::Withdraw;
 use proofmesh_market::state::{DeliveredReceipt, ReceiptStatus};
-use proofmesh_market::{AccountSecret, Address, Device, Hash32, Signed, Usd, What, keccak};
+use proofmesh_market::{AccountSecret, Address, Device, Hash32, Signed, Usd, What};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -178,20 +180,26 @@ pub struct Own {
     coordinator: Arc<Coordinator>,
     client: Client,
     keys: Keys,
-    key: [u8; 32],
+    ring: Arc<Keyring>,
     live: std::sync::Mutex<BTreeMap<String, Arc<Intake>>>, // of the nodes in this process
     changing: tokio::sync::Mutex<()>, // one change of a policy, a grant or the budget at a time
 }
 
+/// One tenant's part of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Side<'a> {
+    own: &'a Own,
+    tenant: &'a Tenant,
+}
+
 impl Own {
-    /// The owner's side of the coordinator that is reached by `client`.
+    /// The owner's side of the coordinator that is reached by `client`, which has the owner's key.
     ///
     /// # Errors
     /// `key.file`, `file.io`.
-    pub fn open(coordinator: Arc<Coordinator>, client: Client) -> Result<Self> {
+    pub fn open(coordinator: Arc<Coordinator>, client: Client, ring: Arc<Keyring>) -> Result<Self> {
         let keys = Keys::open(&coordinator.dir().join("keys"))?;
-        let key = keys.seed("owner")?;
-        Ok(Own { coordinator, client, keys, key, live: Default::default(), changing: Default::default() })
+        Ok(Own { coordinator, client, keys, ring, live: Default::default(), changing: Default::default() })
     }
 
     /// Lets readings of a live node be pushed.
@@ -200,12 +208,27 @@ impl Own {
         live.insert(intake.name().to_owned(), intake);
     }
 
+    /// The owner's key as text.
+    #[must_use]
+    pub fn key(&self) -> String {
+        self.ring.owner_key()
+    }
+
+    /// What is a tenant's.
+    #[must_use]
+    pub fn of<'a>(&'a self, tenant: &'a Tenant) -> Side<'a> {
+        Side { own: self, tenant }
+    }
+}
+
+impl Side<'_> {
     /// Takes readings that are pushed to a live node.
     ///
     /// # Errors
-    /// `owner.node.not-live`, and as [`Intake::take`].
+    /// `owner.node.unknown`, `owner.node.not-live`, and as [`Intake::take`].
     pub fn push(&self, name: &str, payload: Payload, bytes: &[u8]) -> Result<TakenDoc> {
-        let intake = self.live.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        self.require_own(name)?;
+        let intake = self.own.live.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         let intake = intake.ok_or_else(|| {
             let expected = "a node of `up --with NAME=STATION` with --live or --mqtt";
             Fault::refused("owner.node.not-live", expected, format_args!("{name:.40}"))
@@ -213,38 +236,35 @@ impl Own {
         intake.take(payload, bytes)
     }
 
-    /// The owner's key as text.
-    #[must_use]
-    pub fn key(&self) -> String {
-        hex::encode(self.key)
-    }
-
-    /// Whether this is the owner's key. Hashes are compared, so that time tells nothing about it.
-    ///
-    /// # Errors
-    /// `owner.key`.
-    pub fn require_key(&self, given: Option<&str>) -> Result<()> {
-        let hash = |text: &str| keccak(text.as_bytes());
-        if given.is_some_and(|given| hash(given) == hash(&self.key())) {
-            return Ok(());
-        }
-        let got = if given.is_some() { "another key" } else { "no key" };
-        Err(Fault::refused("owner.key", "the owner's key, as in keys/owner.seed", got))
-    }
-
     fn dir(&self) -> &Path {
-        self.coordinator.dir()
+        self.own.coordinator.dir()
+    }
+
+    /// Where the tenant's own things are.
+    fn place(&self) -> PathBuf {
+        if self.tenant.is_local() {
+            return self.dir().to_owned();
+        }
+        self.dir().join("tenants").join(self.tenant.to_string())
     }
 
     fn now_s(&self) -> u64 {
-        self.coordinator.time().now_s()
+        self.own.coordinator.time().now_s()
     }
 
     fn node_dir(&self, name: &str) -> PathBuf {
         self.dir().join("nodes").join(name)
     }
 
-    /// Names of the nodes that have a policy here.
+    /// Whether a node of this name, if there is one, is the tenant's.
+    fn require_own(&self, name: &str) -> Result<()> {
+        if self.own.ring.tenant_of(name)? == *self.tenant {
+            return Ok(());
+        }
+        Err(Fault::refused("owner.node.unknown", "a node of your own", format_args!("{name:.40}")))
+    }
+
+    /// Names of the tenant's nodes that have a policy here.
     fn names(&self) -> Result<Vec<String>> {
         let dir = self.dir().join("nodes");
         let mut names = Vec::new();
@@ -254,7 +274,10 @@ impl Own {
                 for entry in entries.map_err(|error| Fault::file(&dir, &error))? {
                     let entry = entry.map_err(|error| Fault::file(&dir, &error))?;
                     if entry.path().join("owner.json").exists() {
-                        names.push(entry.file_name().to_string_lossy().into_owned());
+                        let name = entry.file_name().to_string_lossy().into_owned();
+                        if self.require_own(&name).is_ok() {
+                            names.push(name);
+                        }
                     }
                 }
             }
@@ -267,7 +290,7 @@ impl Own {
         let known = self.names()?.iter().any(|known| known == name);
         let policy = if known { Policy::read(&self.node_dir(name))? } else { None };
         policy.ok_or_else(|| {
-            Fault::refused("owner.node.unknown", "a node of this machine", format_args!("{name:.40}"))
+            Fault::refused("owner.node.unknown", "a node of your own", format_args!("{name:.40}"))
         })
     }
 
@@ -280,7 +303,7 @@ impl Own {
         for name in self.names()? {
             nodes.push(self.node(&name).await?);
         }
-        let development = self.coordinator.settlement().profile().development;
+        let development = self.own.coordinator.settlement().profile().development;
         Ok(OwnDoc { nodes, buyer: self.buyer().await?, development })
     }
 
@@ -290,10 +313,11 @@ impl Own {
     /// `owner.node.unknown`, trouble.
     pub async fn node(&self, name: &str) -> Result<OwnNodeDoc> {
         let Policy { station, limits, grants } = self.policy(name)?;
-        let (account, device) = (self.keys.account(name)?.address(), self.keys.device(name)?.device());
+        let (account, device) =
+            (self.own.keys.account(name)?.address(), self.own.keys.device(name)?.device());
         let journal = Journal::read(&self.node_dir(name))?;
-        let claimed = self.coordinator.settlement().claimed(account).await?;
-        let (node, earned, waiting, refused) = self.coordinator.with_state(|state| {
+        let claimed = self.own.coordinator.settlement().claimed(account).await?;
+        let (node, earned, waiting, refused) = self.own.coordinator.with_state(|state| {
             let node = state.nodes().get(&account).map(|node| NodeDoc::of(&account, node));
             let own: Vec<_> =
                 state.receipts().iter().filter(|(_, of)| of.signed.receipt.node == account).collect();
@@ -359,11 +383,11 @@ impl Own {
         name: &str,
         change: impl FnOnce(&mut Policy, u64) -> Result<()>,
     ) -> Result<OwnNodeDoc> {
-        let _one_at_a_time = self.changing.lock().await;
+        let _one_at_a_time = self.own.changing.lock().await;
         let mut policy = self.policy(name)?;
         change(&mut policy, self.now_s())?;
         policy.write(&self.node_dir(name))?;
-        self.coordinator.tell_news();
+        self.own.coordinator.tell_news();
         self.node(name).await
     }
 
@@ -375,33 +399,37 @@ impl Own {
         if name != BUYER {
             self.policy(name)?;
         }
-        let secret = self.keys.account(name)?;
-        claim(&self.client, &**self.coordinator.settlement(), &secret, secret.address()).await
+        let secret = self.own.keys.account(name)?;
+        claim(&self.own.client, &**self.own.coordinator.settlement(), &secret, secret.address()).await
     }
 
     fn buyer_key(&self) -> Result<AccountSecret> {
-        self.keys.account(BUYER)
+        if self.tenant.is_local() {
+            return self.own.keys.account(BUYER);
+        }
+        let dir = self.dir().join("keys/tenants").join(self.tenant.to_string());
+        Keys::open(&dir)?.account(BUYER)
     }
 
     fn budget(&self) -> Result<Budget> {
-        Ok(read_json(&self.dir().join("buyer.json"), "buyer.json")?.unwrap_or_default())
+        Ok(read_json(&self.place().join("buyer.json"), "buyer.json")?.unwrap_or_default())
     }
 
     fn keep(&self, budget: &Budget) -> Result<()> {
-        write_json(&self.dir().join("buyer.json"), "buyer.json", budget)
+        write_json(&self.place().join("buyer.json"), "buyer.json", budget)
     }
 
     async fn buyer(&self) -> Result<BuyerDoc> {
         let address = self.buyer_key()?.address();
         let budget = self.budget()?;
-        let mut jobs: Vec<JobDoc> = self.coordinator.jobs();
+        let mut jobs: Vec<JobDoc> = self.own.coordinator.jobs();
         jobs.retain(|doc| doc.job.buyer == address);
         // In the order of purchase; jobs of this key from elsewhere last.
         let place = |doc: &JobDoc| budget.jobs.iter().position(|id| *id == doc.id);
         jobs.sort_by_key(|doc| std::cmp::Reverse(place(doc)));
         Ok(BuyerDoc {
-            account: self.coordinator.account(&address),
-            claimed: self.coordinator.settlement().claimed(address).await?,
+            account: self.own.coordinator.account(&address),
+            claimed: self.own.coordinator.settlement().claimed(address).await?,
             spend_a_day: budget.spend_a_day,
             spent_today: budget.spent_on(self.now_s()),
             jobs,
@@ -413,9 +441,9 @@ impl Own {
     /// # Errors
     /// `file.io`.
     pub async fn set_budget(&self, doc: BudgetDoc) -> Result<BuyerDoc> {
-        let _one_at_a_time = self.changing.lock().await;
+        let _one_at_a_time = self.own.changing.lock().await;
         self.keep(&Budget { spend_a_day: doc.spend_a_day, ..self.budget()? })?;
-        self.coordinator.tell_news();
+        self.own.coordinator.tell_news();
         self.buyer().await
     }
 
@@ -444,7 +472,7 @@ impl Own {
             feed: table.commitment(),
             salt: salt(&format!(
                 "{deadline_s} {}",
-                self.coordinator.with_state(proofmesh_market::State::events)
+                self.own.coordinator.with_state(proofmesh_market::State::events)
             )),
         }
         .job(self.buyer_key()?.address());
@@ -458,10 +486,10 @@ impl Own {
     pub fn quote(&self, wanted: &WantedDoc) -> Result<QuoteDoc> {
         let (job, _, days_with_reference) = self.job(wanted)?;
         let escrow = job.escrow()?;
-        let suggested = self.coordinator.suggested_price(&job)?;
+        let suggested = self.own.coordinator.suggested_price(&job)?;
         let budget = self.budget()?;
         let left = budget.spend_a_day.checked_sub(budget.spent_on(self.now_s()));
-        let (node_share, nodes) = self.coordinator.with_state(|state| {
+        let (node_share, nodes) = self.own.coordinator.with_state(|state| {
             let fee_ppm = state.rules().map_or(0, |rules| rules.fee_ppm);
             let fit = |device: &Device| {
                 let node = state.devices().get(device).and_then(|binding| state.nodes().get(&binding.node));
@@ -477,7 +505,7 @@ impl Own {
             fee: job.unit_price.checked_sub(node_share).unwrap_or_default(),
             days_with_reference,
             nodes,
-            spendable: self.coordinator.account(&job.buyer).balance,
+            spendable: self.own.coordinator.account(&job.buyer).balance,
             budget_left: left.unwrap_or_default(),
         })
     }
@@ -487,7 +515,7 @@ impl Own {
     /// # Errors
     /// As [`Own::quote`]; `owner.budget`; the market's and the chain's.
     pub async fn buy(&self, wanted: &WantedDoc) -> Result<IdDoc> {
-        let _one_at_a_time = self.changing.lock().await;
+        let _one_at_a_time = self.own.changing.lock().await;
         let (job, feed, _) = self.job(wanted)?;
         let escrow = job.escrow()?;
         let before = self.budget()?;
@@ -508,9 +536,9 @@ impl Own {
 
     async fn pay(&self, job: proofmesh_market::Job, feed: &FeedDoc, escrow: Usd) -> Result<Hash32> {
         let buyer = self.buyer_key()?;
-        self.coordinator.add_feed(feed)?;
-        fund(&self.client, &**self.coordinator.settlement(), &buyer, escrow).await?;
-        post(&self.client, &self.coordinator.domain(), &buyer, job).await
+        self.own.coordinator.add_feed(feed)?;
+        fund(&self.own.client, &**self.own.coordinator.settlement(), &buyer, escrow).await?;
+        post(&self.own.client, &self.own.coordinator.domain(), &buyer, job).await
     }
 
     /// Asks for what the built-in key has spendable: it becomes claimable with the next final epoch.
@@ -518,17 +546,17 @@ impl Own {
     /// # Errors
     /// `owner.nothing-to-withdraw`, the market's.
     pub async fn withdraw(&self) -> Result<AccountDoc> {
-        let _one_at_a_time = self.changing.lock().await;
+        let _one_at_a_time = self.own.changing.lock().await;
         let buyer = self.buyer_key()?;
         let account = buyer.address();
-        let known = self.coordinator.account(&account);
+        let known = self.own.coordinator.account(&account);
         if known.balance.is_zero() {
             return Err(Fault::refused("owner.nothing-to-withdraw", "a spendable balance", known.balance));
         }
         let order = Withdraw { account, amount: known.balance, nonce: known.withdrawal_nonce };
-        let order = Signed::new(order, &self.coordinator.domain(), &buyer)?;
-        self.client.order(&What::WithdrawalAsked(order)).await?;
-        Ok(self.coordinator.account(&account))
+        let order = Signed::new(order, &self.own.coordinator.domain(), &buyer)?;
+        self.own.client.order(&What::WithdrawalAsked(order)).await?;
+        Ok(self.own.coordinator.account(&account))
     }
 }
 

@@ -54,11 +54,11 @@ impl Up {
         self.servers.0.own()
     }
 
-    /// A client of its API.
+    /// A client of its API, with the owner's key.
     ///
     /// # Errors
     /// `api.url`.
     pub fn client(&self) -> Result<Client> {
-        Client::new(&self.api)
+        Ok(Client::new(&self.api)?.with_key(self.own().key()))
     }
 }

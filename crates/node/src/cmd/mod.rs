@@ -1,14 +1,17 @@
 //! The commands, one file each. stdout is data, stderr is talk; exit codes 0 ok, 1 refused, 2 misuse, 3
 //! trouble.
 
+mod api;
 mod audit;
 pub mod bench;
 mod ceremony;
 mod chain;
 mod claim;
+mod config;
 mod cover;
 mod demo;
 mod device;
+mod doctor;
 mod epoch;
 mod inspect;
 mod job;
@@ -16,6 +19,7 @@ mod model;
 mod node;
 mod prove;
 mod receipt;
+mod service;
 mod sim;
 mod up;
 mod verify;
@@ -82,6 +86,17 @@ enum Command {
     /// Frost covers: open, report, see
     #[command(subcommand)]
     Cover(cover::Command),
+    /// The configuration: check, show, set, history, rollback
+    #[command(subcommand)]
+    Config(config::Command),
+    /// What is wrong with this machine, and what to do next
+    Doctor(doctor::Args),
+    /// This machine as a service of systemd
+    #[command(subcommand)]
+    Service(service::Command),
+    /// The HTTP API: its keys, its description
+    #[command(subcommand)]
+    Api(api::Command),
     /// Recompute everything from the log and the chain; name the first difference
     Audit(audit::Args),
     /// Turn an ONNX model into a provable program; see one
@@ -135,6 +150,10 @@ async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Epoch(command) => epoch::run(command, context).await,
         Command::Claim(args) => claim::run(args, context).await,
         Command::Cover(command) => cover::run(command, context).await,
+        Command::Config(command) => config::run(command, context).await,
+        Command::Doctor(args) => doctor::run(args, context).await,
+        Command::Service(command) => service::run(command, context),
+        Command::Api(command) => api::run(command, context),
         Command::Audit(args) => audit::run(args, context).await,
         Command::Model(command) => model::run(command, context),
         Command::Prove(args) => prove::run(args, context),

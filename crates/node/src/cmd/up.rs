@@ -1,12 +1,15 @@
 //! `proofmesh up`: a coordinator with its embedded chain and its page, until it is interrupted.
 
+use crate::config::{ChainSettings, History, Settings};
 use crate::coordinator::{Config, MarketTerms};
 use crate::device::Readings;
 use crate::device::intake::Intake;
 use crate::device::mqtt::{Broker, listen};
 use crate::fault::{Fault, Result};
+use crate::monitor::{canary, trace};
 use crate::operator::DayDoc;
 use crate::out::{Context, UpDoc, open_page};
+use crate::supervise::supervise;
 use crate::time::Time;
 use crate::up::Up;
 use crate::weather::station;
@@ -33,27 +36,27 @@ A new market gets the weather-qod model, or every --model instead. State is in -
 feeds, keys, chain. Until proofs can be checked by a contract, whoever posts epochs is trusted to count
 honestly; `proofmesh audit` finds out if not.")]
 pub struct Args {
-    /// Port of the API on 127.0.0.1; 0 for any free one
-    #[arg(long, default_value_t = 7166)]
-    port: u16,
-    /// Port of the chain's JSON-RPC on 127.0.0.1; 0 for any free one
-    #[arg(long, default_value_t = 7167)]
-    rpc_port: u16,
+    /// Port of the API on 127.0.0.1; 0 for any free one [default: the configuration's, 7166]
+    #[arg(long)]
+    port: Option<u16>,
+    /// Port of the chain's JSON-RPC on 127.0.0.1; 0 for any free one [default: the configuration's, 7167]
+    #[arg(long)]
+    rpc_port: Option<u16>,
     /// Another chain than the embedded one
     #[arg(long, value_name = "URL")]
     chain: Option<String>,
     /// A model file that jobs may ask for, instead of the weather model; may be repeated
     #[arg(long = "model", value_name = "FILE")]
     models: Vec<PathBuf>,
-    /// Seconds in which a posted epoch can be challenged, for a new market
-    #[arg(long, default_value_t = 3_600, value_name = "SECONDS")]
-    challenge_window: u64,
-    /// Seconds in which a verdict can be disputed, for a new market
-    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
-    dispute_window: u64,
-    /// Close and post an epoch every so many seconds; 0 for never
-    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
-    epoch_every: u64,
+    /// Seconds in which a posted epoch can be challenged, for a new market [default: 3600]
+    #[arg(long, value_name = "SECONDS")]
+    challenge_window: Option<u64>,
+    /// Seconds in which a verdict can be disputed, for a new market [default: 0]
+    #[arg(long, value_name = "SECONDS")]
+    dispute_window: Option<u64>,
+    /// Close and post an epoch every so many seconds; 0 for never [default: 0]
+    #[arg(long, value_name = "SECONDS")]
+    epoch_every: Option<u64>,
     /// Run a node of this name at a station, too; may be repeated
     #[arg(long = "with", value_name = "NAME=STATION")]
     nodes: Vec<String>,
@@ -63,6 +66,9 @@ pub struct Args {
     /// Take the readings of these nodes as they are pushed to the API instead of from recordings
     #[arg(long, requires = "nodes")]
     live: bool,
+    /// Run a canary job every so many seconds; 0 for never [default: 0]
+    #[arg(long, value_name = "SECONDS")]
+    canary_every: Option<u64>,
     /// Show the page in a browser
     #[arg(long)]
     open: bool,
@@ -82,25 +88,59 @@ impl Heard for Talk<'_> {
     }
 }
 
-/// Starts a worker for each `NAME=STATION`, and what listens to the broker for it; they stop when the set is dropped.
-fn start_nodes(args: &Args, up: &Up, context: &Context) -> Result<JoinSet<()>> {
-    let mut running = JoinSet::new();
-    let broker: Option<Broker> = args.mqtt.as_deref().map(str::parse).transpose()?;
-    for text in &args.nodes {
+/// A node to run: name, station, and whether its readings are live.
+struct Wanted {
+    name: String,
+    station: usize,
+    live: bool,
+}
+
+/// The nodes of the command line, else those of the configuration.
+fn wanted(args: &Args, settings: &Settings) -> Result<Vec<Wanted>> {
+    if args.nodes.is_empty() {
+        let each = settings.nodes.iter();
+        return each
+            .map(|(name, node)| {
+                Ok(Wanted { name: name.clone(), station: station(&node.station)?, live: node.live })
+            })
+            .collect();
+    }
+    let live = args.live || args.mqtt.is_some();
+    let each = args.nodes.iter().map(|text| {
         let form = || Fault::misuse("up.with", "NAME=STATION, ewr=EWR", format_args!("{text:.60}"));
         let (name, at) = text.split_once('=').ok_or_else(form)?;
+        Ok(Wanted { name: name.to_owned(), station: station(at)?, live })
+    });
+    each.collect()
+}
+
+/// Starts a worker for each node, and what listens to the broker for it; they stop when the set is dropped.
+fn start_nodes(args: &Args, settings: &Settings, up: &Up, context: &Context) -> Result<JoinSet<()>> {
+    let mut running = JoinSet::new();
+    let broker: Option<Broker> = match &args.mqtt {
+        Some(url) => Some(url.parse()?),
+        None => settings.broker()?,
+    };
+    for Wanted { name, station, live } in wanted(args, settings)? {
         let time = up.coordinator.time().clone();
         let mut readings = None;
-        if args.live || broker.is_some() {
-            let intake = Arc::new(Intake::open(&context.dir, name, time.clone())?);
+        if live {
+            let intake = Arc::new(Intake::open(&context.dir, &name, time.clone())?);
             up.own().take_live(intake.clone());
             readings = Some(Readings::Live(intake.clone()));
             if let Some(broker) = broker.clone() {
-                let context = context.clone();
-                running.spawn(async move { listen(&broker, &intake, &|text| context.tell(text)).await });
+                let (context, what) = (context.clone(), format!("{name}: listening"));
+                running.spawn(async move {
+                    let tell = |text: &str| context.tell(text);
+                    let start = || {
+                        let (broker, intake, context) = (broker.clone(), intake.clone(), context.clone());
+                        async move { listen(&broker, &intake, &|text| context.tell(text)).await }
+                    };
+                    supervise(&what, &tell, start).await;
+                });
             }
         }
-        let worker = Worker::new(up.client()?, &context.dir, name, station(at)?, readings, time)?;
+        let worker = Worker::new(up.client()?, &context.dir, &name, station, readings, time)?;
         go_on(&mut running, worker, context);
     }
     Ok(running)
@@ -109,23 +149,38 @@ fn start_nodes(args: &Args, up: &Up, context: &Context) -> Result<JoinSet<()>> {
 /// Lets a node work in this process, until the set is dropped.
 pub(super) fn go_on(running: &mut JoinSet<()>, worker: Worker, context: &Context) {
     let context = context.clone();
-    running.spawn(async move { worker.stay(&mut Talk(&context)).await });
+    running.spawn(async move {
+        let tell = |text: &str| context.tell(text);
+        let start = || {
+            let (worker, context) = (worker.clone(), context.clone());
+            async move { worker.stay(&mut Talk(&context)).await }
+        };
+        supervise("node", &tell, start).await;
+    });
 }
 
 /// Runs until SIGINT or SIGTERM.
 pub async fn run(args: Args, context: &Context) -> Result<()> {
+    let settings = History::open(&context.dir)?.settings()?;
+    let ChainSettings { url, challenge_window_s, dispute_window_s, epoch_every_s } = settings.chain.clone();
     let config = Config {
         dir: context.dir.clone(),
-        chain: args.chain.clone(),
+        chain: args.chain.clone().or_else(|| Some(url).filter(|url| !url.is_empty())),
         time: Time::system(),
         terms: MarketTerms {
-            challenge_window_s: args.challenge_window,
-            dispute_window_s: args.dispute_window,
+            challenge_window_s: args.challenge_window.unwrap_or(challenge_window_s),
+            dispute_window_s: args.dispute_window.unwrap_or(dispute_window_s),
             ..MarketTerms::default()
         },
     };
+    let collector = std::env::var(trace::ENDPOINT).unwrap_or_else(|_| settings.monitor.otlp.clone());
+    if !collector.is_empty() {
+        trace::start(&collector)?;
+    }
     let at = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-    let up = Up::start(config, at(args.port), at(args.rpc_port), &|text| context.tell(text)).await?;
+    let (port, rpc_port) =
+        (args.port.unwrap_or(settings.api.port), args.rpc_port.unwrap_or(settings.api.rpc_port));
+    let up = Up::start(config, at(port), at(rpc_port), &|text| context.tell(text)).await?;
     let known = up.coordinator.status(None)?.models;
     if known.is_empty() && args.models.is_empty() {
         up.coordinator.add_model(super::model_at(None)?).await?;
@@ -136,7 +191,8 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     let page = format!("{}/", up.api);
     let doc = UpDoc { api: up.api.clone(), rpc: up.rpc.clone(), pid: std::process::id(), page };
     context.announce(&doc)?;
-    let _nodes = start_nodes(&args, &up, context)?;
+    let _nodes = start_nodes(&args, &settings, &up, context)?;
+    let canary_every_s = args.canary_every.unwrap_or(settings.monitor.canary_every_s);
     context.print(&doc, || {
         let rpc = doc.rpc.as_deref().unwrap_or("-");
         format!(
@@ -149,12 +205,16 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     if args.open {
         open_page(&up.page(), context);
     }
-    let mut closing = tokio::time::interval(Duration::from_secs(args.epoch_every.max(1)));
+    let epoch_every_s = args.epoch_every.unwrap_or(epoch_every_s);
+    let mut closing = tokio::time::interval(Duration::from_secs(epoch_every_s.max(1)));
     closing.tick().await;
+    let tell = |text: &str| context.tell(text);
+    let mut canaries = std::pin::pin!(canary::stay(&up, Duration::from_secs(canary_every_s), &tell));
     loop {
         tokio::select! {
             () = interrupted() => break,
-            _ = closing.tick(), if args.epoch_every > 0 => {
+            () = &mut canaries, if canary_every_s > 0 => {}
+            _ = closing.tick(), if epoch_every_s > 0 => {
                 if let Err(fault) = up.coordinator.close_epoch().await {
                     context.tell(&format!("epoch not posted, tried again at the next: {fault}"));
                 }

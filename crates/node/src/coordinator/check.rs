@@ -100,6 +100,7 @@ impl Coordinator {
         let began = Instant::now();
         let verdict = self.verdict(&job, &signed, &evidence)?;
         let check_ms = began.elapsed().as_secs_f64() * 1_000.0;
+        crate::monitor::checked(digest, began);
         crash::point();
         match self.take(What::Judged(verdict)) {
             // Another thread was faster: the same receipt, the same verdict.

@@ -52,6 +52,12 @@ impl FromStr for Broker {
 }
 
 impl Broker {
+    /// Host and port.
+    #[must_use]
+    pub fn address(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+
     fn connect(&self, id: String, keeps_session: bool) -> (AsyncClient, EventLoop) {
         let mut options = MqttOptions::new(id, &self.host, self.port);
         options

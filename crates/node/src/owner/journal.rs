@@ -80,6 +80,7 @@ impl Journal {
             self.day = now_s / DAY_S;
             self.proved += 1;
             self.busy_ms += day.prove_ms;
+            crate::monitor::proved(day.prove_ms);
         }
         self.push(Entry {
             at_s: now_s,

@@ -62,7 +62,7 @@ impl Story {
         std::fs::write(&model_path, model.encode().expect("bytes")).expect("written");
         let dir = place.path("ready");
         let mut running = Running::start(&dir, &model_path, None).expect("ready");
-        let client = Client::new(&running.api).expect("a client");
+        let client = running.client();
         let operator =
             Operator::new(client.clone(), &dir, NODE_NAME, 0, airports()[0].clone()).await.expect("a node");
         let domain = client.status().await.expect("status").domain;
@@ -233,7 +233,7 @@ async fn live(story: &Story, death: Death) -> bool {
     let first = tokio::task::block_in_place(|| Running::start(&place.0, &story.model_path, abort_at));
     let mut died = first.is_none();
     if let Some(mut running) = first {
-        let client = Client::new(&running.api).expect("a client");
+        let client = running.client();
         let work = async {
             story.set_up(&client, &place.0).await?;
             story.work(&client, &mut acknowledged).await
@@ -255,7 +255,7 @@ async fn live(story: &Story, death: Death) -> bool {
     }
     let mut running = tokio::task::block_in_place(|| Running::start(&place.0, &story.model_path, None));
     let running = running.as_mut().expect("starts again");
-    let client = Client::new(&running.api).expect("a client");
+    let client = running.client();
     for digest in &acknowledged {
         let status = client.receipt(digest).await.unwrap_or_else(|fault| panic!("{death:?}: {fault}")).status;
         assert!(status == "accepted" || status == "settled", "{death:?}: acknowledged, now {status}");

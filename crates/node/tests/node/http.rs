@@ -29,12 +29,13 @@ async fn up(place: &Place) -> Up {
 struct Caller {
     http: reqwest::Client,
     api: String,
+    key: String,
 }
 
 impl Caller {
     async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> (u16, Fault) {
         let request = self.http.post(format!("{}{path}", self.api)).header(CONTENT_TYPE, "application/json");
-        self.answer(request.body(body)).await
+        self.answer(request.bearer_auth(&self.key).body(body)).await
     }
 
     async fn get(&self, path: &str) -> (u16, Fault) {
@@ -45,9 +46,10 @@ impl Caller {
     async fn announce(&self, path: &str, length: usize) -> String {
         let address = self.api.trim_start_matches("http://");
         let mut stream = TcpStream::connect(address).await.expect("connects");
+        let key = &self.key;
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
-             Content-Length: {length}\r\nConnection: close\r\n\r\n"
+             Authorization: Bearer {key}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).await.expect("written");
         let mut answer = String::new();
@@ -78,7 +80,7 @@ const POSTS: [&str; 7] = [
 async fn hostile_requests_are_refused_by_name_and_the_coordinator_goes_on() {
     let place = Place::new("http");
     let up = up(&place).await;
-    let caller = Caller { http: reqwest::Client::new(), api: up.api.clone() };
+    let caller = Caller { http: reqwest::Client::new(), api: up.api.clone(), key: up.own().key() };
     let before = up.coordinator.records(0, usize::MAX).expect("records").len();
     bodies(&caller).await;
     paths(&caller).await;

@@ -1,5 +1,7 @@
 //! Directories and child processes that end with their test.
 
+use proofmesh::client::Client;
+use proofmesh::keys::Keyring;
 use serde::de::DeserializeOwned;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
@@ -49,7 +51,11 @@ pub fn copy(from: &Path, to: &Path) {
 /// The binary with arguments, run to its end.
 pub fn run<S: AsRef<OsStr>>(arguments: &[S]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_proofmesh"));
-    command.args(arguments).env_remove("PROOFMESH_DIR").env_remove("PROOFMESH_URL");
+    command
+        .args(arguments)
+        .env_remove("PROOFMESH_DIR")
+        .env_remove("PROOFMESH_URL")
+        .env_remove("PROOFMESH_KEY");
     command.output().expect("the binary runs")
 }
 
@@ -63,6 +69,7 @@ pub fn document<T: DeserializeOwned>(output: &Output) -> T {
 /// A coordinator in a process of its own.
 pub struct Running {
     child: Child,
+    dir: PathBuf,
     /// URL of its API.
     pub api: String,
 }
@@ -91,7 +98,7 @@ impl Running {
         let stdout = child.stdout.take().expect("piped");
         BufReader::new(stdout).read_line(&mut line).expect("a line or the end");
         match serde_json::from_str::<proofmesh::out::UpDoc>(&line) {
-            Ok(doc) => Some(Running { child, api: doc.api }),
+            Ok(doc) => Some(Running { child, dir: dir.to_owned(), api: doc.api }),
             Err(_) => {
                 let status = child.wait().expect("ended");
                 assert!(!status.success(), "a coordinator that is not ready must have failed");
@@ -100,6 +107,12 @@ impl Running {
                 None
             }
         }
+    }
+
+    /// A client of its API, with the owner's key.
+    pub fn client(&self) -> Client {
+        let key = Keyring::open(&self.dir).expect("keys").owner_key();
+        Client::new(&self.api).expect("a client").with_key(key)
     }
 
     /// kill -9.

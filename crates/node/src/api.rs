@@ -293,7 +293,12 @@ fn parse<T: FromStr>(text: &str, what: &str) -> Result<T> {
 async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body, most: usize) -> Result<T> {
     let bytes = read_bytes(headers, body, most).await?;
     serde_json::from_slice(&bytes)
-        .map_err(|error| Fault::misuse("api.body", "a document of docs/openapi.json", error))
+        .map_err(|error| Fault::misuse("api.body", "a document of docs/openapi.json", short(&error)))
+}
+
+/// What was wrong, without the caller's own text at length.
+fn short(error: &serde_json::Error) -> String {
+    error.to_string().chars().take(240).collect()
 }
 
 /// A body of at most so many bytes.

@@ -290,7 +290,11 @@ fn a_published_reading_becomes_a_proof_a_receipt_and_money() {
         text(&place.path("sensor")),
     ]);
     assert_eq!(document::<Value>(&fed)["readings"], 54, "two days, and three hours on both sides");
-    wait("two receipts", &|| shown()["receipts"].as_array().expect("a list").len() == 2);
+    wait("two verdicts", &|| {
+        let shown = shown();
+        let receipts = shown["receipts"].as_array().expect("a list");
+        receipts.len() == 2 && receipts.iter().all(|receipt| receipt["status"] != "pending")
+    });
     let settled = |receipt: &Value| (receipt["status"].clone(), receipt["units"].clone());
     for receipt in shown()["receipts"].as_array().expect("a list") {
         assert_eq!(settled(receipt).0, "accepted", "{receipt}");

@@ -2,7 +2,7 @@
 //!
 //! Bodies are hostile: bounded in size and (by the JSON reader) in depth, of the content type
 //! `application/json`, which a page of another origin cannot send without a preflight that nobody answers;
-//! the Host header must name this machine. Connections, time and requests a second are bounded ([`listen`], [`access`]). `own`
+//! the Host header must name this machine. Connections, time and requests a second are bounded (`listen`, `access`). `own`
 //! is a tenant's side; `live` is a stream; [`page`] serves the page. Every answer that is not a document is a [`Fault`] as JSON:
 //! 400 misuse, 401 no key, 403 another scope, 404 unknown, 405, 409 refused, 413 too large, 415 another content type, 429 too fast,
 //! 503 trouble.

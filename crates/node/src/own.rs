@@ -513,7 +513,7 @@ impl Side<'_> {
     /// Buys: the whole price goes into escrow (on a development chain with test money), the job is posted.
     ///
     /// # Errors
-    /// As [`Own::quote`]; `owner.budget`; the market's and the chain's.
+    /// As [`Side::quote`]; `owner.budget`; the market's and the chain's.
     pub async fn buy(&self, wanted: &WantedDoc) -> Result<IdDoc> {
         let _one_at_a_time = self.own.changing.lock().await;
         let (job, feed, _) = self.job(wanted)?;

@@ -2,6 +2,7 @@
 //!
 //! `BLESS=1 cargo test -p proofmesh types_vectors` (or `cargo xtask bless`) rewrites `dashboard/src/api.ts`.
 
+use proofmesh::api::routes::ShapeOf;
 use proofmesh::api::shape::{Named, Shape, Types};
 use std::path::Path;
 
@@ -41,7 +42,7 @@ fn types_vectors_of_the_page_are_what_the_api_says() {
     use proofmesh::wire::overview::{ChainEpochDoc, EconomicsDoc, EpochsDoc, MemberDoc, ModelDoc, NewsDoc};
     use proofmesh::{audit, buyer, fault, out, own, owner, wire};
     let mut types = Types::default();
-    let all: [fn(&mut Types) -> Result<Shape, String>; 29] = [
+    let all: [ShapeOf; 29] = [
         Types::add::<wire::StatusDoc>,
         Types::add::<wire::AccountDoc>,
         Types::add::<wire::NodeDoc>,

@@ -10,8 +10,12 @@ use proofmesh_graph::tensor::Tensor;
 use proofmesh_market::Hash32;
 use proofmesh_model::ModelFile;
 use proofmesh_proof::profile::Kind;
+use proofmesh_proof::reject::Reject;
 use proofmesh_prover::{Job, Proved};
-use proofmesh_services::inference::{Catalogue, ModelCard, ProofCheck, Rejection};
+use proofmesh_services::inference::{Catalogue, ModelCard, ProofCheck, Rejection, Stated};
+use proofmesh_settle::VerifierKey;
+use proofmesh_wrap::groth16::{self, VerifyingKey};
+use proofmesh_wrap::statement::public_input;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::collections::BTreeMap;
@@ -64,11 +68,35 @@ pub fn card(file: &ModelFile) -> Result<ModelCard> {
     })
 }
 
+/// A statement of a model's shape, about no input in particular.
+///
+/// # Errors
+/// `program.refused`.
+pub fn sample(model: &ModelFile, batch: usize, context: Vec<u8>) -> Result<Statement> {
+    let types = model.program.check()?;
+    let public = vec![
+        crate::coordinator::middle(model.program.input.interval);
+        model.program.input.public_elements().len()
+    ];
+    let private = model.program.weights == proofmesh_graph::program::WeightMode::Private;
+    let batch = batch.min(proofmesh_graph::limits::MAX_BATCH);
+    let (output, batch_outputs) = model.program.sample_outputs(&types, batch);
+    Ok(Statement {
+        program: model.program.public_part(),
+        weights: private.then_some([0; 32]),
+        inputs: vec![InputStatement { commitment: [0; 32], public }; batch],
+        outputs: vec![output; batch],
+        batch_outputs,
+        context,
+    })
+}
+
 /// Models by id: the catalogue and the verifier that the service of inference is handed.
 #[derive(Clone, Debug, Default)]
 pub struct Models {
     files: BTreeMap<Hash32, ModelFile>,
     cards: BTreeMap<Hash32, ModelCard>,
+    keys: BTreeMap<Hash32, VerifyingKey>,
 }
 
 impl Models {
@@ -81,6 +109,31 @@ impl Models {
         self.cards.insert(id, card(&file)?);
         self.files.insert(id, file);
         Ok(id)
+    }
+
+    /// Adds the key of a contract that checks wrapped proofs.
+    ///
+    /// # Errors
+    /// `proof.wrap.key`.
+    pub fn add_key(&mut self, key: &VerifierKey) -> Result<()> {
+        self.keys.insert(key.hash(), groth16::key_of_words(&*key.0)?);
+        Ok(())
+    }
+
+    /// What is said of a model on these words.
+    fn statement(&self, stated: &Stated<'_>) -> std::result::Result<Statement, Rejection> {
+        let Some(file) = self.files.get(&Hash32(stated.model)) else {
+            let (expected, got) = ("a model of the catalogue".to_owned(), "another".to_owned());
+            return Err(Rejection { check: "statement.model".to_owned(), expected, got });
+        };
+        Ok(Statement {
+            program: file.program.public_part(),
+            weights: None,
+            inputs: vec![InputStatement { commitment: stated.input, public: stated.public_input.to_vec() }],
+            outputs: vec![stated.output.to_vec()],
+            batch_outputs: Vec::new(),
+            context: stated.context.to_vec(),
+        })
     }
 
     /// The model with this id.
@@ -112,24 +165,29 @@ impl ProofCheck for Models {
         context: [u8; 32],
         proof: &[u8],
     ) -> std::result::Result<(), Rejection> {
-        let Some(file) = self.files.get(&Hash32(model)) else {
-            let (expected, got) = ("a model of the catalogue".to_owned(), "another".to_owned());
-            return Err(Rejection { check: "statement.model".to_owned(), expected, got });
-        };
-        let statement = Statement {
-            program: file.program.public_part(),
-            weights: None,
-            inputs: vec![InputStatement { commitment: input, public: public_input.to_vec() }],
-            outputs: vec![output.to_vec()],
-            batch_outputs: Vec::new(),
-            context: context.to_vec(),
-        };
-        statement::verify(&statement, proof).map_err(|reject| Rejection {
-            check: reject.check.to_owned(),
-            expected: reject.expected,
-            got: reject.got,
-        })
+        let statement = self.statement(&Stated { model, input, public_input, output, context })?;
+        statement::verify(&statement, proof).map_err(rejection)
     }
+
+    fn verify_wrapped(
+        &self,
+        key: &Hash32,
+        stated: &Stated<'_>,
+        proof: &[u8],
+    ) -> std::result::Result<(), Rejection> {
+        let statement = self.statement(stated)?;
+        let key = self.keys.get(key).ok_or_else(|| Rejection {
+            check: "key".to_owned(),
+            expected: "the key of a contract that this market knows".to_owned(),
+            got: key.to_string(),
+        })?;
+        let check = || groth16::verify(key, public_input(&statement)?, &groth16::decode(proof)?);
+        check().map_err(rejection)
+    }
+}
+
+fn rejection(reject: Reject) -> Rejection {
+    Rejection { check: reject.check.to_owned(), expected: reject.expected, got: reject.got }
 }
 
 /// Proves one input under a context. The salt of its commitment follows from `salt_seed`, so that a run cut

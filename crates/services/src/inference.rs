@@ -67,6 +67,31 @@ pub trait ProofCheck: Sync {
         context: [u8; 32],
         proof: &[u8],
     ) -> Result<(), Rejection>;
+
+    /// Accepts when `proof` is a Groth16 proof of `stated` under the verification key of this name (Keccak-256 of its words). A verifier that has no
+    /// keys refuses.
+    ///
+    /// # Errors
+    /// As [`ProofCheck::verify`].
+    fn verify_wrapped(&self, key: &Hash32, _stated: &Stated<'_>, _proof: &[u8]) -> Result<(), Rejection> {
+        let (expected, got) = (format!("a checker with key {key}"), "none".to_owned());
+        Err(Rejection { check: "key".to_owned(), expected, got })
+    }
+}
+
+/// What a proof about one input states.
+#[derive(Clone, Copy, Debug)]
+pub struct Stated<'a> {
+    /// The model's id.
+    pub model: [u8; 32],
+    /// Commitment to the private input.
+    pub input: [u8; 32],
+    /// Public elements of the input.
+    pub public_input: &'a [i32],
+    /// Output words.
+    pub output: &'a [i32],
+    /// What it is bound to.
+    pub context: [u8; 32],
 }
 
 /// What there is to know about a model before any proof.
@@ -227,8 +252,13 @@ fn require_window(terms: &Terms, start_s: u64, end_s: u64) -> Result<(), Reason>
 
 /// The verifier's own name of the check, under this service's; a name that is not plain is not passed on.
 fn proof_refused(rejection: &Rejection) -> Reason {
-    let check = if is_plain(&rejection.check) { &rejection.check } else { "refused" };
-    Reason::new(&format!("inference.proof.{check}"), Blame::Node, &rejection.expected, &rejection.got)
+    let name = format!("inference.proof.{}", plain_or_refused(&rejection.check));
+    Reason::new(&name, Blame::Node, &rejection.expected, &rejection.got)
+}
+
+/// A check's name if it may be part of a stable name, else `refused`.
+pub(crate) fn plain_or_refused(check: &str) -> &str {
+    if is_plain(check) { check } else { "refused" }
 }
 
 fn require_class(terms: &Terms, card: &ModelCard, output: &[i32]) -> Result<(), Reason> {

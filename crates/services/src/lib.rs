@@ -13,13 +13,14 @@ pub mod senml;
 pub mod storage;
 pub mod window;
 mod wire;
+pub mod wrap;
 
 use proofmesh_market::{Blame, Case, Check, Hash32, Job, Reason, Refusal, Usd, keccak};
 
 /// The idea by which work is checked: docs/spec/market.md and the product's table of families.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// V1: check a succinct proof.
+    /// V1: check a succinct proof, of the work or the work itself.
     Proof,
     /// V2: random Merkle challenges, drawn after the commitment.
     Possession,
@@ -71,7 +72,7 @@ impl Service {
 }
 
 /// Every kind of service.
-pub static SERVICES: &[Service] = &[inference::SERVICE, metered::SERVICE, storage::SERVICE];
+pub static SERVICES: &[Service] = &[inference::SERVICE, metered::SERVICE, storage::SERVICE, wrap::SERVICE];
 
 /// The service with this id.
 #[must_use]

@@ -12,13 +12,13 @@ use proofmesh_market::order::Measured;
 use proofmesh_market::receipt::{output_bytes, output_hash};
 use proofmesh_market::state::{JobStatus, ReceiptStatus, Standing};
 use proofmesh_market::*;
-use proofmesh_services::inference::{self, ModelCard, ProofCheck, Rejection};
+use proofmesh_services::inference::{self, ModelCard, ProofCheck, Rejection, Stated};
 use proofmesh_services::metered::{self, Line, Quantity, Range, SignedTick};
 use proofmesh_services::reference::{NoReferences, References};
 use proofmesh_services::seed::{Seeds, WithSeeds};
 use proofmesh_services::storage::challenge::{Asked, Challenge};
 use proofmesh_services::storage::merkle::{CHUNK_BYTES, Tree};
-use proofmesh_services::{Engines, SERVICES, Service, by_id, by_name, storage};
+use proofmesh_services::{Engines, SERVICES, Service, by_id, by_name, storage, wrap};
 use std::collections::BTreeMap;
 use world::*;
 
@@ -35,7 +35,7 @@ struct Kind {
     lie: fn(Vec<u8>) -> (Vec<u8>, &'static str),
 }
 
-const KINDS: [Kind; 3] = [
+const KINDS: [Kind; 4] = [
     Kind {
         name: "inference",
         job: |job| Job { model: model(), terms: inference::Terms::default().encode(), ..job },
@@ -96,7 +96,26 @@ const KINDS: [Kind; 3] = [
             (answer, "storage.chunk-wrong")
         },
     },
+    Kind {
+        name: "wrap",
+        job: |job| {
+            let terms = wrap::Terms { context: keccak(b"a contract's"), key: KEY, ..wrap::Terms::default() };
+            Job { model: model(), terms: terms.encode(), ..job }
+        },
+        window: |w| (OUTPUT.to_vec(), WINDOW_S + w * DAY_S, WINDOW_S + (w + 1) * DAY_S, 1),
+        evidence: |receipt, _| {
+            let own = stand_in(receipt.model.0, receipt.input.0, &OUTPUT, keccak(b"a contract's").0);
+            [own, KEY.0.to_vec()].concat()
+        },
+        lie: |mut proof| {
+            proof[0] ^= 1;
+            (proof, "wrap.proof.statement")
+        },
+    },
 ];
+
+/// Name of the key that wrapped statements are checked by.
+const KEY: Hash32 = Hash32([5; 32]);
 
 const RANGE_TICKS: u64 = 4;
 
@@ -139,6 +158,11 @@ fn stand_in(model: [u8; 32], input: [u8; 32], output: &[i32], context: [u8; 32])
     keccak(&[&model[..], &input, &output_bytes(output), &context].concat()).0.to_vec()
 }
 
+fn another() -> Rejection {
+    let text = str::to_owned;
+    Rejection { check: text("statement"), expected: text("this statement"), got: text("another") }
+}
+
 struct StandIn;
 
 impl ProofCheck for StandIn {
@@ -151,10 +175,12 @@ impl ProofCheck for StandIn {
         context: [u8; 32],
         proof: &[u8],
     ) -> Result<(), Rejection> {
-        let text = str::to_owned;
-        let refused =
-            Rejection { check: text("statement"), expected: text("this statement"), got: text("another") };
-        if proof == stand_in(model, input, output, context) { Ok(()) } else { Err(refused) }
+        if proof == stand_in(model, input, output, context) { Ok(()) } else { Err(another()) }
+    }
+
+    fn verify_wrapped(&self, key: &Hash32, stated: &Stated<'_>, proof: &[u8]) -> Result<(), Rejection> {
+        let plain = stand_in(stated.model, stated.input, stated.output, stated.context);
+        if proof == [plain, key.0.to_vec()].concat() { Ok(()) } else { Err(another()) }
     }
 }
 
@@ -367,6 +393,65 @@ fn rows_describe_and_price_their_jobs() {
         let name = format!("{}.terms", kind.name);
         assert_eq!((service.describe)(&job, &engines).expect_err("a byte more").name(), name);
     }
+}
+
+#[test]
+fn wraps_that_do_not_fit_their_job_have_names() {
+    let kind = &KINDS[3];
+    let world = kind.working();
+    let named = |change: &dyn Fn(&mut Job, &mut wrap::Terms), lie: &dyn Fn(&mut Receipt), output: &[i32]| {
+        let (mut job, (mut receipt, _)) = (kind.job(), kind.receipt(&world, 0, 0));
+        let mut terms = wrap::Terms::decode(&job.terms).expect("own terms");
+        change(&mut job, &mut terms);
+        job.terms = terms.encode();
+        (receipt.job, receipt.input) = (job.digest(&domain()), job.input);
+        let evidence = (kind.evidence)(&receipt, 0);
+        (receipt.evidence, receipt.output) = (keccak(&evidence), output_hash(output));
+        lie(&mut receipt);
+        let signed = receipt.sign(&domain(), output, &device(0), &node(0)).expect("own keys");
+        let classes = Vec::new();
+        let card =
+            ModelCard { name: "m".into(), output_words: 2, public_words: 0, classes, multiply_adds: 1 };
+        let models = BTreeMap::from([(model(), card)]);
+        let engines = Engines { proofs: &StandIn, models: &models, references: &NoReferences };
+        match examine(&domain(), &job, &signed, &evidence, &kind.service().checker(engines)) {
+            Ok(Outcome::Accepted { units }) => format!("{units} units"),
+            Ok(Outcome::Refused(reason)) => format!("{} {:?}", reason.name(), reason.blame()),
+            Err(refusal) => refusal.name.to_owned(),
+        }
+    };
+    let keep = |_: &mut Receipt| {};
+    let private = |job: &mut Job, _: &mut wrap::Terms| job.input = Hash32([7; 32]);
+    let own = |job: &mut Job, terms: &mut wrap::Terms| {
+        (job.input, terms.own) = (Hash32([7; 32]), true);
+    };
+    let own_device = |job: &mut Job, terms: &mut wrap::Terms| {
+        own(job, terms);
+        job.devices = vec![device(0).device()];
+    };
+    assert_eq!(named(&|_, _| {}, &keep, &OUTPUT), "1 units");
+    assert_eq!(named(&own_device, &keep, &OUTPUT), "1 units");
+    assert_eq!(named(&private, &keep, &OUTPUT), "wrap.private-input Nobody");
+    assert_eq!(named(&own, &keep, &OUTPUT), "wrap.own-node Nobody");
+    assert_eq!(named(&|job, _| job.model = Hash32([9; 32]), &keep, &OUTPUT), "wrap.model-unknown Nobody");
+    assert_eq!(named(&|_, terms| terms.public = vec![1], &keep, &OUTPUT), "wrap.public-length Nobody");
+    assert_eq!(
+        named(&|_, _| {}, &|receipt| receipt.input = Hash32([7; 32]), &OUTPUT),
+        "wrap.wrong-input Node"
+    );
+    assert_eq!(named(&|_, _| {}, &keep, &[0]), "wrap.wrong-output Node");
+    assert_eq!(named(&|_, terms| terms.key = Hash32([6; 32]), &keep, &OUTPUT), "wrap.proof.statement Node");
+    assert_eq!(
+        named(&|_, terms| terms.context = Hash32([6; 32]), &keep, &OUTPUT),
+        "wrap.proof.statement Node"
+    );
+    let bytes = kind.job().terms;
+    for lie in
+        [&bytes[1..], &[&bytes[..], &[0]].concat(), &[&[1, 2][..], &bytes[2..]].concat(), &[1; 5_000][..]]
+    {
+        assert_eq!(wrap::Terms::decode(lie).expect_err("no terms").name(), "wrap.terms");
+    }
+    assert_eq!(wrap::Terms::decode(&bytes).expect("terms").encode(), bytes);
 }
 
 /// Seeds out of a log, folded as anybody may.

@@ -197,6 +197,46 @@ pub fn key_words(key: &VerifyingKey) -> [[u8; 32]; KEY_WORDS] {
     words.try_into().expect("one public input")
 }
 
+/// Reads a verification key from the words that a contract holds.
+///
+/// Errors: `wrap.key`: another length, a coordinate not below q, a point at infinity, off its curve or outside the group of order r.
+pub fn key_of_words(bytes: &[u8]) -> Result<VerifyingKey, Reject> {
+    let malformed = || {
+        Reject::new("wrap.key", "18 words of six points in their groups", format!("{} bytes", bytes.len()))
+    };
+    let (words, []) = bytes.as_chunks::<32>() else { return Err(malformed()) };
+    let coordinate = |w: &[u8; 32]| {
+        let value = Fq::from_be_bytes_mod_order(w);
+        (word(value) == *w).then_some(value)
+    };
+    let x = words
+        .iter()
+        .map(coordinate)
+        .collect::<Option<Vec<Fq>>>()
+        .filter(|x| x.len() == KEY_WORDS)
+        .ok_or_else(malformed)?;
+    let g1 = |i: usize| {
+        let p = G1Affine::new_unchecked(x[i], x[i + 1]);
+        (!p.is_zero() && p.is_on_curve() && p.is_in_correct_subgroup_assuming_on_curve()).then_some(p)
+    };
+    let g2 = |i: usize| {
+        let pair = |i: usize| ark_bn254::Fq2::new(x[i + 1], x[i]);
+        let p = G2Affine::new_unchecked(pair(i), pair(i + 2));
+        (!p.is_zero() && p.is_on_curve() && p.is_in_correct_subgroup_assuming_on_curve()).then_some(p)
+    };
+    let points = || {
+        let gamma_abc_g1 = vec![g1(14)?, g1(16)?];
+        Some(VerifyingKey {
+            alpha_g1: g1(0)?,
+            beta_g2: g2(2)?,
+            gamma_g2: g2(6)?,
+            delta_g2: g2(10)?,
+            gamma_abc_g1,
+        })
+    };
+    points().ok_or_else(malformed)
+}
+
 /// SHA-256, as keys' files are named by.
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
@@ -258,6 +298,13 @@ mod tests {
         lie[..32].copy_from_slice(&q);
         lie[31] += 1;
         assert_eq!(decode(&lie).unwrap_err().check, "wrap.encoding");
-        assert_eq!(key_words(&key.vk).len(), KEY_WORDS);
+        let words = key_words(&key.vk).concat();
+        assert_eq!(key_of_words(&words).unwrap(), key.vk);
+        assert_eq!(key_of_words(&words[1..]).unwrap_err().check, "wrap.key");
+        for i in 0..KEY_WORDS {
+            let mut lie = words.clone();
+            lie[32 * i + 31] ^= 1;
+            assert_eq!(key_of_words(&lie).unwrap_err().check, "wrap.key", "word {i}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`verifier`] is the circuit, [`whir`] the part of it that opens the commitment, [`statement`] its one public input. Below them [`circuit`]
 //! computes with elements of K, [`scalar`] hands it to `proofmesh_proof`'s own text, [`transcript`] draws challenges, and [`r1cs`] holds the
-//! constraints. [`groth16`] proves and verifies, [`keys`] and [`r1cs_file`] are files.
+//! constraints. [`groth16`] proves and verifies, [`keys`] and [`r1cs_file`] are files, [`development`] has verification keys in seconds.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), proofmesh_proof::reject::Reject> {
@@ -20,6 +20,7 @@
 pub mod bits;
 pub mod bound;
 pub mod circuit;
+pub mod development;
 pub mod groth16;
 pub mod keys;
 pub mod poseidon;

@@ -13,6 +13,8 @@ Examples:
   proofmesh demo                       January 2013, in a directory that is removed afterwards
   proofmesh demo --days 25 --keep      what it left behind can be looked at: log, proofs, chain
   proofmesh demo --json                one document
+  proofmesh demo --days 2 --chain http://127.0.0.1:8545
+                                       on another EVM chain, such as an anvil started with a timestamp before 2013
   proofmesh demo --open                watch it in a browser; the network stays up afterwards, until Ctrl-C
 
 Three weather stations replay real readings of January 2013 through the path that a live device uses.
@@ -28,14 +30,18 @@ pub struct Args {
     /// Show the page in a browser; keep the network up after the story
     #[arg(long)]
     open: bool,
+    /// A development chain to settle on, instead of the embedded one
+    #[arg(long, value_name = "URL")]
+    chain: Option<String>,
 }
 
 /// Runs.
 pub async fn run(args: Args, context: &Context) -> Result<()> {
-    let plan = Plan { days: args.days, keep: args.keep, dir: context.chosen_dir.clone(), open: args.open };
+    let Args { days, keep, open, chain } = args;
+    let plan = Plan { days, keep, dir: context.chosen_dir.clone(), open, chain };
     let told = tell(&plan, context).await?;
     context.print(&told.doc, || crate::demo::table(&told.doc))?;
-    if args.open {
+    if open {
         let mut nodes = JoinSet::new();
         for worker in told.workers() {
             go_on(&mut nodes, worker.clone(), context);

@@ -2,7 +2,8 @@
 
 use crate::fault::{Fault, Result};
 use crate::out::Context;
-use proofmesh_graph::statement::{InputStatement, Statement, claimed_by, soundness};
+use crate::security::{Link, least, of_proof, of_wrapped};
+use proofmesh_graph::statement::{Statement, claimed_by, soundness as soundness_of};
 use proofmesh_proof::profile::Kind;
 use proofmesh_proof::soundness::Term;
 use proofmesh_prover::{Forecast, Machine, forecast};
@@ -48,6 +49,12 @@ struct InspectDoc {
     soundness_bits: f64,
     grinding_bits_max: usize,
     soundness_bits_without_grinding: f64,
+    /// From the readings to the coordinator's verdict, link by link.
+    security: Vec<Link>,
+    security_bits: f64,
+    /// The same where a contract checks the proof; none where it cannot be wrapped.
+    security_wrapped: Option<Vec<Link>>,
+    security_wrapped_bits: Option<f64>,
 }
 
 /// Runs.
@@ -57,7 +64,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         Some(proof) => super::verify::read_statement(&super::verify::beside(proof))?
             .about(&model.program)
             .map_err(super::verify::unread)?,
-        None => sample(&model, args.batch)?,
+        None => crate::zk::sample(&model, args.batch, Vec::new())?,
     };
     let (proof_bytes, profile) = match &args.proof {
         Some(path) => {
@@ -66,11 +73,21 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         }
         None => (None, Kind::Device),
     };
-    let (terms, soundness_bits) = soundness(&statement, profile)?;
+    let (terms, soundness_bits) = soundness_of(&statement, profile)?;
     let forecast = Machine::measured()
         .and_then(|here| forecast(&model.program, statement.inputs.len(), here))
         .map_err(|error| Fault::refused("model.too-large", "a program that can be proved", error))?;
+    let security = of_proof(&statement.program, profile, soundness_bits);
+    // A statement that the circuit cannot read, such as one with private weights, has no wrapped form.
+    let security_wrapped = proofmesh_wrap::statement::preimage(&with_context(&statement))
+        .and_then(|_| soundness_of(&statement, Kind::Plain))
+        .map(|(_, bits)| of_wrapped(&statement.program, bits))
+        .ok();
     let doc = InspectDoc {
+        security_bits: least(&security),
+        security,
+        security_wrapped_bits: security_wrapped.as_deref().map(least),
+        security_wrapped,
         statement: StatementDoc::of(&statement),
         states: statement.sentences(),
         proof_bytes,
@@ -92,24 +109,9 @@ fn without_grinding(terms: &[Term]) -> f64 {
     -terms.iter().map(|term| (term.pow_bits as f64 - term.bits).exp2()).sum::<f64>().log2()
 }
 
-/// A statement of the model's shape, about no input in particular.
-fn sample(model: &proofmesh_model::ModelFile, batch: usize) -> Result<Statement> {
-    let types = model.program.check()?;
-    let public = vec![
-        crate::coordinator::middle(model.program.input.interval);
-        model.program.input.public_elements().len()
-    ];
-    let private = model.program.weights == proofmesh_graph::program::WeightMode::Private;
-    let batch = batch.min(proofmesh_graph::limits::MAX_BATCH);
-    let (output, batch_outputs) = model.program.sample_outputs(&types, batch);
-    Ok(Statement {
-        program: model.program.public_part(),
-        weights: private.then_some([0; 32]),
-        inputs: vec![InputStatement { commitment: [0; 32], public }; batch],
-        outputs: vec![output; batch],
-        batch_outputs,
-        context: Vec::new(),
-    })
+/// The statement under the 32 bytes of context that a wrapped one has.
+fn with_context(statement: &Statement) -> Statement {
+    Statement { context: vec![0; 32], ..statement.clone() }
 }
 
 fn describe(doc: &InspectDoc) -> String {
@@ -144,5 +146,19 @@ fn describe(doc: &InspectDoc) -> String {
         "  {:>6.1}  all together without grinding (proof of work, at most {} bits of a term)",
         doc.soundness_bits_without_grinding, doc.grinding_bits_max
     ));
+    let mut chain = |name: &str, links: &[Link]| {
+        lines.push(format!(
+            "security {name}, bits of each link; a chain is as strong as its weakest, {:.0}:",
+            least(links)
+        ));
+        lines.extend(links.iter().map(|link| format!("  {:>6.1}  {}: {}", link.bits, link.part, link.why)));
+    };
+    chain("where a coordinator checks the proof", &doc.security);
+    match &doc.security_wrapped {
+        Some(links) => chain("where a contract checks it, wrapped", links),
+        None => lines.push(
+            "not wrapped for contracts: private weights, or inputs behind a lattice commitment".to_owned(),
+        ),
+    }
     lines.join("\n")
 }

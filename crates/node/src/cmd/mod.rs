@@ -6,6 +6,7 @@ mod audit;
 pub mod bench;
 mod ceremony;
 mod chain;
+mod challenge;
 mod claim;
 mod config;
 mod cover;
@@ -83,6 +84,9 @@ enum Command {
     Epoch(epoch::Command),
     /// Claim what an account is owed by the newest final epoch
     Claim(claim::Args),
+    /// Demand on chain that the poster proves a receipt; answer such a demand; end it
+    #[command(subcommand)]
+    Challenge(challenge::Command),
     /// Frost covers: open, report, see
     #[command(subcommand)]
     Cover(cover::Command),
@@ -149,6 +153,7 @@ async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Receipt(command) => receipt::run(command, context).await,
         Command::Epoch(command) => epoch::run(command, context).await,
         Command::Claim(args) => claim::run(args, context).await,
+        Command::Challenge(command) => challenge::run(command, context).await,
         Command::Cover(command) => cover::run(command, context).await,
         Command::Config(command) => config::run(command, context).await,
         Command::Doctor(args) => doctor::run(args, context).await,

@@ -23,7 +23,7 @@ impl Coordinator {
         loop {
             let page = self.settlement().events_since(&cursor, PAGE).await?;
             for event in &page.events {
-                self.chain_event(event)?;
+                self.chain_event(event).await?;
             }
             if page.next == *cursor {
                 return Ok(());
@@ -32,7 +32,7 @@ impl Coordinator {
         }
     }
 
-    fn chain_event(&self, event: &ChainEvent) -> Result<()> {
+    async fn chain_event(&self, event: &ChainEvent) -> Result<()> {
         let log_index = u32::try_from(event.log_index)
             .map_err(|_| Fault::trouble("chain.log-index", "below 2^32", event.log_index))?;
         let chain_ref = ChainRef { tx: event.tx, log_index };
@@ -43,11 +43,14 @@ impl Coordinator {
             }
             EventKind::EpochPosted(epoch) => {
                 let what = What::EpochPosted { epoch: epoch.clone(), chain_ref };
-                let taken = unless_known(self.take(what), "epoch.already-posted");
-                taken.map_err(|fault| {
-                    let unknown = fault.is("epoch.unknown");
-                    if unknown { Fault { name: "chain.log-behind".into(), ..fault } } else { fault }
-                })
+                let Err(fault) = unless_known(self.take(what), "epoch.already-posted") else { return Ok(()) };
+                // One that is not this log's and that the chain has struck since is nobody's.
+                let standing = self.settlement().epoch(epoch.number).await?;
+                if standing.is_none_or(|found| found.epoch != *epoch) {
+                    return Ok(());
+                }
+                let unknown = fault.is("epoch.unknown");
+                Err(if unknown { Fault { name: "chain.log-behind".into(), ..fault } } else { fault })
             }
             EventKind::Bonded { node, bonded, .. } => self.see_stake(*node, *bonded, event.block),
             EventKind::NodeSlashed { node, .. } => self.see_stake(*node, Usd::ZERO, event.block),

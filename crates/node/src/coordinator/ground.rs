@@ -6,8 +6,9 @@ use crate::engine::blobs::replace;
 use crate::engine::crash;
 use crate::engine::keys::Keys;
 use crate::fault::{Fault, Result};
+use crate::onchain::{self, Registered};
 use proofmesh_market::{Address, Domain, Hash32, Rules, Usd};
-use proofmesh_settle::{Chain, DeployParams, Deployment, Roles, Settlement, Signer};
+use proofmesh_settle::{Chain, DeployParams, Deployment, Roles, Settlement, Signer, VerifierKey};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -128,11 +129,11 @@ impl Ground {
         Ok(())
     }
 
-    /// Registers a model's id. No contract can check its proofs yet: class 1 has no verifier.
-    pub(super) async fn register_model(&self, id: Hash32) -> Result<()> {
-        self.settlement.register_model(&self.governor, id, id, 1).await?;
+    /// Registers a model's id, with the verifier of its key if it has one.
+    pub(super) async fn register_model(&self, id: Hash32, key: Option<&VerifierKey>) -> Result<Registered> {
+        let registered = onchain::register(&*self.settlement, &self.governor, id, key).await?;
         crash::point();
-        Ok(())
+        Ok(registered)
     }
 }
 

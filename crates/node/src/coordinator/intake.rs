@@ -111,7 +111,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Lets time pass, on the market and the embedded chain alike.
+    /// Lets time pass, on the market and the chain alike.
     ///
     /// # Errors
     /// `chain.not-development`, `time.too-far`.
@@ -120,11 +120,9 @@ impl Coordinator {
         if seconds > proofmesh_market::limits::SPAN_S_MAX {
             return Err(Fault::refused("time.too-far", proofmesh_market::limits::SPAN_S_MAX, seconds));
         }
+        self.time.pass(seconds);
         match self.chain().embedded() {
-            Some(chain) => {
-                self.time.pass(seconds);
-                chain.mine()?;
-            }
+            Some(chain) => drop(chain.mine()?), // its clock is the market's
             None => self.settlement().pass_time(seconds).await?,
         }
         Ok(())

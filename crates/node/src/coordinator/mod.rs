@@ -17,6 +17,7 @@ use crate::book::Book;
 use crate::engine::blobs::Blobs;
 use crate::engine::keys::Keys;
 use crate::fault::{Fault, Result};
+use crate::onchain::Registered;
 use crate::time::Time;
 use crate::zk::Models;
 use draw::Draws;
@@ -24,7 +25,7 @@ use ground::Ground;
 use proofmesh_market::{AccountSecret, Domain, Effect, Hash32, State, What};
 use proofmesh_model::ModelFile;
 use proofmesh_services::reference::ReferenceTable;
-use proofmesh_settle::{Cursor, Settlement};
+use proofmesh_settle::{Cursor, Settlement, VerifierKey};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -113,7 +114,7 @@ impl Coordinator {
     async fn recover(&self, tell: &dyn Fn(&str)) -> Result<()> {
         let models = self.models.read().unwrap_or_else(PoisonError::into_inner).ids();
         for id in models {
-            self.ground.register_model(id).await?;
+            self.ground.register_model(id, read_key(&self.dir, &id)?.as_ref()).await?;
         }
         self.sync_chain().await?;
         let waiting = self.pending();
@@ -219,13 +220,34 @@ impl Coordinator {
     /// # Errors
     /// `model.*`, `file.io`, the chain's.
     pub async fn add_model(&self, file: ModelFile) -> Result<Hash32> {
+        self.add_model_with(file, None).await.map(|(id, _)| id)
+    }
+
+    /// The same, with the key of the contract that checks its proofs. A model that is new has it at once, another after the registry's delay.
+    ///
+    /// # Errors
+    /// As [`Self::add_model`], and `model.other-verifier`.
+    pub async fn add_model_with(
+        &self,
+        file: ModelFile,
+        key: Option<VerifierKey>,
+    ) -> Result<(Hash32, Registered)> {
         let id = crate::zk::model_id(&file)?;
+        // First the key: a start that finds the model registers it with what is here.
+        if let Some(key) = &key {
+            crate::engine::blobs::replace(&key_path(&self.dir, &id), &*key.0)?;
+        }
         let path = model_path(&self.dir, &id);
         if !path.exists() {
             crate::engine::blobs::replace(&path, &file.encode()?)?;
         }
-        self.ground.register_model(id).await?;
-        self.models.write().unwrap_or_else(PoisonError::into_inner).add(file)
+        let registered = self.ground.register_model(id, key.as_ref()).await?;
+        let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
+        models.add(file)?;
+        if let Some(key) = &key {
+            models.add_key(key)?;
+        }
+        Ok((id, registered))
     }
 
     /// A model file's bytes.
@@ -244,6 +266,28 @@ fn model_path(dir: &Path, id: &Hash32) -> PathBuf {
     dir.join("models").join(format!("{}.pmesh", hex::encode(id.0)))
 }
 
+fn key_path(dir: &Path, id: &Hash32) -> PathBuf {
+    dir.join("verifiers").join(format!("{}.key", hex::encode(id.0)))
+}
+
+/// The key of a model's verifier in a coordinator's directory, `None` for a model without one.
+///
+/// # Errors
+/// `model.verifier-key`, `file.io`.
+fn read_key(dir: &Path, id: &Hash32) -> Result<Option<VerifierKey>> {
+    let path = key_path(dir, id);
+    match std::fs::read(&path) {
+        Ok(bytes) => {
+            let length = bytes.len();
+            let words =
+                bytes.try_into().map_err(|_| Fault::trouble("model.verifier-key", "576 bytes", length))?;
+            Ok(Some(VerifierKey(words)))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Fault::file(&path, &error)),
+    }
+}
+
 /// All models in a coordinator's directory.
 ///
 /// # Errors
@@ -252,7 +296,10 @@ pub fn read_models(dir: &Path) -> Result<Models> {
     let mut models = Models::default();
     for path in files_in(&dir.join("models"), "pmesh")? {
         let bytes = std::fs::read(&path).map_err(|error| Fault::file(&path, &error))?;
-        models.add(crate::zk::read_model(&bytes)?)?;
+        let id = models.add(crate::zk::read_model(&bytes)?)?;
+        if let Some(key) = read_key(dir, &id)? {
+            models.add_key(&key)?;
+        }
     }
     Ok(models)
 }

@@ -10,6 +10,9 @@ use proofmesh_graph::program::Output;
 use proofmesh_market::SignedReceipt;
 use proofmesh_services::window::{Day, HOUR_S, WINDOW_S};
 
+/// The lie that the poster takes up.
+pub(super) const CHANGED_OUTPUT: &str = "a changed output";
+
 /// Tells them.
 pub(super) async fn tell(stage: &mut Stage, days: &[ToldDay]) -> Result<Vec<LieDoc>> {
     // The day of the lies is over by then, however short the demo.
@@ -27,15 +30,15 @@ pub(super) async fn tell(stage: &mut Stage, days: &[ToldDay]) -> Result<Vec<LieD
 
 /// The refusal of a lie; a lie that is paid is the end of the demo.
 fn refused(lie: &'static str, delivered: Result<Delivered>) -> Result<LieDoc> {
-    let refused = match delivered {
-        Ok(delivered) => delivered.receipt.reason,
+    let (receipt, refused) = match delivered {
+        Ok(delivered) => (Some(delivered.receipt.digest), delivered.receipt.reason),
         Err(fault) if fault.kind == crate::fault::Kind::Refused => {
-            Some(ReasonDoc { name: fault.name, expected: fault.expected, got: fault.got })
+            (None, Some(ReasonDoc { name: fault.name, expected: fault.expected, got: fault.got }))
         }
         Err(fault) => return Err(fault),
     };
     let refused = refused.ok_or_else(|| Fault::trouble("demo.lie-paid", "a refusal", lie))?;
-    Ok(LieDoc { lie, refused })
+    Ok(LieDoc { lie, receipt, refused })
 }
 
 /// What the liar's device shows on its first day of lies.
@@ -72,7 +75,7 @@ async fn changed_output(stage: &Stage) -> Result<LieDoc> {
     let day = node.prove(&stage.model, &job.id, &words, &public, start_s).await?;
     let claimed = if day.statement.outputs[0] == [0, 1] { [0, 0] } else { [0, 1] };
     let receipt = node.sign(&job.id, job.job.model, &day, &claimed).await?;
-    refused("a changed output", node.hand_in(&receipt, &day.proof).await)
+    refused(CHANGED_OUTPUT, node.hand_in(&receipt, &day.proof).await)
 }
 
 /// A paid receipt, handed in once more.

@@ -7,9 +7,11 @@
 
 mod lies;
 mod money;
+mod poster;
 mod stage;
 mod table;
 
+pub use poster::PosterDoc;
 pub use table::table;
 
 use crate::audit::{AuditDoc, of_url};
@@ -50,6 +52,8 @@ pub struct Plan {
     pub dir: Option<PathBuf>,
     /// Show the page in a browser while the story is told.
     pub open: bool,
+    /// The chain; `None` for the embedded one.
+    pub chain: Option<String>,
 }
 
 /// A day with what its device did.
@@ -67,6 +71,8 @@ pub struct ToldDay {
 pub struct LieDoc {
     /// What was tried.
     pub lie: &'static str,
+    /// Digest of the receipt, if it took its place in its node's chain.
+    pub receipt: Option<Hash32>,
     /// The refusal.
     pub refused: ReasonDoc,
 }
@@ -124,6 +130,8 @@ pub struct DemoDoc {
     pub found: Usd,
     /// Lies and their refusals.
     pub lies: Vec<LieDoc>,
+    /// The lie of the poster, and what it lost.
+    pub poster: Option<PosterDoc>,
     /// The audit.
     pub audit: AuditDoc,
     /// What is taken on trust.
@@ -132,9 +140,9 @@ pub struct DemoDoc {
 
 /// What is taken on trust today.
 pub const TRUST: [&str; 4] = [
-    "The poster: no contract checks these proofs yet, so whoever posts an epoch is trusted to have checked \
-     them and to count honestly. A wrong epoch can be vetoed in its challenge window, and `proofmesh audit` \
-     finds it out from public data.",
+    "The poster, for balances: a receipt that it settles has to stand a challenge on chain, or costs it its bond; that \
+     balances grow by what receipts give is its word, vetoed in the challenge window and found out by `proofmesh \
+     audit` from public data. The contract's verification key is a DEVELOPMENT key here: whoever knows its seed forges.",
     "The reference: the neighbours' readings are public airport data, published by the buyer as a feed that \
      the job commits to.",
     "The device: its key signs each receipt with the commitment to the day. Nobody outside the node checks that \
@@ -199,7 +207,7 @@ impl Told {
 pub async fn tell(plan: &Plan, context: &Context) -> Result<Told> {
     let place = Place::new(plan)?;
     let began = Instant::now();
-    let mut stage = Stage::build(&place.dir, context).await?;
+    let mut stage = Stage::build(&place.dir, plan.chain.clone(), context).await?;
     if plan.open {
         context.tell(&format!("page        {}", stage.page()));
         open_page(&stage.page(), context);
@@ -207,6 +215,7 @@ pub async fn tell(plan: &Plan, context: &Context) -> Result<Told> {
     context.tell(&format!("{} days of three stations: each is proved, checked, settled", plan.days));
     let days = month(&mut stage, plan.days, context).await?;
     let lies = lies::tell(&mut stage, &days).await?;
+    let poster = poster::tell(&mut stage, &lies, context).await?;
     stage.finish().await?;
     let audit = of_url(&stage.client).await?;
     let (minted, found) = money::count(&stage).await?;
@@ -226,6 +235,7 @@ pub async fn tell(plan: &Plan, context: &Context) -> Result<Told> {
         minted,
         found,
         lies,
+        poster,
         audit,
         trust: TRUST,
     };

@@ -7,6 +7,7 @@ use crate::coordinator::{Config, MarketTerms};
 use crate::device::forge;
 use crate::engine::keys::Keys;
 use crate::fault::Result;
+use crate::onchain::development_verifier;
 use crate::operator::{DayDoc, Operator};
 use crate::out::Context;
 use crate::time::Time;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 /// Seconds after a day's begin at which all its readings are there, also those that a gap at its end needs.
 pub(super) const HEARD_S: u64 = WINDOW_S + GAP_HOURS * HOUR_S;
 /// Price of a genuine day.
-const DAY_PRICE: Usd = Usd::from_micro(500_000);
+pub(super) const DAY_PRICE: Usd = Usd::from_micro(500_000);
 /// What the farmer gets.
 const PAYOUT: Usd = Usd::from_micro(50_000_000);
 /// Seconds in which a verdict can be disputed.
@@ -61,7 +62,7 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Builds it: model, coordinator, nodes, jobs, cover.
-    pub(super) async fn build(dir: &Path, context: &Context) -> Result<Self> {
+    pub(super) async fn build(dir: &Path, chain: Option<String>, context: &Context) -> Result<Self> {
         context.tell("importing the model; starting a coordinator and its chain");
         let model = tokio::task::block_in_place(import_model)?.file;
         let first_s = day_start_s(FIRST)?;
@@ -71,10 +72,13 @@ impl Stage {
             ..MarketTerms::default()
         };
         let time = Time::standing_at(first_s - WINDOW_S);
-        let config = Config { dir: dir.to_owned(), chain: None, time, terms };
+        let config = Config { dir: dir.to_owned(), chain, time, terms };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let up = Up::start(config, any, any, &|text| context.tell(text)).await?;
-        let model_id = up.coordinator.add_model(model.clone()).await?;
+        context.tell("a verifier contract for the model, under a DEVELOPMENT key");
+        let seed = Keys::open(&dir.join("keys"))?.seed("wrap")?;
+        let key = tokio::task::block_in_place(|| development_verifier(&model, &seed))?;
+        let (model_id, _) = up.coordinator.add_model_with(model.clone(), Some(key)).await?;
         let client = up.client()?;
         let settlement = client.settlement().await?;
         let keys = Keys::open(&dir.join("keys"))?;

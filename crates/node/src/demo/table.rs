@@ -18,6 +18,7 @@ pub fn table(doc: &DemoDoc) -> String {
     for lie in &doc.lies {
         let _ = writeln!(text, "  {:<24} {}", lie.lie, lie.refused.name);
     }
+    accused(&mut text, doc);
     let audit = &doc.audit;
     let _ = writeln!(
         text,
@@ -110,6 +111,35 @@ fn money(text: &mut String, doc: &DemoDoc) {
             writeln!(text, "  The cover is {}: no day on which two stations proved frost.", doc.cover.state);
     }
     let _ = writeln!(text, "  {} USD minted, {} USD found on accounts and contracts", doc.minted, doc.found);
+}
+
+fn accused(text: &mut String, doc: &DemoDoc) {
+    let Some(poster) = &doc.poster else { return };
+    let won = &poster.won;
+    let _ = writeln!(text, "\nA poster that lies");
+    for line in [
+        format!(
+            "It posts an epoch {} of its own, with the receipt of {} in it.",
+            poster.epoch,
+            super::lies::CHANGED_OUTPUT
+        ),
+        format!(
+            "An auditor finds {} between log and chain, and {} in the receipt.",
+            poster.audit, poster.reason.name
+        ),
+        format!(
+            "It puts {} USD on it and demands the proof on chain ({} gas). The poster has none: it loses {} USD, the \
+             auditor has {} USD back ({} gas), the rest is burned.",
+            poster.challenge_bond, poster.challenge_gas, won.lost, won.received, won.gas
+        ),
+        format!(
+            "The epoch is struck before anybody could claim from it: the {} USD stay the buyer's, who takes them out of \
+             the honest epoch that follows.",
+            poster.kept
+        ),
+    ] {
+        wrapped(text, &line);
+    }
 }
 
 fn further(text: &mut String, doc: &DemoDoc) {

@@ -21,7 +21,8 @@ fn text(path: &std::path::Path) -> &str {
 fn help_is_ok_and_nonsense_is_misuse() {
     let help = run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
-    let commands = "demo up node device job receipt epoch claim cover audit model prove verify inspect";
+    let commands =
+        "demo up node device job receipt epoch claim challenge cover audit model prove verify inspect";
     for command in commands.split(' ') {
         assert!(String::from_utf8_lossy(&help.stdout).contains(&format!("  {command} ")), "{command}");
         assert_eq!(run(&[command, "--help"]).status.code(), Some(0), "{command}");
@@ -98,6 +99,9 @@ fn a_proof_verifies_and_every_other_statement_is_refused_by_name() {
     assert_eq!(document::<Value>(&run(&verify))["holds"], true);
     let inspected: Value = document(&run(&["inspect", "--model", model, "--proof", proof, "--json"]));
     assert!(inspected["soundness_bits"].as_f64().expect("bits") >= 100.0);
+    // The weakest link is the proof, and wrapped for a contract the curve.
+    assert_eq!(inspected["security_bits"], inspected["soundness_bits"]);
+    assert_eq!(inspected["security_wrapped_bits"], 100.0, "{}", inspected["security_wrapped"]);
     let beside = format!("{proof}.json");
     let statement = std::fs::read_to_string(&beside).expect("a statement");
     let word = |statement: &mut Value, at: &str, to: Value| *statement.pointer_mut(at).expect(at) = to;

@@ -14,6 +14,7 @@ mod mosquitto;
 mod own;
 mod parts;
 mod place;
+mod poster;
 mod secrets;
 mod types;
 mod yields;

@@ -1,0 +1,142 @@
+//! What contracts need to judge a model's receipts: its verifier in the registry, and the evidence that opens a receipt.
+//!
+//! A circuit, and so a key, is of one program ([docs/spec/wrap.md](../../../docs/spec/wrap.md)), so every model has a verifier class of its own.
+//! While a model has no verifier, none of its receipts can be demanded on chain; from the moment it has one, whoever posts epochs must be able
+//! to answer for them, or loses the bond.
+
+use crate::client::Client;
+use crate::fault::{Fault, Result};
+use crate::zk;
+use proofmesh_market::{Address, Hash32, SignedReceipt};
+use proofmesh_model::ModelFile;
+use proofmesh_services::inference::Terms;
+use proofmesh_services::reference::References;
+use proofmesh_settle::{Evidence, Settlement, Signer, VerifierKey};
+use proofmesh_wrap::groth16::{KEY_WORDS, key_words};
+use proofmesh_wrap::{development, verifier};
+use serde::Serialize;
+
+/// Where a model stands in the registry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "verifier", rename_all = "kebab-case")]
+pub enum Registered {
+    /// No contract checks its proofs.
+    None,
+    /// This contract does.
+    Set {
+        /// Its address.
+        address: Address,
+        /// Name of its key.
+        key: Hash32,
+    },
+    /// This contract will, once the registry's delay is over and somebody registers the model again.
+    Announced {
+        /// Its address.
+        address: Address,
+        /// Name of its key.
+        key: Hash32,
+        /// Seconds between announcement and acceptance.
+        delay_s: u64,
+    },
+}
+
+/// The verifier class of a model: the first four bytes of its id.
+#[must_use]
+pub fn class_of(model: &Hash32) -> u32 {
+    let [a, b, c, d, ..] = model.0;
+    u32::from_be_bytes([a, b, c, d])
+}
+
+/// Registers a model, as far as it is not, with the verifier of `key` if there is one. A model that is registered without one gets it after the
+/// registry's delay: this announces it, and accepts it when called again. Safe to call again, also after a crash in the middle.
+///
+/// # Errors
+/// `model.other-verifier` when the model has the verifier of another key, `model.shared-class`; the contract's, by name.
+pub async fn register(
+    settlement: &dyn Settlement,
+    governor: &Signer,
+    model: Hash32,
+    key: Option<&VerifierKey>,
+) -> Result<Registered> {
+    let (class, known) = (class_of(&model), settlement.model(model).await?);
+    let Some(key) = key else {
+        if known.is_none() {
+            settlement.register_model(governor, model, model, class).await?;
+        }
+        return Ok(Registered::None);
+    };
+    let (name, address) = (key.hash(), settlement.deploy_verifier(governor, key).await?);
+    let set = Registered::Set { address, key: name };
+    let Some(known) = known else {
+        settlement.set_verifier(governor, class, address).await?;
+        settlement.register_model(governor, model, model, class).await?;
+        return Ok(set);
+    };
+    match settlement.verifier_of(model).await? {
+        Some(found) if found == address => return Ok(set),
+        Some(found) => return Err(Fault::refused("model.other-verifier", address, found)),
+        None if known.verifier_class != class => {
+            let found = known.verifier_class;
+            return Err(Fault::refused("model.shared-class", "a model in a class of its own", found));
+        }
+        None => {}
+    }
+    settlement.propose_verifier(governor, class, address).await?;
+    match settlement.accept_verifier(governor, class).await {
+        Err(error) if error.revert_name() == Some("TooEarly") => {
+            let delay_s = settlement.deployment().params.verifier_delay_s;
+            Ok(Registered::Announced { address, key: name, delay_s })
+        }
+        accepted => accepted.map(|_| set).map_err(Fault::from),
+    }
+}
+
+/// A verification key as contracts take it.
+#[must_use]
+pub fn verifier_key(words: &[[u8; 32]; KEY_WORDS]) -> VerifierKey {
+    let mut bytes = Box::new([0; 32 * KEY_WORDS]);
+    bytes.copy_from_slice(words.as_flattened());
+    VerifierKey(bytes)
+}
+
+/// The DEVELOPMENT verification key of a model's circuit, in seconds: whoever knows `seed` forges proofs for it.
+///
+/// # Errors
+/// `proof.wrap.*` for a model that cannot be wrapped.
+pub fn development_verifier(model: &ModelFile, seed: &[u8; 32]) -> Result<VerifierKey> {
+    let circuit = verifier::circuit(&zk::sample(model, 1, vec![0; 32])?, None)?;
+    Ok(verifier_key(&key_words(&development::verification_key(&circuit, seed)?)))
+}
+
+/// What opens a receipt to a contract, with its wrapped proof: the job, its terms, and the window's public words in the job's feed.
+///
+/// # Errors
+/// `reference.missing` when the feed says nothing of the window; the API's.
+pub async fn evidence(client: &Client, receipt: SignedReceipt, proof: Vec<u8>) -> Result<Evidence> {
+    let job = client.job(&receipt.receipt.job).await?.job;
+    let terms = Terms::decode(&job.terms).map_err(|reason| Fault::from(&reason))?;
+    let (mut public_words, mut feed_proof) = (Vec::new(), Vec::new());
+    if let Some(feed) = terms.feed {
+        let (device, start_s) = (&receipt.receipt.device, receipt.receipt.window_start);
+        let table = client.feed(&feed).await?;
+        let row =
+            table.reference(&feed, device, start_s).map(<[i32]>::to_vec).zip(table.proof(device, start_s));
+        (public_words, feed_proof) = row.ok_or_else(|| {
+            Fault::refused("reference.missing", format_args!("a row for {start_s} in feed {feed}"), "none")
+        })?;
+    }
+    Ok(Evidence { receipt, job, public_words, feed_proof, proof })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_have_classes_of_their_own() {
+        assert_eq!(class_of(&Hash32::ZERO), 0);
+        let mut id = Hash32([0xff; 32]);
+        id.0[3] = 1;
+        assert_eq!(class_of(&id), 0xffff_ff01);
+    }
+}

@@ -1,0 +1,61 @@
+//! A poster that settles a receipt without worth is challenged and loses its bond, on the embedded chain and on a real anvil.
+
+#[path = "../../../settle/tests/anvil/mod.rs"]
+mod anvil;
+
+/// What the anvil's genesis needs to know.
+mod scenario {
+    /// Where the demo's clock stands at its beginning: 2012-12-31, 05:00 UTC.
+    pub const START: u64 = 1_356_930_000;
+}
+
+use crate::place::{Place, Running, document, run};
+use proofmesh_settle::EMBEDDED_CHAIN_ID;
+use serde_json::{Value, json};
+
+/// The demo's poster, on two days of the month; and what must hold of it on every chain.
+fn convicted(more: &[&str]) -> Value {
+    let doc: Value = document(&run(&[&["demo", "--json", "--days", "2"], more].concat()));
+    let poster = &doc["poster"];
+    assert_eq!(poster["epoch"], 1, "{poster}");
+    assert_eq!(poster["receipt"], doc["lies"][1]["receipt"]);
+    assert_eq!(poster["audit"], "audit.epoch-not-closed");
+    assert_eq!(poster["reason"]["name"], "inference.proof.statement.output");
+    assert_eq!(
+        (&poster["won"]["lost"], &poster["won"]["received"]),
+        (&json!(100_000_000), &json!(60_000_000))
+    );
+    // The honest epochs follow, the buyer takes out what is its own, and no money is missing: half of the bond is burned.
+    assert_eq!(doc["epochs"][0]["epoch"]["number"], 1);
+    assert_eq!(doc["minted"], doc["found"]);
+    let paid = doc["paid"].as_array().expect("payments");
+    let of = |who: &str| paid.iter().find(|paid| paid["who"] == who).map(|paid| paid["amount"].clone());
+    assert!(of("LGA").is_none_or(|liar| liar != json!(500_000)) && of("insurer").is_some(), "{paid:?}");
+    poster.clone()
+}
+
+#[test]
+fn a_planted_receipt_costs_the_poster_its_bond() {
+    let place = Place::new("poster");
+    let dir = place.path("state");
+    let dir = dir.to_str().expect("a path in text");
+    convicted(&["--dir", dir]);
+    // Whoever looks afterwards finds honest epochs only.
+    let model = place.path("none.pmesh");
+    std::fs::write(
+        &model,
+        proofmesh::weather::import_model().expect("the model").file.encode().expect("bytes"),
+    )
+    .expect("written");
+    let running = Running::start(std::path::Path::new(dir), &model, None).expect("starts");
+    let found: Value =
+        document(&run(&["challenge", "find", "--all", "--json", "--dir", dir, "--url", &running.api]));
+    assert_eq!(found["wrong"], json!([]));
+    assert!(found["receipts"].as_u64().is_some_and(|checked| checked > 0), "{found}");
+}
+
+#[test]
+fn and_on_anvil_at_the_same_price() {
+    let Some(chain) = anvil::start(EMBEDDED_CHAIN_ID, true) else { return };
+    assert_eq!(convicted(&["--chain", &chain.url])["won"]["gas"], convicted(&[])["won"]["gas"]);
+}

@@ -309,7 +309,7 @@ async fn hostile_values_in_every_place_of_the_description_are_refused_by_name() 
         [net.up.own().key(), net.key("alice", &SCOPES[..4], &["ewr"]), net.key("bob", &SCOPES[..4], &[])];
     let document = net.description().await;
     let all = operations(&document);
-    let (seed, seconds) = (setting("PROOFMESH_FUZZ_SEED", 1), setting("PROOFMESH_FUZZ_SECONDS", 30));
+    let (seed, seconds) = (setting("PROOFMESH_FUZZ_SEED", 1), setting("PROOFMESH_FUZZ_SECONDS", 60));
     let (began, mut calls, mut done) = (Instant::now(), 0u64, 0u64);
     // At least one round of so many for each route, whatever the machine.
     while calls < 20 * all.len() as u64 || began.elapsed() < Duration::from_secs(seconds) {

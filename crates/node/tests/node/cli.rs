@@ -21,8 +21,8 @@ fn text(path: &std::path::Path) -> &str {
 fn help_is_ok_and_nonsense_is_misuse() {
     let help = run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
-    let commands =
-        "demo up node device job receipt epoch claim challenge cover audit model prove verify inspect";
+    let commands = "demo up node device job receipt epoch claim challenge cover audit model prove verify wrap ceremony \
+                    inspect";
     for command in commands.split(' ') {
         assert!(String::from_utf8_lossy(&help.stdout).contains(&format!("  {command} ")), "{command}");
         assert_eq!(run(&[command, "--help"]).status.code(), Some(0), "{command}");

@@ -17,4 +17,5 @@ mod place;
 mod poster;
 mod secrets;
 mod types;
+mod wrapped;
 mod yields;

@@ -424,6 +424,7 @@ fn wraps_that_do_not_fit_their_job_have_names() {
     let private = |job: &mut Job, _: &mut wrap::Terms| job.input = Hash32([7; 32]);
     let own = |job: &mut Job, terms: &mut wrap::Terms| {
         (job.input, terms.own) = (Hash32([7; 32]), true);
+        job.devices.clear();
     };
     let own_device = |job: &mut Job, terms: &mut wrap::Terms| {
         own(job, terms);

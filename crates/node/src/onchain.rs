@@ -6,14 +6,15 @@
 
 use crate::client::Client;
 use crate::fault::{Fault, Result};
-use crate::zk;
+use crate::wrapped;
 use proofmesh_market::{Address, Hash32, SignedReceipt};
 use proofmesh_model::ModelFile;
 use proofmesh_services::inference::Terms;
 use proofmesh_services::reference::References;
 use proofmesh_settle::{Evidence, Settlement, Signer, VerifierKey};
+use proofmesh_wrap::development;
 use proofmesh_wrap::groth16::{KEY_WORDS, key_words};
-use proofmesh_wrap::{development, verifier};
+use proofmesh_wrap::keys::{Origin, decode_verification, hex};
 use serde::Serialize;
 
 /// Where a model stands in the registry.
@@ -99,12 +100,47 @@ pub fn verifier_key(words: &[[u8; 32]; KEY_WORDS]) -> VerifierKey {
     VerifierKey(bytes)
 }
 
+/// The keys in verification keys' files that are for circuits of these models, by model.
+///
+/// # Errors
+/// `proof.wrap.key` for another file, `model.verifier-unused` for the key of another circuit, `model.development-key` for one that money must not
+/// depend on where the chain is no development chain.
+pub fn verifiers(
+    files: &[Vec<u8>],
+    models: &[ModelFile],
+    settlement: &dyn Settlement,
+) -> Result<Vec<Option<VerifierKey>>> {
+    let mut keys = vec![None; models.len()];
+    let mut circuits = Vec::new();
+    for file in files {
+        let (origin, circuit, key) = decode_verification(file)?;
+        if origin == Origin::Development && !settlement.profile().development {
+            let chain = settlement.profile().name;
+            return Err(Fault::refused(
+                "model.development-key",
+                format_args!("a ceremony's key on {chain}"),
+                "a DEVELOPMENT key",
+            ));
+        }
+        if circuits.is_empty() {
+            circuits =
+                models.iter().map(|model| wrapped::circuit(&model.program, 1)).collect::<Result<_>>()?;
+        }
+        let unused = || {
+            Fault::misuse("model.verifier-unused", "the key of one of the models' circuits", hex(&circuit))
+        };
+        let at = circuits.iter().position(|known| *known == circuit).ok_or_else(unused)?;
+        keys[at] = Some(verifier_key(&key_words(&key)));
+    }
+    Ok(keys)
+}
+
 /// The DEVELOPMENT verification key of a model's circuit, in seconds: whoever knows `seed` forges proofs for it.
 ///
 /// # Errors
 /// `proof.wrap.*` for a model that cannot be wrapped.
 pub fn development_verifier(model: &ModelFile, seed: &[u8; 32]) -> Result<VerifierKey> {
-    let circuit = verifier::circuit(&zk::sample(model, 1, vec![0; 32])?, None)?;
+    let circuit = wrapped::blank(&model.program, 1)?;
     Ok(verifier_key(&key_words(&development::verification_key(&circuit, seed)?)))
 }
 

@@ -22,6 +22,7 @@ use proofmesh_model::ModelFile;
 use proofmesh_services::inference::{SERVICE, Terms};
 use proofmesh_services::window::WINDOW_S;
 use proofmesh_settle::{Settlement, Signer};
+use proofmesh_wrap::keys::Key;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -235,6 +236,29 @@ impl Operator {
         let proved = tokio::task::block_in_place(|| zk::prove(model, &words, salt, &context))?;
         let prove_ms = began.elapsed().as_secs_f64() * 1_000.0;
         Ok(ProvedDay { start_s, statement: proved.statement, proof: proved.file, prove_ms })
+    }
+
+    /// Wraps the proof of a receipt of this node's for contracts, from the readings that it still has. Minutes of both cores, gigabytes of memory.
+    ///
+    /// # Errors
+    /// `window.incomplete`, `proof.wrap.*`; `receipt.wrong-input` when the readings are no longer those that the receipt commits to.
+    pub fn wrap(
+        &self,
+        model: &ModelFile,
+        key: &Key,
+        receipt: &SignedReceipt,
+        public: &[i32],
+    ) -> Result<[u8; 256]> {
+        let start_s = receipt.receipt.window_start;
+        let words = [self.words(start_s)?, public.to_vec()].concat();
+        let salt = self.salt(&[&receipt.receipt.job.0[..], &start_s.to_be_bytes()].concat());
+        let context = receipt.receipt.context(&self.domain);
+        let wrapped = zk::wrap(model, &words, salt, &context, key)?;
+        let stated = Hash32(wrapped.statement.inputs[0].commitment);
+        if stated != receipt.receipt.input {
+            return Err(Fault::refused("receipt.wrong-input", receipt.receipt.input, stated));
+        }
+        Ok(wrapped.proof)
     }
 
     /// Signs the receipt of a proved day, at the node's next place, claiming `output`.

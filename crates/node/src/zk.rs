@@ -5,6 +5,7 @@
 //! prover.
 
 use crate::fault::{Fault, Result};
+use crate::wrapped::{self, Wrapped};
 use proofmesh_graph::statement::{self, InputStatement, Statement};
 use proofmesh_graph::tensor::Tensor;
 use proofmesh_market::Hash32;
@@ -15,6 +16,7 @@ use proofmesh_prover::{Job, Proved};
 use proofmesh_services::inference::{Catalogue, ModelCard, ProofCheck, Rejection, Stated};
 use proofmesh_settle::VerifierKey;
 use proofmesh_wrap::groth16::{self, VerifyingKey};
+use proofmesh_wrap::keys::Key;
 use proofmesh_wrap::statement::public_input;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -72,7 +74,7 @@ pub fn card(file: &ModelFile) -> Result<ModelCard> {
 ///
 /// # Errors
 /// `program.refused`.
-pub fn sample(model: &ModelFile, batch: usize, context: Vec<u8>) -> Result<Statement> {
+pub fn sample(model: &ModelFile, batch: usize) -> Result<Statement> {
     let types = model.program.check()?;
     let public = vec![
         crate::coordinator::middle(model.program.input.interval);
@@ -87,7 +89,7 @@ pub fn sample(model: &ModelFile, batch: usize, context: Vec<u8>) -> Result<State
         inputs: vec![InputStatement { commitment: [0; 32], public }; batch],
         outputs: vec![output; batch],
         batch_outputs,
-        context,
+        context: Vec::new(),
     })
 }
 
@@ -207,6 +209,29 @@ pub fn prove(file: &ModelFile, words: &[i32], salt_seed: [u8; 32], context: &Has
     };
     proofmesh_prover::prove(&job, &mut os_rng()?)
         .map_err(|error| Fault::trouble("prover.failed", "a proof", error))
+}
+
+/// The same proof for contracts: wrapped, and checked against the key.
+///
+/// # Errors
+/// `program.refused`, `proof.wrap.*`, `machine.randomness`.
+pub fn wrap(
+    file: &ModelFile,
+    words: &[i32],
+    salt_seed: [u8; 32],
+    context: &Hash32,
+    key: &Key,
+) -> Result<Wrapped> {
+    let input: Tensor = file.from_integers(words)?;
+    let salts = [proofmesh_prover::salt(&mut StdRng::from_seed(salt_seed))];
+    let job = Job {
+        program: &file.program,
+        inputs: &[input],
+        salts: &salts,
+        weight_salt: None,
+        context: &context.0,
+    };
+    wrapped::wrap(&job, key, &mut os_rng()?)
 }
 
 /// Proves a batch of inputs under fresh salts and a profile. `weights_seed` gives the salt of private weights, the same for

@@ -3,13 +3,15 @@
 use crate::buyer::{CoverDoc, cover, open_cover, report};
 use crate::engine::keys::Keys;
 use crate::fault::{Fault, Result};
+use crate::onchain::evidence;
 use crate::out::Context;
 use crate::weather::{CELL, date, day_start_s, salt};
 use crate::wire::{JobDoc, StatusDoc};
-use proofmesh_market::{Assurance, Device, Hash32, Order};
+use proofmesh_market::{Assurance, Device, Hash32, Order, SignedReceipt};
 use proofmesh_services::window::WINDOW_S;
-use proofmesh_settle::{CoverTerms, Done};
+use proofmesh_settle::{CoverTerms, Done, Signer};
 use serde::Serialize;
+use std::path::PathBuf;
 
 /// Subcommands.
 #[derive(Debug, clap::Subcommand)]
@@ -24,6 +26,19 @@ pub enum Command {
         id: String,
         /// Digest of the receipt
         receipt: String,
+        /// Name of the account that calls
+        #[arg(long, default_value = "farmer")]
+        by: String,
+    },
+    /// Hand a receipt with its wrapped proof to a cover: the contract checks it, no epoch is needed
+    Deliver {
+        /// Id of the cover
+        id: String,
+        /// Digest of the receipt
+        receipt: String,
+        /// File with the 256 bytes of the Groth16 proof (`proofmesh node wrap`)
+        #[arg(long, value_name = "FILE")]
+        proof: PathBuf,
         /// Name of the account that calls
         #[arg(long, default_value = "farmer")]
         by: String,
@@ -93,6 +108,18 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
             let (id, digest): (Hash32, Hash32) =
                 (super::parse(&id, "cover")?, super::parse(&receipt, "receipt")?);
             let done = report(&client, &*settlement, &keys.account(&by)?, id, &digest).await?;
+            let counted_before = done == Done::Already;
+            let doc = ReportedDoc { counted_before, gas: done.gas(), cover: cover(&*settlement, id).await? };
+            context.print(&doc, || describe(&doc.cover))
+        }
+        Command::Deliver { id, receipt, proof, by } => {
+            let (id, digest): (Hash32, Hash32) =
+                (super::parse(&id, "cover")?, super::parse(&receipt, "receipt")?);
+            let signed = SignedReceipt::decode(&client.receipt(&digest).await?.wire.0)?;
+            let proof = super::read_file(&proof, proofmesh_wrap::groth16::PROOF_BYTES)?;
+            let evidence = evidence(&client, signed, proof).await?;
+            let (by, consumer) = (Signer::new(&keys.account(&by)?), settlement.deployment().cover);
+            let done = settlement.deliver_with_proof(&by, consumer, id, &evidence, None).await?;
             let counted_before = done == Done::Already;
             let doc = ReportedDoc { counted_before, gas: done.gas(), cover: cover(&*settlement, id).await? };
             context.print(&doc, || describe(&doc.cover))

@@ -1,7 +1,7 @@
 //! `proofmesh demo`: the whole story with one command.
 
 use super::up::{go_on, interrupted};
-use crate::demo::{Plan, tell};
+use crate::demo::{Plan, Proof, tell};
 use crate::fault::Result;
 use crate::out::Context;
 use tokio::task::JoinSet;
@@ -15,6 +15,9 @@ Examples:
   proofmesh demo --json                one document
   proofmesh demo --days 2 --chain http://127.0.0.1:8545
                                        on another EVM chain, such as an anvil started with a timestamp before 2013
+  proofmesh demo --proof onchain --days 23
+                                       no trusted poster: the contract checks the proofs itself (minutes, gigabytes; the
+                                       DEVELOPMENT key that is made once stays in --dir, or .proofmesh)
   proofmesh demo --open                watch it in a browser; the network stays up afterwards, until Ctrl-C
 
 Three weather stations replay real readings of January 2013 through the path that a live device uses.
@@ -30,6 +33,9 @@ pub struct Args {
     /// Show the page in a browser; keep the network up after the story
     #[arg(long)]
     open: bool,
+    /// What pays the farmer: settled receipts that can be challenged, or Groth16 proofs that the contract checks
+    #[arg(long, value_enum, default_value = "challenge")]
+    proof: Proof,
     /// A development chain to settle on, instead of the embedded one
     #[arg(long, value_name = "URL")]
     chain: Option<String>,
@@ -37,8 +43,9 @@ pub struct Args {
 
 /// Runs.
 pub async fn run(args: Args, context: &Context) -> Result<()> {
-    let Args { days, keep, open, chain } = args;
-    let plan = Plan { days, keep, dir: context.chosen_dir.clone(), open, chain };
+    let Args { days, keep, open, chain, proof } = args;
+    let (dir, keys) = (context.chosen_dir.clone(), context.dir.clone());
+    let plan = Plan { days, keep, dir, open, chain, proof, keys };
     let told = tell(&plan, context).await?;
     context.print(&told.doc, || crate::demo::table(&told.doc))?;
     if open {

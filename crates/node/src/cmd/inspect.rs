@@ -64,7 +64,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         Some(proof) => super::verify::read_statement(&super::verify::beside(proof))?
             .about(&model.program)
             .map_err(super::verify::unread)?,
-        None => crate::zk::sample(&model, args.batch, Vec::new())?,
+        None => crate::zk::sample(&model, args.batch)?,
     };
     let (proof_bytes, profile) = match &args.proof {
         Some(path) => {

@@ -2,16 +2,18 @@
 
 use crate::client::Client;
 use crate::fault::{Fault, Result};
-use crate::operator::DayDoc;
+use crate::onchain::evidence;
+use crate::operator::{DayDoc, windows};
 use crate::out::{Context, bar, median};
 use crate::time::Time;
 use crate::weather::{airports, station};
 use crate::wire::{JobDoc, NodeDoc};
 use crate::work::{Heard, Worker};
 use indicatif::ProgressBar;
-use proofmesh_market::{Address, Device};
+use proofmesh_market::{Address, Device, Hash32, SignedReceipt};
 use serde::Serialize;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// Subcommands.
 #[derive(Debug, clap::Subcommand)]
@@ -27,6 +29,14 @@ The device replays the airport's recording: signed, numbered, chained readings, 
 them. Readings never leave the node; a receipt carries a salted commitment, the proof, and what the model
 said.")]
     Run(RunArgs),
+    /// Wrap the proof of one of this node's receipts for a contract (minutes, gigabytes)
+    #[command(after_help = "\
+Example:
+  proofmesh node wrap ewr 0x... --station EWR --out day.wrapped
+  proofmesh cover deliver 0x... 0x... --proof day.wrapped        the cover pays without any epoch
+
+The key is --dir's, wrap/CIRCUIT.key; without one a DEVELOPMENT key is made, which no contract of a market has.")]
+    Wrap(WrapArgs),
     /// A node as the market sees it
     Show {
         /// Its account
@@ -56,6 +66,28 @@ pub struct RunArgs {
     wait: u64,
 }
 
+/// Arguments of `node wrap`.
+#[derive(Debug, clap::Args)]
+pub struct WrapArgs {
+    /// Name of the node
+    name: String,
+    /// Digest of the receipt
+    receipt: String,
+    /// Station whose recording the device replays
+    #[arg(long)]
+    station: String,
+    /// Where the 256 bytes of the proof go
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Serialize)]
+struct WrapDoc {
+    receipt: Hash32,
+    proof: PathBuf,
+    seconds: f64,
+}
+
 #[derive(Serialize)]
 struct RunDoc {
     account: Address,
@@ -72,6 +104,7 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
             context.print(&doc, || describe(&doc))
         }
         Command::Run(args) => work(args, context).await,
+        Command::Wrap(args) => wrap(args, context).await,
     }
 }
 
@@ -109,6 +142,28 @@ impl Heard for Bar<'_> {
     fn tell(&mut self, text: &str) {
         self.bar.suspend(|| self.context.tell(text));
     }
+}
+
+async fn wrap(args: WrapArgs, context: &Context) -> Result<()> {
+    let (client, digest): (Client, Hash32) = (context.client()?, super::parse(&args.receipt, "receipt")?);
+    let signed = SignedReceipt::decode(&client.receipt(&digest).await?.wire.0)?;
+    let (job, start_s) = (client.job(&signed.receipt.job).await?, signed.receipt.window_start);
+    let number = station(&args.station)?;
+    let worker = Worker::new(client.clone(), &context.dir, &args.name, number, None, Time::system())?;
+    let mut operator = worker.operator().await?;
+    // The device's stream starts with the job.
+    for window in windows(&job.job).into_iter().take_while(|window| *window <= start_s) {
+        operator.hear(window)?;
+    }
+    let model = client.model(&signed.receipt.model).await?;
+    let public = evidence(&client, signed.clone(), Vec::new()).await?.public_words;
+    let began = Instant::now();
+    let proof = tokio::task::block_in_place(|| {
+        operator.wrap(&model, &crate::wrapped::key(&context.dir, &model.program, 1)?, &signed, &public)
+    })?;
+    super::write_file(&args.out, &proof)?;
+    let doc = WrapDoc { receipt: digest, proof: args.out, seconds: began.elapsed().as_secs_f64() };
+    context.print(&doc, || format!("wrapped in {:.0} s, {}", doc.seconds, doc.proof.display()))
 }
 
 async fn work(args: RunArgs, context: &Context) -> Result<()> {

@@ -7,6 +7,7 @@ use crate::device::intake::Intake;
 use crate::device::mqtt::{Broker, listen};
 use crate::fault::{Fault, Result};
 use crate::monitor::{canary, trace};
+use crate::onchain::{Registered, verifiers};
 use crate::operator::DayDoc;
 use crate::out::{Context, UpDoc, open_page};
 use crate::supervise::supervise;
@@ -15,10 +16,13 @@ use crate::up::Up;
 use crate::weather::station;
 use crate::work::{Heard, Worker};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
+
+/// Most bytes of a verification key's file.
+const VERIFIER_BYTES_MAX: usize = 4 << 10;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -33,8 +37,8 @@ Examples:
                                                   its readings come from a broker, at proofmesh/ewr/json
 
 A new market gets the weather-qod model, or every --model instead. State is in --dir: log, blobs, models,
-feeds, keys, chain. Until proofs can be checked by a contract, whoever posts epochs is trusted to count
-honestly; `proofmesh audit` finds out if not.")]
+feeds, keys, chain. For a model with a --verifier every settled receipt has to stand a challenge on chain
+(`proofmesh challenge`); for another whoever posts epochs is trusted, and `proofmesh audit` finds out.")]
 pub struct Args {
     /// Port of the API on 127.0.0.1; 0 for any free one [default: the configuration's, 7166]
     #[arg(long)]
@@ -48,6 +52,10 @@ pub struct Args {
     /// A model file that jobs may ask for, instead of the weather model; may be repeated
     #[arg(long = "model", value_name = "FILE")]
     models: Vec<PathBuf>,
+    /// A verification key (`wrap set-up`, `ceremony import`) for a contract that checks the proofs of one of these models: at once for a model that is new to
+    /// the registry, else announced, and accepted by a start after the registry's delay; may be repeated
+    #[arg(long = "verifier", value_name = "FILE")]
+    verifiers: Vec<PathBuf>,
     /// Seconds in which a posted epoch can be challenged, for a new market [default: 3600]
     #[arg(long, value_name = "SECONDS")]
     challenge_window: Option<u64>,
@@ -182,12 +190,11 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
         (args.port.unwrap_or(settings.api.port), args.rpc_port.unwrap_or(settings.api.rpc_port));
     let up = Up::start(config, at(port), at(rpc_port), &|text| context.tell(text)).await?;
     let known = up.coordinator.status(None)?.models;
-    if known.is_empty() && args.models.is_empty() {
-        up.coordinator.add_model(super::model_at(None)?).await?;
+    let mut paths: Vec<_> = args.models.iter().map(|path| Some(path.as_path())).collect();
+    if paths.is_empty() && (known.is_empty() || !args.verifiers.is_empty()) {
+        paths.push(None); // the weather model
     }
-    for path in &args.models {
-        up.coordinator.add_model(super::model_at(Some(path))?).await?;
-    }
+    add_models(&paths, &args.verifiers, &up, context).await?;
     let page = format!("{}/", up.api);
     let doc = UpDoc { api: up.api.clone(), rpc: up.rpc.clone(), pid: std::process::id(), page };
     context.announce(&doc)?;
@@ -222,6 +229,28 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
         }
     }
     context.tell("stopped");
+    Ok(())
+}
+
+/// Adds models, each with the verifier that there is a key for.
+async fn add_models(paths: &[Option<&Path>], keys: &[PathBuf], up: &Up, context: &Context) -> Result<()> {
+    let models = paths.iter().map(|path| super::model_at(*path)).collect::<Result<Vec<_>>>()?;
+    let files =
+        keys.iter().map(|path| super::read_file(path, VERIFIER_BYTES_MAX)).collect::<Result<Vec<_>>>()?;
+    let settlement = up.coordinator.settlement();
+    let keys = tokio::task::block_in_place(|| verifiers(&files, &models, &**settlement))?;
+    for (model, key) in models.into_iter().zip(keys) {
+        let (id, registered) = up.coordinator.add_model_with(model, key).await?;
+        match registered {
+            Registered::None => {}
+            Registered::Set { address, key } => {
+                context.tell(&format!("model {id}: proofs are checked by {address}, key {key}"));
+            }
+            Registered::Announced { address, key, delay_s } => context.tell(&format!(
+                "model {id}: {address}, key {key}, is announced and checks proofs from a start in {delay_s} s on"
+            )),
+        }
+    }
     Ok(())
 }
 

@@ -8,10 +8,12 @@
 mod lies;
 mod money;
 mod poster;
+mod proven;
 mod stage;
 mod table;
 
 pub use poster::PosterDoc;
+pub use proven::{AnsweredDoc, ProvenDoc};
 pub use table::table;
 
 use crate::audit::{AuditDoc, of_url};
@@ -54,6 +56,20 @@ pub struct Plan {
     pub open: bool,
     /// The chain; `None` for the embedded one.
     pub chain: Option<String>,
+    /// What pays the farmer.
+    pub proof: Proof,
+    /// Where the wrap's key is kept between runs.
+    pub keys: PathBuf,
+}
+
+/// What the farmer's cover is paid by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Proof {
+    /// Settled receipts, each of which a contract can be asked to demand a proof of.
+    Challenge,
+    /// Groth16 proofs that the contract checks, without any epoch.
+    Onchain,
 }
 
 /// A day with what its device did.
@@ -130,6 +146,10 @@ pub struct DemoDoc {
     pub found: Usd,
     /// Lies and their refusals.
     pub lies: Vec<LieDoc>,
+    /// Receipts of frost that the contract checked the proofs of, with `--proof onchain`.
+    pub proven: Vec<ProvenDoc>,
+    /// An honest receipt that was challenged, with `--proof onchain`.
+    pub answered: Option<AnsweredDoc>,
     /// The lie of the poster, and what it lost.
     pub poster: Option<PosterDoc>,
     /// The audit.
@@ -151,6 +171,11 @@ pub const TRUST: [&str; 4] = [
     "The model: it was trained on days 1 to 20 of each month; what it says from the 22nd on is on days that \
      it never saw.",
 ];
+
+/// The poster, where the farmer is paid by proofs.
+const NO_POSTER: &str = "The poster, for what stations are paid, and not for the farmer: the contract checked the proofs that paid, whatever \
+     any epoch says. Its verification key is a DEVELOPMENT key here: whoever made it could forge; a market's comes from a \
+     ceremony.";
 
 /// A directory that vanishes unless it is kept.
 struct Place {
@@ -207,7 +232,7 @@ impl Told {
 pub async fn tell(plan: &Plan, context: &Context) -> Result<Told> {
     let place = Place::new(plan)?;
     let began = Instant::now();
-    let mut stage = Stage::build(&place.dir, plan.chain.clone(), context).await?;
+    let mut stage = Stage::build(&place.dir, plan, context).await?;
     if plan.open {
         context.tell(&format!("page        {}", stage.page()));
         open_page(&stage.page(), context);
@@ -235,9 +260,16 @@ pub async fn tell(plan: &Plan, context: &Context) -> Result<Told> {
         minted,
         found,
         lies,
+        proven: std::mem::take(&mut stage.proven),
+        answered: stage.answered.take(),
         poster,
         audit,
-        trust: TRUST,
+        trust: [
+            if plan.proof == Proof::Onchain { NO_POSTER } else { TRUST[0] },
+            TRUST[1],
+            TRUST[2],
+            TRUST[3],
+        ],
     };
     Ok(Told { doc, stage, _place: place })
 }
@@ -261,6 +293,7 @@ async fn month(stage: &mut Stage, days: u64, context: &Context) -> Result<Vec<To
             told.push(ToldDay { day, lie });
             bar.inc(1);
         }
+        proven::deliver(stage, start_s, context).await?;
         if number % WEEK == WEEK - 1 {
             bar.suspend(|| context.tell(&format!("{}: an epoch is closed, posted, final", date(start_s))));
             stage.settle().await?;

@@ -1,13 +1,13 @@
 //! The stage: a coordinator with its chain, three nodes, an insurer and a farmer, and the verbs of the story.
 
-use super::{FIRST, LIAR, LIES, MONTH, PaidDoc};
+use super::{AnsweredDoc, FIRST, LIAR, LIES, MONTH, PaidDoc, Plan, Proof, ProvenDoc};
 use crate::buyer::{DaysWanted, claim, fund, open_cover, post, report};
 use crate::client::Client;
 use crate::coordinator::{Config, MarketTerms};
 use crate::device::forge;
 use crate::engine::keys::Keys;
 use crate::fault::Result;
-use crate::onchain::development_verifier;
+use crate::onchain::{development_verifier, verifier_key};
 use crate::operator::{DayDoc, Operator};
 use crate::out::Context;
 use crate::time::Time;
@@ -15,12 +15,15 @@ use crate::up::Up;
 use crate::weather::{CELL, STATIONS, airports, date, day_start_s, feed, forgery, import_model, salt};
 use crate::wire::{ClosedDoc, FeedDoc, JobDoc};
 use crate::work::Worker;
+use crate::wrapped;
 use proofmesh_market::order::Withdraw;
 use proofmesh_market::{AccountSecret, Domain, Hash32, Signed, Usd, What};
 use proofmesh_model::ModelFile;
 use proofmesh_services::reference::{ReferenceTable, References};
 use proofmesh_services::window::{GAP_HOURS, HOUR_S, WINDOW_S};
-use proofmesh_settle::{CoverTerms, Settlement};
+use proofmesh_settle::{CoverTerms, Evidence, Settlement};
+use proofmesh_wrap::groth16::key_words;
+use proofmesh_wrap::keys::Key;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -35,6 +38,17 @@ const PAYOUT: Usd = Usd::from_micro(50_000_000);
 const DISPUTE_S: u64 = HOUR_S;
 /// Seconds in which an epoch can be challenged.
 const CHALLENGE_S: u64 = 6 * HOUR_S;
+
+/// Stations that must prove frost on one day.
+pub(super) const QUORUM: u8 = 2;
+
+/// A day on which a station proved frost.
+#[derive(Clone, Copy)]
+pub(super) struct Frost {
+    pub(super) receipt: Hash32,
+    pub(super) station: usize,
+    pub(super) start_s: u64,
+}
 
 /// Everything that the story happens on.
 pub(super) struct Stage {
@@ -56,13 +70,20 @@ pub(super) struct Stage {
     pub(super) epochs: Vec<ClosedDoc>,
     pub(super) paid: Vec<PaidDoc>,
     pub(super) minted: u64,
-    frost: Vec<Hash32>,
+    /// Proved days of frost that no contract has seen yet.
+    pub(super) frost: Vec<Frost>,
+    /// The key that wraps, if the farmer is paid by proofs.
+    pub(super) key: Option<Arc<Key>>,
+    /// What was delivered, and what shows it.
+    pub(super) proven: Vec<ProvenDoc>,
+    pub(super) wrapped: Vec<Evidence>,
+    pub(super) answered: Option<AnsweredDoc>,
     up: Up,
 }
 
 impl Stage {
     /// Builds it: model, coordinator, nodes, jobs, cover.
-    pub(super) async fn build(dir: &Path, chain: Option<String>, context: &Context) -> Result<Self> {
+    pub(super) async fn build(dir: &Path, plan: &Plan, context: &Context) -> Result<Self> {
         context.tell("importing the model; starting a coordinator and its chain");
         let model = tokio::task::block_in_place(import_model)?.file;
         let first_s = day_start_s(FIRST)?;
@@ -72,13 +93,21 @@ impl Stage {
             ..MarketTerms::default()
         };
         let time = Time::standing_at(first_s - WINDOW_S);
-        let config = Config { dir: dir.to_owned(), chain, time, terms };
+        let config = Config { dir: dir.to_owned(), chain: plan.chain.clone(), time, terms };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let up = Up::start(config, any, any, &|text| context.tell(text)).await?;
         context.tell("a verifier contract for the model, under a DEVELOPMENT key");
-        let seed = Keys::open(&dir.join("keys"))?.seed("wrap")?;
-        let key = tokio::task::block_in_place(|| development_verifier(&model, &seed))?;
-        let (model_id, _) = up.coordinator.add_model_with(model.clone(), Some(key)).await?;
+        let (verifier, key) = match plan.proof {
+            Proof::Challenge => {
+                let seed = Keys::open(&dir.join("keys"))?.seed("wrap")?;
+                (tokio::task::block_in_place(|| development_verifier(&model, &seed))?, None)
+            }
+            Proof::Onchain => {
+                let key = tokio::task::block_in_place(|| wrapped::key(&plan.keys, &model.program, 1))?;
+                (verifier_key(&key_words(&key.proving.vk)), Some(Arc::new(key)))
+            }
+        };
+        let (model_id, _) = up.coordinator.add_model_with(model.clone(), Some(verifier)).await?;
         let client = up.client()?;
         let settlement = client.settlement().await?;
         let keys = Keys::open(&dir.join("keys"))?;
@@ -95,6 +124,10 @@ impl Stage {
             epochs: Vec::new(),
             paid: Vec::new(),
             frost: Vec::new(),
+            key,
+            proven: Vec::new(),
+            wrapped: Vec::new(),
+            answered: None,
             cover_paid: None,
             settlement,
             client,
@@ -159,7 +192,7 @@ impl Stage {
             cell: CELL,
             start: self.first_s,
             day_count: MONTH as u16,
-            quorum: 2,
+            quorum: QUORUM,
             payout: PAYOUT,
             model: self.model_id,
             stations: [device(0), device(1), device(2)],
@@ -196,7 +229,7 @@ impl Stage {
         let day = operator.work(&self.model, &job.id, &job.job, public.as_deref(), start_s).await?;
         self.workers[station].note(&job.id, start_s, &day)?;
         if day.outcome == "paid" && day.output == [0, 1] {
-            self.frost.extend(day.receipt);
+            self.frost.extend(day.receipt.map(|receipt| Frost { receipt, station, start_s }));
         }
         Ok(day)
     }
@@ -205,11 +238,14 @@ impl Stage {
     pub(super) async fn settle(&mut self) -> Result<()> {
         self.client.pass_time(DISPUTE_S).await?;
         let closed = self.client.close_epoch().await?;
+        let number = closed.epoch.number;
         self.epochs.push(closed);
+        super::proven::doubted(self, number).await?;
         self.client.pass_time(CHALLENGE_S).await?;
-        for digest in std::mem::take(&mut self.frost) {
-            if self.cover_paid.is_none() {
-                self.show_frost(&digest).await?;
+        for frost in std::mem::take(&mut self.frost) {
+            // A farmer who is paid by proofs waits for no epoch.
+            if self.cover_paid.is_none() && self.key.is_none() {
+                self.show_frost(&frost.receipt).await?;
             }
         }
         Ok(())
@@ -223,15 +259,15 @@ impl Stage {
         let amount = after.checked_sub(before).unwrap_or_default();
         if !amount.is_zero() {
             let day = date(self.client.receipt(digest).await?.window_start_s);
-            self.pay(
-                "farmer",
-                self.farmer.address(),
-                &format!("frost proved by two stations on {day}"),
-                amount,
-            );
-            self.cover_paid = Some((day, done.gas()));
+            self.pay_farmer(&day, amount, done.gas());
         }
         Ok(())
+    }
+
+    /// Notes that the cover paid.
+    pub(super) fn pay_farmer(&mut self, day: &str, amount: Usd, gas: u64) {
+        self.pay("farmer", self.farmer.address(), &format!("frost proved by two stations on {day}"), amount);
+        self.cover_paid = Some((day.to_owned(), gas));
     }
 
     fn pay(&mut self, who: &str, account: proofmesh_market::Address, why: &str, amount: Usd) {

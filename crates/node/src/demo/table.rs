@@ -1,6 +1,6 @@
 //! The demo's end as text.
 
-use super::{DemoDoc, ToldDay};
+use super::{AnsweredDoc, DemoDoc, ProvenDoc, ToldDay};
 use crate::weather::STATIONS;
 use std::fmt::Write;
 
@@ -18,6 +18,7 @@ pub fn table(doc: &DemoDoc) -> String {
     for lie in &doc.lies {
         let _ = writeln!(text, "  {:<24} {}", lie.lie, lie.refused.name);
     }
+    proven(&mut text, doc);
     accused(&mut text, doc);
     let audit = &doc.audit;
     let _ = writeln!(
@@ -111,6 +112,28 @@ fn money(text: &mut String, doc: &DemoDoc) {
             writeln!(text, "  The cover is {}: no day on which two stations proved frost.", doc.cover.state);
     }
     let _ = writeln!(text, "  {} USD minted, {} USD found on accounts and contracts", doc.minted, doc.found);
+}
+
+fn proven(text: &mut String, doc: &DemoDoc) {
+    if doc.proven.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "\nChecked by the contract itself, under a DEVELOPMENT key");
+    for proven in &doc.proven {
+        let ProvenDoc { station, date, wrap_s, gas, paid, .. } = proven;
+        let _ = writeln!(
+            text,
+            "  {station} {date}  {wrap_s:.0} s to prove and wrap, {gas} gas, {paid} USD to the farmer"
+        );
+    }
+    if let Some(answered) = &doc.answered {
+        let AnsweredDoc { bond, challenge_gas, answer_gas, .. } = answered;
+        let line = format!(
+            "Somebody doubted the first of them on chain ({challenge_gas} gas): the poster answered with the same proof \
+             ({answer_gas} gas), and has the doubter's {bond} USD."
+        );
+        wrapped(text, &line);
+    }
 }
 
 fn accused(text: &mut String, doc: &DemoDoc) {

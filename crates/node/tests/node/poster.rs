@@ -59,3 +59,24 @@ fn and_on_anvil_at_the_same_price() {
     let Some(chain) = anvil::start(EMBEDDED_CHAIN_ID, true) else { return };
     assert_eq!(convicted(&["--chain", &chain.url])["won"]["gas"], convicted(&[])["won"]["gas"]);
 }
+
+/// `cargo test --release -p proofmesh --test node -- --ignored --nocapture proofs_alone`
+#[test]
+#[ignore = "a key's set-up and two wraps of the weather model: minutes, and gigabytes"]
+fn the_farmer_is_paid_by_proofs_alone() {
+    let place = Place::new("onchain");
+    let dir = place.path("state");
+    let dir = dir.to_str().expect("a path in text");
+    let doc: Value = document(&run(&["demo", "--json", "--days", "23", "--proof", "onchain", "--dir", dir]));
+    let proven = doc["proven"].as_array().expect("deliveries");
+    println!("{proven:#?}\n{:#?}", doc["answered"]);
+    assert_eq!(proven.len(), 2);
+    assert_eq!((&proven[0]["paid"], &proven[1]["paid"]), (&json!(0), &json!(50_000_000)));
+    assert_eq!((&proven[0]["date"], &doc["cover"]["state"]), (&proven[1]["date"], &json!("paid")));
+    // Who doubts an honest receipt on chain loses the bond to the poster, who answers with the same proof.
+    assert_eq!(
+        (&doc["answered"]["receipt"], &doc["answered"]["bond"]),
+        (&proven[0]["receipt"], &json!(10_000_000))
+    );
+    assert_eq!(doc["minted"], doc["found"]);
+}

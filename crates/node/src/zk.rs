@@ -198,17 +198,10 @@ fn rejection(reject: Reject) -> Rejection {
 /// # Errors
 /// `program.refused`, `prover.failed`, `machine.randomness`.
 pub fn prove(file: &ModelFile, words: &[i32], salt_seed: [u8; 32], context: &Hash32) -> Result<Proved> {
-    let input: Tensor = file.from_integers(words)?;
-    let salts = [proofmesh_prover::salt(&mut StdRng::from_seed(salt_seed))];
-    let job = Job {
-        program: &file.program,
-        inputs: &[input],
-        salts: &salts,
-        weight_salt: None,
-        context: &context.0,
-    };
-    proofmesh_prover::prove(&job, &mut os_rng()?)
-        .map_err(|error| Fault::trouble("prover.failed", "a proof", error))
+    with_job(file, words, salt_seed, context, |job| {
+        proofmesh_prover::prove(job, &mut os_rng()?)
+            .map_err(|error| Fault::trouble("prover.failed", "a proof", error))
+    })
 }
 
 /// The same proof for contracts: wrapped, and checked against the key.
@@ -222,16 +215,26 @@ pub fn wrap(
     context: &Hash32,
     key: &Key,
 ) -> Result<Wrapped> {
+    with_job(file, words, salt_seed, context, |job| wrapped::wrap(job, key, &mut os_rng()?))
+}
+
+/// The job of one input under a context, public weights.
+fn with_job<T>(
+    file: &ModelFile,
+    words: &[i32],
+    salt_seed: [u8; 32],
+    context: &Hash32,
+    work: impl FnOnce(&Job<'_>) -> Result<T>,
+) -> Result<T> {
     let input: Tensor = file.from_integers(words)?;
     let salts = [proofmesh_prover::salt(&mut StdRng::from_seed(salt_seed))];
-    let job = Job {
+    work(&Job {
         program: &file.program,
         inputs: &[input],
         salts: &salts,
         weight_salt: None,
         context: &context.0,
-    };
-    wrapped::wrap(&job, key, &mut os_rng()?)
+    })
 }
 
 /// Proves a batch of inputs under fresh salts and a profile. `weights_seed` gives the salt of private weights, the same for

@@ -64,12 +64,25 @@ fn fold(state: &mut State, event: &Event) -> Result<(), Difference> {
 /// # Errors
 /// The first difference: in the log before in the epochs.
 pub fn audit<'a>(records: impl IntoIterator<Item = &'a [u8]>, posted: &[Epoch]) -> Result<State, Difference> {
+    audit_seen(records, posted, |_, _| ())
+}
+
+/// As [`audit`], and shows every event with the state that has just taken it.
+///
+/// # Errors
+/// As [`audit`].
+pub fn audit_seen<'a>(
+    records: impl IntoIterator<Item = &'a [u8]>,
+    posted: &[Epoch],
+    mut seen: impl FnMut(&Event, &State),
+) -> Result<State, Difference> {
     let mut state = State::new();
     for record in records {
         let number = state.events();
         let event = Event::decode(record)
             .map_err(|refusal| Difference::at(number, "audit.event-undecodable", "an event", &refusal))?;
         fold(&mut state, &event)?;
+        seen(&event, &state);
     }
     compare(&state, posted)?;
     Ok(state)

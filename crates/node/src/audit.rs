@@ -16,12 +16,13 @@ use crate::engine::blobs::Blobs;
 use crate::engine::log::scan;
 use crate::fault::{Fault, Result};
 use crate::zk::Models;
-use proofmesh_market::audit::{Difference, audit, recheck};
+use proofmesh_market::audit::{Difference, audit_seen, recheck};
 use proofmesh_market::{
     Address, ChainRef, Check, Epoch, Event, Hash32, Job, SignedReceipt, State, Usd, What, conservation,
 };
 use proofmesh_services::inference::Terms;
 use proofmesh_services::reference::ReferenceTable;
+use proofmesh_services::seed::{Seeds, WithSeeds};
 use proofmesh_services::{Checker, Engines, SERVICES};
 use proofmesh_settle::{Chain, Clock, Cursor, EventKind, Settlement};
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,33 @@ pub struct AuditDoc {
     pub claimed: Usd,
     /// Bytes of an unfinished record at the log's end, never acknowledged.
     pub torn_bytes: u64,
+    /// What the guards did, in a market that has them.
+    pub guards: Option<GuardAuditDoc>,
+}
+
+/// What an audit folded of a market's guards: every draw was recomputed from the revealed secrets, every vote and fine
+/// follows from the rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardAuditDoc {
+    /// Rounds of the beacon that have a value or passed without one.
+    pub rounds: u64,
+    /// Votes of panels.
+    pub votes: u64,
+    /// Panels that lapsed without a majority of all seats.
+    pub lapsed: u64,
+    /// Times that a node was caught and frozen.
+    pub caught: u64,
+}
+
+impl GuardAuditDoc {
+    fn note(&mut self, event: &Event) {
+        match event.what {
+            What::BeaconClosed { .. } => self.rounds += 1,
+            What::PanelVoted(_) => self.votes += 1,
+            What::PanelLapsed { .. } => self.lapsed += 1,
+            _ => {}
+        }
+    }
 }
 
 /// Public data of a market.
@@ -91,17 +119,10 @@ pub async fn of_dir(dir: &Path) -> Result<AuditDoc> {
 /// The first difference, by its name; trouble.
 pub async fn of_url(client: &Client) -> Result<AuditDoc> {
     let settlement = client.settlement().await?;
-    let mut records: Vec<Vec<u8>> = Vec::new();
-    loop {
-        let page = client.log_page(records.len() as u64).await?;
-        if page.records.is_empty() {
-            break;
-        }
-        records.extend(page.records.into_iter().map(|record| record.0));
-    }
+    let records = whole_log(client).await?;
     let (mut models, mut feeds) = (Models::default(), BTreeMap::new());
     for job in jobs_in(&records) {
-        if models.get(&job.model).is_none() {
+        if job.model != Hash32::ZERO && models.get(&job.model).is_none() {
             models.add(client.model(&job.model).await?)?;
         }
         if let Some(feed) = Terms::decode(&job.terms).ok().and_then(|terms| terms.feed) {
@@ -111,6 +132,28 @@ pub async fn of_url(client: &Client) -> Result<AuditDoc> {
     let public = Public { records, torn_bytes: 0, models, feeds, settlement };
     let handle = tokio::runtime::Handle::current();
     run(&public, |hash| handle.block_on(client.blob(hash)).ok()).await
+}
+
+async fn whole_log(client: &Client) -> Result<Vec<Vec<u8>>> {
+    let mut records: Vec<Vec<u8>> = Vec::new();
+    loop {
+        let page = client.log_page(records.len() as u64).await?;
+        if page.records.is_empty() {
+            return Ok(records);
+        }
+        records.extend(page.records.into_iter().map(|record| record.0));
+    }
+}
+
+/// The public seeds that a log brings, folded from all of it: challenges of storage are drawn with them.
+///
+/// # Errors
+/// The first difference of a fold, by its name; trouble.
+pub async fn seeds(client: &Client) -> Result<Seeds> {
+    let (records, mut seeds) = (whole_log(client).await?, Seeds::default());
+    let seen = |event: &Event, state: &State| seeds.note(event, state);
+    audit_seen(records.iter().map(Vec::as_slice), &[], seen).map_err(named)?;
+    Ok(seeds)
 }
 
 fn jobs_in(records: &[Vec<u8>]) -> Vec<Job> {
@@ -130,8 +173,14 @@ fn named(difference: Difference) -> Fault {
 async fn run(public: &Public, evidence: impl Fn(&Hash32) -> Option<Vec<u8>>) -> Result<AuditDoc> {
     let posted = posted(&*public.settlement).await?;
     let chain = money(&*public.settlement).await?;
-    let state = audit(public.records.iter().map(Vec::as_slice), &posted).map_err(named)?;
-    let verdicts = tokio::task::block_in_place(|| checked_again(public, &state, evidence))?;
+    let (mut seeds, mut guards) = (Seeds::default(), GuardAuditDoc::default());
+    let seen = |event: &Event, state: &State| {
+        seeds.note(event, state);
+        guards.note(event);
+    };
+    let state = audit_seen(public.records.iter().map(Vec::as_slice), &posted, seen).map_err(named)?;
+    guards.caught = state.nodes().values().map(|node| u64::from(node.penalties)).sum();
+    let verdicts = tokio::task::block_in_place(|| checked_again(public, &seeds, &state, evidence))?;
     compare_money(public, &state, &chain).await?;
     Ok(AuditDoc {
         events: state.events(),
@@ -143,15 +192,18 @@ async fn run(public: &Public, evidence: impl Fn(&Hash32) -> Option<Vec<u8>>) -> 
         deposited: chain.deposited,
         claimed: chain.claimed,
         torn_bytes: public.torn_bytes,
+        guards: state.guarded().map(|_| guards),
     })
 }
 
 fn checked_again(
     public: &Public,
+    seeds: &Seeds,
     state: &State,
     evidence: impl Fn(&Hash32) -> Option<Vec<u8>>,
 ) -> Result<u64> {
-    let engines = Engines { proofs: &public.models, models: &public.models, references: &public.feeds };
+    let references = WithSeeds { feeds: &public.feeds, seeds };
+    let engines = Engines { proofs: &public.models, models: &public.models, references: &references };
     let checkers: Vec<(Hash32, Checker<'_>)> =
         SERVICES.iter().map(|service| (service.id(), service.checker(engines))).collect();
     let service = |id: &Hash32| {
@@ -241,13 +293,18 @@ pub async fn verify_receipt(client: &Client, signed: &SignedReceipt) -> Result<u
     let status = client.status().await?;
     let posted = client.job(&signed.receipt.job).await?;
     let mut models = Models::default();
-    models.add(client.model(&posted.job.model).await?)?;
+    if posted.job.model != Hash32::ZERO {
+        models.add(client.model(&posted.job.model).await?)?;
+    }
+    let needs_seeds = posted.job.service == proofmesh_services::storage::SERVICE.id();
+    let seeds = if needs_seeds { seeds(client).await? } else { Seeds::default() };
     let mut feeds = BTreeMap::new();
     if let Some(feed) = Terms::decode(&posted.job.terms).ok().and_then(|terms| terms.feed) {
         feeds.insert(feed, client.feed(&feed).await?);
     }
     let evidence = client.blob(&signed.receipt.evidence).await?;
-    let engines = Engines { proofs: &models, models: &models, references: &feeds };
+    let references = WithSeeds { feeds: &feeds, seeds: &seeds };
+    let engines = Engines { proofs: &models, models: &models, references: &references };
     let service = proofmesh_services::by_id(&posted.job.service)
         .ok_or_else(|| Fault::refused("service.unknown", "a service of this program", posted.job.service))?;
     let examine = || {

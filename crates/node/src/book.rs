@@ -7,7 +7,9 @@ use crate::engine::log::Log;
 use crate::fault::{Fault, Result};
 use crate::time::Time;
 use proofmesh_market::{Effect, Event, SignedReceipt, State, What};
+use proofmesh_services::seed::Seeds;
 use std::path::Path;
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// A log and its fold.
@@ -18,6 +20,7 @@ pub struct Book {
     time: Time,
     draws: u64,
     equivocations: Vec<(SignedReceipt, SignedReceipt)>,
+    seeds: Arc<Seeds>,
     news: watch::Sender<()>,
 }
 
@@ -38,20 +41,22 @@ impl Book {
     pub fn open(path: &Path, time: Time) -> Result<OpenedBook> {
         let opened = Log::open(path)?;
         let (state, news) = (State::new(), watch::Sender::new(()));
-        let mut book = Book { log: opened.log, state, time, draws: 0, equivocations: Vec::new(), news };
+        let (equivocations, seeds) = (Vec::new(), Arc::<Seeds>::default());
+        let mut book = Book { log: opened.log, state, time, draws: 0, equivocations, seeds, news };
         for (number, record) in opened.records.iter().enumerate() {
             let fold = Event::decode(record).and_then(|event| Ok((book.state.step(&event)?, event)));
             let (effects, event) = fold.map_err(|refusal| {
                 Fault::trouble("book.event-refused", format_args!("event {number} to be legal"), refusal)
             })?;
-            book.count(&event.what, &effects);
+            book.count(&event, &effects);
         }
         book.time.reach(book.state.now_s());
         Ok(OpenedBook { book, torn_bytes: opened.torn_bytes })
     }
 
-    fn count(&mut self, what: &What, effects: &[Effect]) {
-        self.draws += u64::from(matches!(what, What::DrawCommitted { .. }));
+    fn count(&mut self, event: &Event, effects: &[Effect]) {
+        self.draws += u64::from(matches!(event.what, What::DrawCommitted { .. }));
+        Arc::make_mut(&mut self.seeds).note(event, &self.state);
         for effect in effects {
             if let Effect::Equivocated { first, second, .. } = effect {
                 self.equivocations.push((first.clone(), second.clone()));
@@ -75,7 +80,7 @@ impl Book {
         }
         let effects = self.state.step(&event)?;
         self.log.append(&record)?;
-        self.count(&event.what, &effects);
+        self.count(&event, &effects);
         self.tell_news();
         Ok(effects)
     }
@@ -107,6 +112,12 @@ impl Book {
     #[must_use]
     pub fn equivocations(&self) -> &[(SignedReceipt, SignedReceipt)] {
         &self.equivocations
+    }
+
+    /// Public seeds so far.
+    #[must_use]
+    pub fn seeds(&self) -> &Arc<Seeds> {
+        &self.seeds
     }
 
     /// Draws committed to so far.

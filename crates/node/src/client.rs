@@ -2,10 +2,11 @@
 
 use crate::api::BODY_BYTES_MAX;
 use crate::fault::{Fault, Result};
+use crate::wire::overview::{GuardsDoc, MemberDoc};
 use crate::wire::{
     AccountDoc, BalanceDoc, ChallengeDoc, ClosedDoc, DeliverDoc, Delivered, DoneDoc, EnrolDeviceDoc,
     EpochDoc, FaucetDoc, FeedDoc, Hex, IdDoc, JobDoc, LogDoc, MeasureDoc, MintedDoc, NodeDoc, PassTimeDoc,
-    ReceiptDoc, ReceiptProofDoc, StatusDoc,
+    ReadyDoc, ReceiptDoc, ReceiptProofDoc, StatusDoc,
 };
 use proofmesh_market::{Address, Device, Hash32, SignedReceipt, Usd, What, keccak};
 use proofmesh_settle::{Chain, Clock, Settlement};
@@ -88,15 +89,19 @@ impl Client {
         Err(fault)
     }
 
-    async fn bytes(&self, path: &str) -> Result<Vec<u8>> {
+    pub(crate) async fn bytes(&self, path: &str) -> Result<Vec<u8>> {
         self.send(self.http.get(format!("{}{path}", self.url))).await
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         document(&self.bytes(path).await?)
     }
 
-    async fn post<T: DeserializeOwned>(&self, path: &str, doc: &impl Serialize) -> Result<T> {
+    pub(crate) async fn put(&self, path: &str, body: Vec<u8>) -> Result<Vec<u8>> {
+        self.send(self.http.put(format!("{}{path}", self.url)).body(body)).await
+    }
+
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, doc: &impl Serialize) -> Result<T> {
         document(&self.send(self.http.post(format!("{}{path}", self.url)).json(doc)).await?)
     }
 
@@ -147,6 +152,30 @@ impl Client {
     /// `GET /v1/jobs`.
     pub async fn jobs(&self) -> Result<Vec<JobDoc>> {
         self.get("/v1/jobs").await
+    }
+
+    /// `GET /v1/nodes`.
+    pub async fn members(&self) -> Result<Vec<MemberDoc>> {
+        self.get("/v1/nodes").await
+    }
+
+    /// `GET /v1/seeds/AT`: the public seed that came first at or after a second.
+    pub async fn seed(&self, at_s: u64) -> Result<Hash32> {
+        let doc: IdDoc = self.get(&format!("/v1/seeds/{at_s}")).await?;
+        Ok(doc.id)
+    }
+
+    /// `POST /v1/ready`.
+    pub async fn ready(&self, doc: &ReadyDoc) -> Result<DoneDoc> {
+        self.post("/v1/ready", doc).await
+    }
+
+    /// `GET /v1/guards`: `None` in a market without them.
+    pub async fn guards(&self) -> Result<Option<GuardsDoc>> {
+        match self.get("/v1/guards").await {
+            Err(fault) if fault.is("guards.unknown") => Ok(None),
+            doc => doc.map(Some),
+        }
     }
 
     /// `GET /v1/jobs/JOB`.

@@ -1,31 +1,25 @@
-//! The operator node: takes a device's signed readings, proves each day of its jobs, hands in receipts.
-//!
-//! A node must never sign two receipts for one place in its chain, so a receipt is durable in the outbox
-//! (proof first, then receipt) before it is sent, and what is in the outbox is sent again, never made again.
+//! The operator node: takes a device's signed readings, proves each day of its jobs, hands in receipts, as a
+//! [`Member`] of the market.
 
 use crate::client::Client;
 use crate::device::{Readings, Source};
-use crate::engine::blobs::replace;
 use crate::engine::keys::Keys;
 use crate::fault::{Fault, Kind, Result};
-use crate::weather::{CELL, PHASE_S, STATIONS, date};
+use crate::member::Member;
+use crate::weather::{PHASE_S, STATIONS, date};
 use crate::wire::{Delivered, Hex, MeasureDoc, NodeDoc, ReasonDoc};
 use crate::zk;
 use proofmesh_graph::statement::{self, Statement};
-use proofmesh_market::order::{Bind, Enroll};
 use proofmesh_market::receipt::{context, output_hash};
 use proofmesh_market::{
-    AccountSecret, Address, DeviceSecret, Domain, Hash32, Job, Receipt, Signed, SignedReceipt, Usd, What,
-    keccak,
+    AccountSecret, Address, DeviceSecret, Hash32, Job, Receipt, SignedReceipt, Usd, keccak,
 };
 use proofmesh_model::ModelFile;
 use proofmesh_services::inference::{SERVICE, Terms};
 use proofmesh_services::window::WINDOW_S;
-use proofmesh_settle::{Settlement, Signer};
 use proofmesh_wrap::keys::Key;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Instant;
 
 /// Windows of one job that a node looks at.
@@ -33,13 +27,8 @@ const WINDOWS_MAX: u64 = 4_096;
 
 /// A node with one station.
 pub struct Operator {
-    client: Client,
-    settlement: Arc<dyn Settlement>,
-    domain: Domain,
-    account: AccountSecret,
-    device: DeviceSecret,
+    member: Member,
     salt_seed: [u8; 32],
-    dir: PathBuf,
     station: usize,
     source: Source,
 }
@@ -51,7 +40,7 @@ pub struct DayDoc {
     pub station: String,
     /// Date.
     pub date: String,
-    /// `paid`, `refused`, `skipped` (nothing was proved), or `practised` (nothing was handed in).
+    /// `paid`, `refused`, `pending` (its checkers are still to be drawn), `skipped` (nothing was proved), or `practised` (nothing was handed in).
     pub outcome: String,
     /// Why not.
     pub reason: Option<ReasonDoc>,
@@ -92,37 +81,27 @@ impl Operator {
         readings: impl Into<Readings>,
     ) -> Result<Self> {
         let keys = Keys::open(&dir.join("keys"))?;
-        let device = keys.device(name)?;
-        let status = client.status().await?;
-        Ok(Operator {
-            settlement: client.settlement().await?,
-            client,
-            domain: status.domain,
-            account: keys.account(name)?,
-            salt_seed: keys.seed(&format!("{name}-salt"))?,
-            dir: dir.join("nodes").join(name),
-            station,
-            source: Source::new(readings.into(), device.clone()),
-            device,
-        })
+        let member = Member::open(client, dir, name).await?;
+        let source = Source::new(readings.into(), member.device.clone());
+        Ok(Operator { member, salt_seed: keys.seed(&format!("{name}-salt"))?, station, source })
     }
 
     /// Its account.
     #[must_use]
     pub fn account(&self) -> Address {
-        self.account.address()
+        self.member.address()
     }
 
     /// Its account's secret, for a claim or an order.
     #[must_use]
     pub fn secret(&self) -> &AccountSecret {
-        &self.account
+        &self.member.account
     }
 
     /// Its device's secret.
     #[must_use]
     pub fn device(&self) -> &DeviceSecret {
-        &self.device
+        &self.member.device
     }
 
     /// Its station's name.
@@ -132,38 +111,12 @@ impl Operator {
     }
 
     /// Joins the market, as far as it has not: on chain (node, stake, device) and in the log (enrolment,
-    /// device). Gives the test money minted.
+    /// device, pledge and offer where the market has guards). Gives the test money minted.
     ///
     /// # Errors
     /// The market's and the chain's refusals.
     pub async fn join(&self, stake: Usd) -> Result<Usd> {
-        let (account, device) = (self.account(), self.device.device());
-        let signer = Signer::new(&self.account);
-        let bonded = self.settlement.bond(account).await?.bonded;
-        let mut minted = Usd::ZERO;
-        if let Some(short) = stake.checked_sub(bonded).filter(|short| !short.is_zero()) {
-            minted = self.client.faucet(account, short).await?;
-            self.settlement.bond_node(&signer, account, stake).await?;
-        }
-        self.settlement.register_node(&signer, account).await?;
-        if self.settlement.device(device).await?.is_none() {
-            self.client.enrol_device(device, account, CELL).await?;
-        }
-        if let Err(fault) = self.client.node(&account).await {
-            if !fault.is("node.unknown") {
-                return Err(fault);
-            }
-            let order = Enroll { node: account, operator: account, nonce: 0 };
-            self.client.order(&What::NodeEnrolled(Signed::new(order, &self.domain, &self.account)?)).await?;
-        }
-        let order = Bind { node: account, device, cell: CELL };
-        let consent = order.consent(&self.domain, &self.device);
-        let bind = Signed::new(order, &self.domain, &self.account)?;
-        match self.client.order(&What::DeviceBound { bind, consent }).await {
-            Err(fault) if fault.is("device.already-bound") => {}
-            bound => drop(bound?),
-        }
-        Ok(minted)
+        self.member.join(stake, SERVICE.id()).await
     }
 
     /// Proves an input of its own choice under the coordinator's challenge, unless it was measured for the
@@ -173,11 +126,11 @@ impl Operator {
     /// `measure.*`.
     pub async fn be_measured(&self, model: &ModelFile) -> Result<()> {
         let id = zk::model_id(model)?;
-        let known: NodeDoc = self.client.node(&self.account()).await?;
+        let known: NodeDoc = self.member.client.node(&self.account()).await?;
         if known.capabilities.iter().any(|(model, _)| *model == id) {
             return Ok(());
         }
-        let challenge = self.client.challenge(&self.account()).await?;
+        let challenge = self.member.client.challenge(&self.account()).await?;
         let zero = crate::coordinator::middle(model.program.input.interval);
         let words = vec![zero; model.program.input.shape.len()];
         let proved =
@@ -189,7 +142,7 @@ impl Operator {
             output: proved.statement.outputs[0].clone(),
             proof: Hex(proved.file),
         };
-        self.client.measure(&doc).await?;
+        self.member.client.measure(&doc).await?;
         Ok(())
     }
 
@@ -228,8 +181,14 @@ impl Operator {
         public: &[i32],
         start_s: u64,
     ) -> Result<ProvedDay> {
-        let node = self.client.node(&self.account()).await?;
-        let context = context(&self.domain, job, node.next_sequence, &self.account(), &self.device.device());
+        let node = self.member.client.node(&self.account()).await?;
+        let context = context(
+            &self.member.domain,
+            job,
+            node.next_sequence,
+            &self.account(),
+            &self.member.device.device(),
+        );
         let words = [own, public].concat();
         let salt = self.salt(&[&job.0[..], &start_s.to_be_bytes()].concat());
         let began = Instant::now();
@@ -272,13 +231,12 @@ impl Operator {
         day: &ProvedDay,
         output: &[i32],
     ) -> Result<SignedReceipt> {
-        let node = self.client.node(&self.account()).await?;
-        self.require_own_place(&node)?;
+        let node = self.member.place().await?;
         let receipt = Receipt {
             job: *job,
             sequence: node.next_sequence,
             node: self.account(),
-            device: self.device.device(),
+            device: self.member.device.device(),
             service: SERVICE.id(),
             model,
             input: Hash32(day.statement.inputs[0].commitment),
@@ -289,64 +247,15 @@ impl Operator {
             evidence: keccak(&day.proof),
             previous: node.head,
         };
-        Ok(receipt.sign(&self.domain, output, &self.device, &self.account)?)
+        Ok(receipt.sign(&self.member.domain, output, &self.member.device, &self.member.account)?)
     }
 
-    /// Whether the place that the coordinator names is the one after this node's own last receipt: two receipts after one would cost the
-    /// stake, whoever asked for them.
-    fn require_own_place(&self, node: &NodeDoc) -> Result<()> {
-        let own = match node.next_sequence.checked_sub(1) {
-            None => Hash32::ZERO,
-            Some(last) => {
-                let path = self.outbox(last, "receipt");
-                let wire = std::fs::read(&path).map_err(|error| Fault::file(&path, &error))?;
-                SignedReceipt::decode(&wire)?.receipt.digest(&self.domain)
-            }
-        };
-        if own != node.head {
-            return Err(Fault::refused("outbox.other-head", own, node.head));
-        }
-        Ok(())
-    }
-
-    fn outbox(&self, sequence: u64, ending: &str) -> PathBuf {
-        self.dir.join("outbox").join(format!("{sequence:08}.{ending}"))
-    }
-
-    /// Makes a receipt durable, then hands it in. What is in the outbox for its place is what counts.
+    /// Makes a receipt durable, then hands it in: [`Member::hand_in`].
     ///
     /// # Errors
-    /// `outbox.taken` when another receipt was signed for this place; the coordinator's refusals.
+    /// `outbox.taken`; the coordinator's refusals.
     pub async fn hand_in(&self, receipt: &SignedReceipt, proof: &[u8]) -> Result<Delivered> {
-        let sequence = receipt.receipt.sequence;
-        let (proof_path, receipt_path) = (self.outbox(sequence, "proof"), self.outbox(sequence, "receipt"));
-        match std::fs::read(&receipt_path) {
-            Ok(bytes) if bytes != receipt.encode() => {
-                return Err(Fault::trouble(
-                    "outbox.taken",
-                    "the receipt signed before",
-                    receipt_path.display(),
-                ));
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                replace(&proof_path, proof)?;
-                replace(&receipt_path, &receipt.encode())?;
-            }
-            Err(error) => return Err(Fault::file(&receipt_path, &error)),
-        }
-        self.deliver(receipt, proof).await
-    }
-
-    async fn deliver(&self, receipt: &SignedReceipt, proof: &[u8]) -> Result<Delivered> {
-        match self.client.deliver(receipt, proof).await {
-            // It arrived before, and the answer was lost.
-            Err(fault) if fault.is("receipt.replayed") => {
-                let receipt = self.client.receipt(&receipt.receipt.digest(&self.domain)).await?;
-                Ok(Delivered { receipt, check_ms: 0.0 })
-            }
-            delivered => delivered,
-        }
+        self.member.hand_in(receipt, proof).await
     }
 
     /// Hands in again what an earlier run signed and may not have delivered. Gives what became of it.
@@ -354,12 +263,7 @@ impl Operator {
     /// # Errors
     /// `file.io`, `receipt.*`.
     pub async fn resume(&self) -> Result<Option<Delivered>> {
-        let node = self.client.node(&self.account()).await?;
-        let path = self.outbox(node.next_sequence, "receipt");
-        let Ok(wire) = std::fs::read(&path) else { return Ok(None) };
-        let proof = self.outbox(node.next_sequence, "proof");
-        let proof = std::fs::read(&proof).map_err(|error| Fault::file(&proof, &error))?;
-        self.deliver(&SignedReceipt::decode(&wire)?, &proof).await.map(Some)
+        self.member.resume().await
     }
 
     /// One day of a job: heard, proved, signed, handed in. Days that cannot be proved are said to be skipped,
@@ -451,11 +355,15 @@ impl Operator {
     }
 
     fn done(&self, day: &ProvedDay, delivered: Delivered) -> DayDoc {
-        let paid = matches!(delivered.receipt.status.as_str(), "accepted" | "settled");
         DayDoc {
             station: self.station().to_owned(),
             date: date(day.start_s),
-            outcome: if paid { "paid" } else { "refused" }.to_owned(),
+            outcome: match delivered.receipt.status.as_str() {
+                "accepted" | "settled" => "paid",
+                "pending" => "pending",
+                _ => "refused",
+            }
+            .to_owned(),
             reason: delivered.receipt.reason,
             receipt: Some(delivered.receipt.digest),
             output: day.statement.outputs[0].clone(),

@@ -4,7 +4,10 @@
 use proofmesh_settle::Clock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How often a waiting task looks at a running clock.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A clock that the market and the embedded chain share. Clones move together.
 #[derive(Clone, Debug)]
@@ -38,6 +41,16 @@ impl Time {
     pub fn reach(&self, at_s: u64) {
         let short_s = at_s.saturating_sub(self.now_s());
         self.ahead_s.fetch_add(short_s, Ordering::SeqCst);
+    }
+
+    /// Waits until `at_s`: sleeps where the clock runs, and moves it there where it stands.
+    pub async fn wait_until(&self, at_s: u64) {
+        if !self.runs {
+            self.reach(at_s);
+        }
+        while self.now_s() < at_s {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// Lets seconds pass.

@@ -304,6 +304,20 @@ pub struct MeasureDoc {
     pub proof: Hex,
 }
 
+/// A node's answer to its challenge about a service that has no model.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadyDoc {
+    /// The node.
+    pub node: Address,
+    /// The service.
+    pub service: Hash32,
+    /// The device that will sign.
+    pub device: Device,
+    /// The answer, as `proofmesh_services::ready` makes it.
+    pub evidence: Hex,
+}
+
 /// What a node has to prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChallengeDoc {

@@ -7,6 +7,7 @@ pub mod cose;
 pub mod inference;
 pub mod metered;
 pub mod reading;
+pub mod ready;
 pub mod reference;
 pub mod seed;
 pub mod senml;

@@ -9,6 +9,7 @@
 
 pub mod chance;
 pub mod checker;
+pub mod confidence;
 pub mod coordinator;
 pub mod disk;
 pub mod machine;
@@ -25,6 +26,7 @@ pub mod wash;
 mod work;
 pub mod world;
 
+pub use confidence::Verdict;
 pub use report::{Report, Row};
 pub use setting::{Faults, Regime, Setting};
 pub use strategies::{STRATEGIES, Strategy};

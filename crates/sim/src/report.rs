@@ -1,5 +1,6 @@
 //! What came out of a run, and of many.
 
+use crate::confidence::{self, Interval, Verdict};
 use crate::setting::Setting;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -21,6 +22,24 @@ pub struct Row {
     pub profit_micro: i64,
     /// Fines, of the liars and of checkers about their receipts; micro-USD.
     pub fines_micro: i64,
+    /// Runs in which it was played.
+    pub runs: u64,
+    /// Sum of the squares of what it brought in each run, square cents.
+    pub profit_squares: u128,
+}
+
+impl Row {
+    /// Where its mean profit of a run lies, USD; `None` for too few runs.
+    #[must_use]
+    pub fn interval(&self) -> Option<Interval> {
+        confidence::of_mean(self.runs, self.profit_micro as f64 / 1e6, self.profit_squares as f64 / 1e4)
+    }
+
+    /// Whether lying loses: [`Verdict::Holds`] when the whole interval is below zero.
+    #[must_use]
+    pub fn loses(&self) -> Verdict {
+        self.interval().map_or(Verdict::Undecided, |interval| interval.at_most(0.0))
+    }
 }
 
 /// One run, or the sum of many.
@@ -40,6 +59,8 @@ pub struct Report {
     pub honest: u64,
     /// Of them, fined, frozen or jailed without an invalid receipt, or without having missed a duty while up.
     pub wronged: u64,
+    /// Who they were and why, with the run.
+    pub wronged_by: Vec<String>,
     /// Honest nodes that worked wrongly for a while.
     pub broken: u64,
     /// Of them, fined: once each before they were frozen.
@@ -86,6 +107,8 @@ impl Report {
                     known.paid += row.paid;
                     known.profit_micro += row.profit_micro;
                     known.fines_micro += row.fines_micro;
+                    known.runs += row.runs;
+                    known.profit_squares += row.profit_squares;
                 }
                 None => self.rows.push(row.clone()),
             }
@@ -93,6 +116,7 @@ impl Report {
         for (name, count) in &other.refusals {
             *self.refusals.entry(name.clone()).or_default() += count;
         }
+        self.wronged_by.extend(other.wronged_by.iter().cloned());
         self.failures.extend(other.failures.iter().cloned());
     }
 
@@ -108,6 +132,12 @@ impl Report {
         100.0 * self.wronged as f64 / self.honest.max(1) as f64
     }
 
+    /// Whether at most one in a thousand of the honest is penalised wrongly, with 95 % confidence.
+    #[must_use]
+    pub fn spares_the_honest(&self) -> Verdict {
+        confidence::of_share(self.wronged, self.honest).at_most(0.001)
+    }
+
     /// The row of a strategy.
     #[must_use]
     pub fn row(&self, strategy: &str) -> Option<&Row> {
@@ -118,8 +148,8 @@ impl Report {
     #[must_use]
     pub fn table(&self) -> String {
         let mut text = format!(
-            "{:<16} {:>6} {:>8} {:>6} {:>9} {:>14} {:>12}\n",
-            "strategy", "liars", "lies", "paid", "detected", "profit/liar", "fines/liar"
+            "{:<16} {:>6} {:>8} {:>6} {:>9} {:>14} {:>12}  {}\n",
+            "strategy", "liars", "lies", "paid", "detected", "profit/liar", "fines/liar", "a run, 95 %"
         );
         for row in &self.rows {
             let each = |micro: i64| micro as f64 / 1e6 / row.liars.max(1) as f64;
@@ -128,8 +158,12 @@ impl Report {
             let (profit, fines) = (each(row.profit_micro), each(row.fines_micro));
             let _ = writeln!(
                 text,
-                "{:<16} {:>6} {:>8} {:>6} {detected:>9} {profit:>10.3} USD {fines:>8.2} USD",
-                row.strategy, row.liars, row.told, row.paid
+                "{:<16} {:>6} {:>8} {:>6} {detected:>9} {profit:>10.3} USD {fines:>8.2} USD  {}",
+                row.strategy,
+                row.liars,
+                row.told,
+                row.paid,
+                said(row)
             );
         }
         let _ = writeln!(text, "\nruns {}, events {}, receipts {}", self.runs, self.events, self.receipts);
@@ -137,12 +171,16 @@ impl Report {
         let _ = writeln!(text, "paid to invalid work     {:.3} % of {paid:.2} USD", self.invalid_percent());
         let _ = writeln!(
             text,
-            "honest wrongly penalised {:.3} % ({} of {}); put to rest {}",
+            "honest wrongly penalised {:.3} % ({} of {}; at most 0.1 %: {}); put to rest {}",
             self.wronged_percent(),
             self.wronged,
             self.honest,
+            self.spares_the_honest().word(),
             self.honest_rested
         );
+        for who in &self.wronged_by {
+            let _ = writeln!(text, "  {who}");
+        }
         let _ = writeln!(
             text,
             "honest that went wrong   {}, fined {}, at most {} times each",
@@ -159,6 +197,17 @@ impl Report {
         }
         text
     }
+}
+
+/// What a row says of itself: the interval of what it brings in a run, and the verdict.
+fn said(row: &Row) -> String {
+    let Some(Interval { low, high }) = row.interval() else { return "undecided: too few runs".to_owned() };
+    let word = match row.loses() {
+        Verdict::Holds => "loses",
+        Verdict::Missed => "WINS",
+        Verdict::Undecided => "undecided",
+    };
+    format!("{low:.2} to {high:.2} USD: {word}")
 }
 
 /// How to see a run again.

@@ -81,6 +81,11 @@ impl World {
             let wronged = fined.iter().any(wrongly) || frozen || self.coordinator.jailed.contains(&node);
             report.honest += 1;
             report.wronged += u64::from(wronged);
+            if wronged {
+                let jailed = self.coordinator.jailed.contains(&node);
+                let why = format!("fined {}, frozen {frozen}, jailed {jailed}", fined.len());
+                report.wronged_by.push(format!("seed {}: node {}: {why}", self.setting.seed, machine.index));
+            }
             let stays = machine.until_s == u64::MAX && !machine.was_broken;
             report.honest_rested += u64::from(self.coordinator.rested.contains(&node) && stays);
             if machine.was_broken {
@@ -91,7 +96,11 @@ impl World {
         }
         for checker in self.checkers.iter().filter(|checker| !checker.friend) {
             report.honest += 1;
-            report.wronged += u64::from(fines.contains_key(&checker.account.address()));
+            let Some(fined) = fines.get(&checker.account.address()) else { continue };
+            report.wronged += 1;
+            let about = fined.iter().flatten().count();
+            let why = format!("fined {}, of them {about} by panels", fined.len());
+            report.wronged_by.push(format!("seed {}: checker {}: {why}", self.setting.seed, checker.index));
         }
     }
 
@@ -149,6 +158,8 @@ impl World {
         }
         row.fines_micro = fines as i64;
         row.profit_micro = (profit - fines) as i64;
+        row.runs = 1;
+        row.profit_squares = u128::from(row.profit_micro.unsigned_abs() / 10_000).pow(2);
         row
     }
 

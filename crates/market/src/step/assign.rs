@@ -15,7 +15,7 @@ use crate::ledger::{Move, Purse, Target};
 use crate::limits::{DRAWS_MAX, TIME_S_MAX};
 use crate::order::Signed;
 use crate::refusal::{Refusal, require};
-use crate::state::{DeviceBinding, JobStatus, PostedJob, ReceiptStatus, Standing};
+use crate::state::{DeviceBinding, JobStatus, PostedJob, ReceiptStatus, Standing, State};
 use crate::verdict::Reason;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -93,7 +93,7 @@ impl Fold<'_> {
         require(self.at_s < posted.job.deadline_s, "job.deadline-passed", posted.job.deadline_s, self.at_s)?;
         let commitment = draw_commitment(secret);
         require(commitment == posted.draw, "assignment.wrong-secret", posted.draw, commitment)?;
-        let fit = posted.candidates.iter().filter(|node| self.is_fit(node, &posted.job));
+        let fit = posted.candidates.iter().filter(|node| self.state.is_fit(node, &posted.job, self.at_s));
         let mut ranked: Vec<(Hash32, Address)> = fit.map(|node| (rank(secret, id, node), *node)).collect();
         ranked.sort_unstable();
         let slots = usize::from(posted.job.slots);
@@ -120,18 +120,7 @@ impl Fold<'_> {
                 with_device.insert(binding.node);
             }
         }
-        with_device.into_iter().filter(|node| self.is_fit(node, job)).collect()
-    }
-
-    /// Active, staked, measured, and not run by a checker.
-    pub(super) fn is_fit(&self, address: &Address, job: &Job) -> bool {
-        self.state.nodes.get(address).is_some_and(|node| {
-            node.standing == Standing::Active
-                && node.stake >= self.rules.min_stake
-                && can(&node.capabilities, job, self.at_s)
-                && !self.rules.checkers.iter().any(|checker| self.is_party(checker, address))
-                && self.is_guarded_fit(address, job)
-        })
+        with_device.into_iter().filter(|node| self.state.is_fit(node, job, self.at_s)).collect()
     }
 
     pub(super) fn job_ended(mut self, id: &Hash32) -> Result<Vec<Effect>, Refusal> {
@@ -181,6 +170,20 @@ impl Fold<'_> {
             effects.extend(self.part_over(&node, id));
         }
         Ok(effects)
+    }
+}
+
+impl State {
+    /// Active, staked, measured, not run by a checker, and let by the guards.
+    pub(crate) fn is_fit(&self, address: &Address, job: &Job, at_s: u64) -> bool {
+        let Some(rules) = &self.rules else { return false };
+        self.nodes.get(address).is_some_and(|node| {
+            node.standing == Standing::Active
+                && node.stake >= rules.min_stake
+                && can(&node.capabilities, job, at_s)
+                && !rules.checkers.iter().any(|checker| self.is_party(checker, address))
+                && self.is_guarded_fit(address, job, at_s)
+        })
     }
 }
 

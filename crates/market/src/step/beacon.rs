@@ -10,7 +10,7 @@ use crate::key::Address;
 use crate::order::{BeaconCommit, Signed};
 use crate::receipt::Receipt;
 use crate::refusal::{Refusal, require};
-use crate::state::{JobStatus, ReceiptStatus};
+use crate::state::{JobStatus, ReceiptStatus, State};
 use std::collections::BTreeMap;
 
 /// Everything of the rounds up to this one, in order.
@@ -118,7 +118,7 @@ impl Fold<'_> {
         if posted.status != JobStatus::Open || self.at_s >= posted.job.deadline_s {
             return None;
         }
-        let fit = posted.candidates.iter().filter(|node| self.is_fit(node, &posted.job));
+        let fit = posted.candidates.iter().filter(|node| self.state.is_fit(node, &posted.job, self.at_s));
         let rank = |node: &Address| (beacon_rank("proofmesh/beacon-node/v1", value, id, node), *node);
         let mut ranked: Vec<(Hash32, Address)> = fit.map(rank).collect();
         ranked.sort_unstable();
@@ -163,7 +163,9 @@ impl Fold<'_> {
     pub(super) fn seats(&self, receipt: &Receipt) -> Vec<Address> {
         let buyer = self.state.jobs.get(&receipt.job).map(|posted| posted.job.buyer);
         let may = |checker: &&Address| {
-            self.is_seated(checker) && !self.is_party(checker, &receipt.node) && buyer != Some(**checker)
+            self.is_seated(checker)
+                && !self.state.is_party(checker, &receipt.node)
+                && buyer != Some(**checker)
         };
         self.rules.checkers.iter().filter(may).copied().collect()
     }
@@ -182,5 +184,25 @@ impl Fold<'_> {
         let may = usize::try_from(turns).unwrap_or(usize::MAX).saturating_add(1).min(drawn.checkers.len());
         let in_turn = drawn.checkers[..may].contains(checker);
         require(in_turn, "verdict.not-drawn", format_args!("one of the first {may} drawn"), checker)
+    }
+}
+
+impl State {
+    /// Whether a value of the beacon would draw anything at `at_s`: checkers of a receipt, the sample of a judged one,
+    /// or nodes for a job that has enough of them. Idle checkers need not commit.
+    #[must_use]
+    pub fn awaits_beacon(&self, at_s: u64) -> bool {
+        let Some(guarded) = &self.guarded else { return false };
+        let drawable = |id: &Hash32| {
+            self.jobs.get(id).is_some_and(|posted| {
+                let fit = posted.candidates.iter().filter(|node| self.is_fit(node, &posted.job, at_s));
+                let open = posted.status == JobStatus::Open && at_s < posted.job.deadline_s;
+                open && fit.count() >= usize::from(posted.job.slots)
+            })
+        };
+        let waits = |lists: &BTreeMap<u64, Vec<Hash32>>| lists.values().any(|list| !list.is_empty());
+        waits(&guarded.unassigned)
+            || waits(&guarded.unsampled)
+            || guarded.open_jobs.values().flatten().any(drawable)
     }
 }

@@ -11,7 +11,7 @@ use crate::money::Usd;
 use crate::order::{Certify, Offer, Pledge, Signed};
 use crate::receipt::Receipt;
 use crate::refusal::{Refusal, require};
-use crate::state::{ReceiptStatus, Standing};
+use crate::state::{ReceiptStatus, Standing, State};
 use crate::verdict::Verdict;
 
 /// Doublings of a rest or a freeze, at most.
@@ -143,17 +143,6 @@ impl Fold<'_> {
         }
     }
 
-    /// True when the guards let a node be drawn for a job: an offer with room, and a pledge that covers it.
-    pub(super) fn is_guarded_fit(&self, node: &Address, job: &Job) -> bool {
-        let Some(guarded) = &self.state.guarded else { return true };
-        let Some(member) = guarded.members.get(node) else { return false };
-        let Some(listing) = member.listings.get(&job.service) else { return false };
-        let room =
-            member.at_risk().checked_add(part_of(job).value).is_some_and(|sum| sum <= listing.exposure);
-        let covered = self.state.pledge(node) >= guarded.pledge_for(listing.exposure, &job.service);
-        room && covered && self.at_s < listing.until_s && self.at_s >= member.rest_until_s
-    }
-
     /// What every receipt of a guarded market must meet besides: its device counts, and no checker would gain by
     /// letting it pass.
     pub(super) fn require_guarded(&self, receipt: &Receipt, gross: Usd) -> Result<(), Refusal> {
@@ -279,5 +268,18 @@ impl Fold<'_> {
             effects.extend(self.open_panel(&digest, crate::guard::Why::Escalated));
         }
         effects
+    }
+}
+
+impl State {
+    /// True when the guards let a node be drawn for a job: an offer with room, and a pledge that covers it.
+    pub(crate) fn is_guarded_fit(&self, node: &Address, job: &Job, at_s: u64) -> bool {
+        let Some(guarded) = &self.guarded else { return true };
+        let Some(member) = guarded.members.get(node) else { return false };
+        let Some(listing) = member.listings.get(&job.service) else { return false };
+        let room =
+            member.at_risk().checked_add(part_of(job).value).is_some_and(|sum| sum <= listing.exposure);
+        let covered = self.pledge(node) >= guarded.pledge_for(listing.exposure, &job.service);
+        room && covered && at_s < listing.until_s && at_s >= member.rest_until_s
     }
 }

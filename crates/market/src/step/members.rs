@@ -7,7 +7,7 @@ use crate::limits::{CAPABILITIES_MAX, TIME_S_MAX};
 use crate::money::Usd;
 use crate::order::{Bind, Enroll, Measured, Order, Signed, Thaw};
 use crate::refusal::{Refusal, require};
-use crate::state::{DeviceBinding, Node, Standing};
+use crate::state::{DeviceBinding, Node, Standing, State};
 use std::collections::BTreeMap;
 
 impl Fold<'_> {
@@ -70,7 +70,7 @@ impl Fold<'_> {
         )?;
         let known = self.node(&node)?;
         require(
-            !self.is_party(&checker, &node),
+            !self.state.is_party(&checker, &node),
             "capability.own-node",
             "a checker that does not run the node",
             checker,
@@ -129,11 +129,13 @@ impl Fold<'_> {
         }
         Ok(Vec::new())
     }
+}
 
+impl State {
     /// True when `checker` is the node itself or its operator, or is run by the same operator.
-    pub(super) fn is_party(&self, checker: &Address, node: &Address) -> bool {
-        let operator = self.state.nodes.get(node).map(|known| known.operator);
-        let checkers_operator = self.state.nodes.get(checker).map(|known| known.operator);
+    pub(crate) fn is_party(&self, checker: &Address, node: &Address) -> bool {
+        let operator = self.nodes.get(node).map(|known| known.operator);
+        let checkers_operator = self.nodes.get(checker).map(|known| known.operator);
         checker == node || operator == Some(*checker) || (operator.is_some() && operator == checkers_operator)
     }
 }

@@ -229,7 +229,7 @@ impl Fold<'_> {
         })?;
         let receipt = delivered.signed.receipt.clone();
         let buyer = self.state.jobs.get(&receipt.job).map(|posted| posted.job.buyer);
-        let party = self.is_party(checker, &receipt.node) || buyer == Some(*checker);
+        let party = self.state.is_party(checker, &receipt.node) || buyer == Some(*checker);
         require(!party, "verdict.own-receipt", "a checker that is no party", checker)?;
         if let Outcome::Accepted { units } = verdict.outcome() {
             require(*units == receipt.units && *units > 0, "verdict.units", receipt.units, units)?;

@@ -5,7 +5,7 @@ use crate::fault::Result;
 use crate::monitor::collect::collect;
 use crate::wire::{
     ChallengeDoc, DeliverDoc, DoneDoc, EnrolDeviceDoc, FaucetDoc, FeedDoc, IdDoc, MeasureDoc, MintedDoc,
-    PassTimeDoc,
+    PassTimeDoc, ReadyDoc,
 };
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -58,6 +58,15 @@ pub(super) async fn economics(State(it): Shared) -> Response {
         it.coordinator.sync_chain().await?;
         it.coordinator.economics().await
     };
+    answer(look.await)
+}
+
+pub(super) async fn guards(State(it): Shared) -> Response {
+    answer(blocking(|| it.coordinator.guards()))
+}
+
+pub(super) async fn seed(State(it): Shared, Path(second): Path<String>) -> Response {
+    let look = async { Ok(IdDoc { id: it.coordinator.seed(parse(&second, "second")?).await? }) };
     answer(look.await)
 }
 
@@ -157,6 +166,9 @@ pub(super) async fn order(State(it): Shared, headers: HeaderMap, body: Body) -> 
             What::WithdrawalAsked(signed) => signed.order.digest(&domain),
             What::DisputeOpened(signed) => signed.order.digest(&domain),
             What::NodeThawed(signed) => signed.order.digest(&domain),
+            What::Pledged(signed) => signed.order.digest(&domain),
+            What::Offered(signed) => signed.order.digest(&domain),
+            What::DeviceCertified(signed) => signed.order.digest(&domain),
             _ => Hash32::ZERO, // refused below
         };
         it.coordinator.order(what).await?;
@@ -177,6 +189,15 @@ pub(super) async fn measure(State(it): Shared, headers: HeaderMap, body: Body) -
     let take = async {
         let doc: MeasureDoc = read(&headers, body, BODY_BYTES_MAX).await?;
         blocking(|| it.coordinator.measure(&doc))?;
+        Ok(DoneDoc { done: true })
+    };
+    answer(take.await)
+}
+
+pub(super) async fn ready(State(it): Shared, headers: HeaderMap, body: Body) -> Response {
+    let take = async {
+        let doc: ReadyDoc = read(&headers, body, BODY_BYTES_MAX).await?;
+        blocking(|| it.coordinator.ready(&doc))?;
         Ok(DoneDoc { done: true })
     };
     answer(take.await)

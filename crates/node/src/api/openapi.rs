@@ -8,13 +8,13 @@ use crate::fault::{Fault, Result};
 use crate::keys::SCOPES;
 use axum::extract::State;
 use axum::response::Response;
-use proofmesh_market::order::{Bind, Dispute, Enroll, Thaw, Withdraw};
+use proofmesh_market::order::{Bind, Certify, Dispute, Enroll, Offer, Pledge, Thaw, Withdraw};
 use proofmesh_market::{DeviceSignature, Job, Signed};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// Segments of paths: name, form of the text, what it is.
-pub const PARAMETERS: [(&str, &str, &str); 11] = [
+pub const PARAMETERS: [(&str, &str, &str); 12] = [
     ("account", ACCOUNT, "An account"),
     ("node", ACCOUNT, "A node's account"),
     ("job", HASH, "A job's id"),
@@ -24,6 +24,7 @@ pub const PARAMETERS: [(&str, &str, &str); 11] = [
     ("feed", HASH, "A feed's commitment"),
     ("epoch", NUMBER, "An epoch's number, from 1"),
     ("record", NUMBER, "Number of the first record, from 0"),
+    ("second", NUMBER, "A Unix second"),
     ("grant", NUMBER, "A grant's number, from 1"),
     ("name", "^[a-z0-9-]{1,32}$", "An own node's name"),
 ];
@@ -33,13 +34,16 @@ const HASH: &str = "^0x[0-9a-fA-F]{64}$";
 const NUMBER: &str = "^[0-9]{1,19}$";
 
 /// Orders that may come from outside: name, and shape of what stands under it.
-pub const ORDERS: [(&str, ShapeOf); 6] = [
+pub const ORDERS: [(&str, ShapeOf); 9] = [
     ("NodeEnrolled", Types::add::<Signed<Enroll>>),
     ("DeviceBound", Types::add::<Signed<Bind>>),
     ("JobPosted", Types::add::<Signed<Job>>),
     ("WithdrawalAsked", Types::add::<Signed<Withdraw>>),
     ("DisputeOpened", Types::add::<Signed<Dispute>>),
     ("NodeThawed", Types::add::<Signed<Thaw>>),
+    ("Pledged", Types::add::<Signed<Pledge>>),
+    ("Offered", Types::add::<Signed<Offer>>),
+    ("DeviceCertified", Types::add::<Signed<Certify>>),
 ];
 
 const READINGS: [&str; 3] = ["application/senml+json", "application/senml+cbor", "application/cose"];

@@ -8,11 +8,11 @@ use crate::device::intake::TakenDoc;
 use crate::keys::Scope;
 use crate::own::{BudgetDoc, BuyerDoc, OwnDoc, OwnNodeDoc, QuoteDoc, WantedDoc};
 use crate::owner::{GrantDoc, Limits};
-use crate::wire::overview::{ChainEpochDoc, EconomicsDoc, EpochsDoc, MemberDoc, ModelDoc};
+use crate::wire::overview::{ChainEpochDoc, EconomicsDoc, EpochsDoc, GuardsDoc, MemberDoc, ModelDoc};
 use crate::wire::{
     AccountDoc, BalanceDoc, ChallengeDoc, ClosedDoc, DeliverDoc, Delivered, DoneDoc, EnrolDeviceDoc,
     EpochDoc, FaucetDoc, FeedDoc, IdDoc, JobDoc, LogDoc, MeasureDoc, MintedDoc, NodeDoc, PassTimeDoc,
-    ReceiptDoc, ReceiptProofDoc, StatusDoc,
+    ReadyDoc, ReceiptDoc, ReceiptProofDoc, StatusDoc,
 };
 use axum::routing::{MethodRouter, get, post};
 use proofmesh_services::senml::PACK_BYTES_MAX;
@@ -185,6 +185,18 @@ pub const ROUTES: &[Route] = &[
     read("/v1/economics", "Prices, payouts, refusals, money by place", json!(EconomicsDoc), || {
         get(market::economics)
     }),
+    read(
+        "/v1/guards",
+        "Pledges, offers, freezes, rests, seats, panels, the beacon; refused in a market without guards",
+        json!(GuardsDoc),
+        || get(market::guards),
+    ),
+    read(
+        "/v1/seeds/{second}",
+        "The public seed that came first at or after a second that is over",
+        json!(IdDoc),
+        || get(market::seed),
+    ),
     read("/v1/log/{record}", "Up to 512 records of the event log, for an audit", json!(LogDoc), || {
         get(market::log_page)
     }),
@@ -221,6 +233,15 @@ pub const ROUTES: &[Route] = &[
         takes!(MeasureDoc),
         json!(DoneDoc),
         || post(market::measure),
+    )
+    .up_to(BODY_BYTES_MAX),
+    call(
+        "/v1/ready",
+        Scope::Submit,
+        "Takes an answer to the node's challenge about storage or metered work: a measured capability",
+        takes!(ReadyDoc),
+        json!(DoneDoc),
+        || post(market::ready),
     )
     .up_to(BODY_BYTES_MAX),
     call(

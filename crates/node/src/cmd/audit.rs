@@ -44,6 +44,13 @@ pub(crate) fn describe(doc: &AuditDoc) -> String {
         ),
         "no difference".to_owned(),
     ];
+    if let Some(guards) = &doc.guards {
+        let text = format!(
+            "guards    {} rounds of the beacon drawn again, {} votes of panels, {} times a node was caught",
+            guards.rounds, guards.votes, guards.caught
+        );
+        lines.insert(lines.len() - 1, text);
+    }
     if doc.torn_bytes > 0 {
         lines.insert(
             1,

@@ -16,12 +16,14 @@ mod doctor;
 mod epoch;
 mod inspect;
 mod job;
+mod meter;
 mod model;
 mod node;
 mod prove;
 mod receipt;
 mod service;
 mod sim;
+mod storage;
 mod up;
 mod verify;
 mod wrap;
@@ -120,6 +122,12 @@ enum Command {
     Inspect(inspect::Args),
     /// Time, memory and size of proofs on this machine
     Bench(bench::Args),
+    /// Lines of bytes, packets or watt-hours, signed by both sides every tick
+    #[command(subcommand)]
+    Meter(meter::Command),
+    /// Keep objects with the network, or keep pieces for it
+    #[command(subcommand)]
+    Storage(storage::Command),
     /// Attack the rules: liars, faults and a clock of its own, from one seed
     Sim(sim::Args),
     /// Known chains, and a live one held against what is known of it
@@ -167,6 +175,8 @@ async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Ceremony(command) => ceremony::run(command, context),
         Command::Inspect(args) => inspect::run(args, context),
         Command::Bench(args) => bench::run(args, context),
+        Command::Meter(command) => meter::run(command, context).await,
+        Command::Storage(command) => storage::run(command, context).await,
         Command::Sim(args) => sim::run(&args, context),
         Command::Chain(command) => chain::run(command, context).await,
     }

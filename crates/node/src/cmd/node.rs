@@ -1,6 +1,7 @@
 //! `proofmesh node`: an operator node with one replaying station.
 
 use crate::client::Client;
+use crate::engine::keys::Keys;
 use crate::fault::{Fault, Result};
 use crate::onchain::evidence;
 use crate::operator::{DayDoc, windows};
@@ -37,6 +38,11 @@ Example:
 
 The key is --dir's, wrap/CIRCUIT.key; without one a DEVELOPMENT key is made, which no contract of a market has.")]
     Wrap(WrapArgs),
+    /// Let a frozen node work again, once its time is over
+    Thaw {
+        /// Name of the node
+        name: String,
+    },
     /// A node as the market sees it
     Show {
         /// Its account
@@ -101,6 +107,16 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
     match command {
         Command::Show { account } => {
             let doc = context.client()?.node(&super::parse(&account, "account")?).await?;
+            context.print(&doc, || describe(&doc))
+        }
+        Command::Thaw { name } => {
+            let (client, keys) = (context.client()?, Keys::open(&context.dir.join("keys"))?);
+            if !keys.has_account(&name) {
+                return Err(Fault::refused("node.unknown", "the name of a node of this directory", name));
+            }
+            let secret = keys.account(&name)?;
+            crate::pledge::thaw(&client, &secret).await?;
+            let doc = client.node(&secret.address()).await?;
             context.print(&doc, || describe(&doc))
         }
         Command::Run(args) => work(args, context).await,

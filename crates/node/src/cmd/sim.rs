@@ -4,7 +4,7 @@ use crate::fault::{Fault, Result};
 use crate::out::{Context, bar};
 use crate::plot;
 use proofmesh_sim::strategies::by_name;
-use proofmesh_sim::{Report, STRATEGIES, Setting, search, sweep, wash};
+use proofmesh_sim::{Report, STRATEGIES, Setting, Verdict, search, sweep, wash};
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -124,7 +124,8 @@ fn setting(args: &Args) -> Result<Setting> {
     Ok(setting)
 }
 
-/// Exit code 1 and the name of the first aim that is missed.
+/// Exit code 1 and the name of the first aim that is missed with confidence; what the seeds are too few to decide is in
+/// the table as undecided.
 fn judge(report: &Report) -> Result<()> {
     if let Some(failure) = report.failures.first() {
         return Err(Fault::refused("sim.failure", "a run in which nothing impossible happens", failure));
@@ -133,13 +134,13 @@ fn judge(report: &Report) -> Result<()> {
         let got = format_args!("{:.3} %", report.invalid_percent());
         return Err(Fault::refused("sim.invalid-paid", "at most 1 % of the money to invalid work", got));
     }
-    if report.wronged_percent() > 0.1 {
+    if report.spares_the_honest() == Verdict::Missed {
         let got = format_args!("{} of {}", report.wronged, report.honest);
         return Err(Fault::refused("sim.honest-penalised", "at most 0.1 % of the honest", got));
     }
-    let winner = report.rows.iter().find(|row| row.profit_micro > 0);
+    let winner = report.rows.iter().find(|row| row.loses() == Verdict::Missed);
     winner.map_or(Ok(()), |row| {
-        let got = format_args!("{}: {} micro-USD", row.strategy, row.profit_micro);
+        let got = format_args!("{}: {} micro-USD in {} runs", row.strategy, row.profit_micro, row.runs);
         Err(Fault::refused("sim.strategy-wins", "every strategy loses", got))
     })
 }

@@ -65,6 +65,9 @@ pub struct Args {
     /// Close and post an epoch every so many seconds; 0 for never [default: 0]
     #[arg(long, value_name = "SECONDS")]
     epoch_every: Option<u64>,
+    /// A new market without pledges, beacon and panels: one checker judges alone
+    #[arg(long)]
+    unguarded: bool,
     /// Run a node of this name at a station, too; may be repeated
     #[arg(long = "with", value_name = "NAME=STATION")]
     nodes: Vec<String>,
@@ -178,6 +181,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
         terms: MarketTerms {
             challenge_window_s: args.challenge_window.unwrap_or(challenge_window_s),
             dispute_window_s: args.dispute_window.unwrap_or(dispute_window_s),
+            guarded: !args.unguarded,
             ..MarketTerms::default()
         },
     };

@@ -6,14 +6,17 @@
 use super::Coordinator;
 use crate::engine::crash;
 use crate::fault::{Fault, Result};
-use crate::wire::{Delivered, MeasureDoc, ReceiptDoc};
+use crate::wire::{Delivered, MeasureDoc, ReadyDoc, ReceiptDoc};
 use proofmesh_graph::program::Interval;
 use proofmesh_market::limits::EVIDENCE_BYTES_MAX;
 use proofmesh_market::order::Measured;
 use proofmesh_market::state::ReceiptStatus;
-use proofmesh_market::{Address, Check, Effect, Hash32, Job, Signed, SignedReceipt, Verdict, What, keccak};
+use proofmesh_market::{
+    AccountSecret, Address, Check, Effect, Hash32, Job, Signed, SignedReceipt, State, Verdict, What, keccak,
+};
 use proofmesh_services::inference::ProofCheck;
-use proofmesh_services::{Engines, by_id};
+use proofmesh_services::seed::WithSeeds;
+use proofmesh_services::{Engines, by_id, metered, ready, storage};
 use std::sync::PoisonError;
 use std::time::Instant;
 
@@ -35,8 +38,15 @@ impl Coordinator {
             }
         }
         let digest = SignedReceipt::decode(receipt)?.receipt.digest(&self.domain());
-        let judge = || if self.is_pending(&digest) { self.judge(&digest) } else { Ok(0.0) };
-        let check_ms = tokio::task::block_in_place(judge)?;
+        let began = Instant::now();
+        let check_ms = if self.is_guarded() {
+            self.rounds_until(|state| !is_pending(state, &digest)).await?;
+            began.elapsed().as_secs_f64() * 1_000.0
+        } else if self.with_state(|state| is_pending(state, &digest)) {
+            tokio::task::block_in_place(|| self.judge(&digest))?
+        } else {
+            0.0
+        };
         Ok(Delivered { receipt: self.receipt(&digest)?, check_ms })
     }
 
@@ -70,12 +80,6 @@ impl Coordinator {
         })
     }
 
-    fn is_pending(&self, digest: &Hash32) -> bool {
-        self.with_state(|state| {
-            state.receipts().get(digest).is_some_and(|found| found.status == ReceiptStatus::Pending)
-        })
-    }
-
     /// Receipts without a verdict.
     pub(super) fn pending(&self) -> Vec<Hash32> {
         self.with_state(|state| {
@@ -86,19 +90,9 @@ impl Coordinator {
 
     /// Checks a waiting receipt and takes the verdict. Gives the check's milliseconds.
     pub(super) fn judge(&self, digest: &Hash32) -> Result<f64> {
-        let case = self.with_state(|state| {
-            let delivered = state.receipts().get(digest)?;
-            let posted = state.jobs().get(&delivered.signed.receipt.job)?;
-            Some((delivered.signed.clone(), posted.job.clone()))
-        });
-        let Some((signed, job)) = case else {
-            return Err(Fault::trouble("receipt.unknown", "a delivered receipt of a posted job", digest));
-        };
-        let evidence = self.blob(&signed.receipt.evidence)?.ok_or_else(|| {
-            Fault::trouble("blob.missing", "the evidence of a delivered receipt", signed.receipt.evidence)
-        })?;
+        let (job, signed, evidence) = self.case(digest)?;
         let began = Instant::now();
-        let verdict = self.verdict(&job, &signed, &evidence)?;
+        let verdict = self.verdict(&job, &signed, &evidence, self.checkers.first())?;
         let check_ms = began.elapsed().as_secs_f64() * 1_000.0;
         crate::monitor::checked(digest, began);
         crash::point();
@@ -110,9 +104,32 @@ impl Coordinator {
         Ok(check_ms)
     }
 
-    fn verdict(&self, job: &Job, signed: &SignedReceipt, evidence: &[u8]) -> Result<Verdict> {
+    /// A delivered receipt with its job and its evidence.
+    pub(super) fn case(&self, digest: &Hash32) -> Result<(Job, SignedReceipt, Vec<u8>)> {
+        let case = self.with_state(|state| {
+            let delivered = state.receipts().get(digest)?;
+            let posted = state.jobs().get(&delivered.signed.receipt.job)?;
+            Some((posted.job.clone(), delivered.signed.clone()))
+        });
+        let Some((job, signed)) = case else {
+            return Err(Fault::trouble("receipt.unknown", "a delivered receipt of a posted job", digest));
+        };
+        let evidence = self.blob(&signed.receipt.evidence)?.ok_or_else(|| {
+            Fault::trouble("blob.missing", "the evidence of a delivered receipt", signed.receipt.evidence)
+        })?;
+        Ok((job, signed, evidence))
+    }
+
+    /// What a checker says about a receipt.
+    pub(super) fn verdict(
+        &self,
+        job: &Job,
+        signed: &SignedReceipt,
+        evidence: &[u8],
+        checker: &AccountSecret,
+    ) -> Result<Verdict> {
         self.with_service(&job.service, |check| {
-            Ok(proofmesh_market::check(&self.domain(), job, signed, evidence, check, &self.checker)?)
+            Ok(proofmesh_market::check(&self.domain(), job, signed, evidence, check, checker)?)
         })
     }
 
@@ -125,7 +142,9 @@ impl Coordinator {
             .ok_or_else(|| Fault::refused("service.unknown", "a service of this node", service))?;
         let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
         let feeds = self.feeds.read().unwrap_or_else(PoisonError::into_inner);
-        let engines = Engines { proofs: &*models, models: &*models, references: &*feeds };
+        let seeds = self.book().seeds().clone();
+        let references = WithSeeds { feeds: &*feeds, seeds: &seeds };
+        let engines = Engines { proofs: &*models, models: &*models, references: &references };
         run(&service.checker(engines))
     }
 
@@ -171,13 +190,41 @@ impl Coordinator {
                 .verify(doc.model.0, doc.input.0, &public, &doc.output, context.0, &doc.proof.0)
                 .map_err(|no| Fault::refused(format_args!("measure.{}", no.check), no.expected, no.got))?;
         }
-        let expires_s = self.time.now_s().max(self.with_state(|state| state.now_s())) + CAPABILITY_S;
-        let service = proofmesh_services::inference::SERVICE.id();
-        let checker = self.checker.address();
-        let order = Measured { checker, node: doc.node, service, model: doc.model, expires_s };
-        self.take(What::CapabilityMeasured(Signed::new(order, &self.domain(), &self.checker)?))?;
+        self.measured(doc.node, proofmesh_services::inference::SERVICE.id(), doc.model)
+    }
+
+    /// Checks a node's answer about a service that has no model, and takes the capability.
+    ///
+    /// # Errors
+    /// `ready.service`, `ready.device`, the names of the service's check.
+    pub fn ready(&self, doc: &ReadyDoc) -> Result<()> {
+        let context = self.challenge(&doc.node)?;
+        let owner = self.with_state(|state| state.devices().get(&doc.device).map(|bound| bound.node));
+        if owner != Some(doc.node) {
+            return Err(Fault::refused("ready.device", "a device of the node", doc.device));
+        }
+        if doc.service == storage::SERVICE.id() {
+            ready::check_storage(&context, &doc.node, &doc.device, &doc.evidence.0)?;
+        } else if doc.service == metered::SERVICE.id() {
+            ready::check_metered(&context, &doc.device, &doc.evidence.0)?;
+        } else {
+            return Err(Fault::refused("ready.service", "storage or metered", doc.service));
+        }
+        self.measured(doc.node, doc.service, Hash32::ZERO)
+    }
+
+    /// A checker's word that a node can do something.
+    fn measured(&self, node: Address, service: Hash32, model: Hash32) -> Result<()> {
+        let expires_s = self.time.now_s().max(self.with_state(State::now_s)) + CAPABILITY_S;
+        let checker = self.checkers.first();
+        let order = Measured { checker: checker.address(), node, service, model, expires_s };
+        self.take(What::CapabilityMeasured(Signed::new(order, &self.domain(), checker)?))?;
         self.assign_open()
     }
+}
+
+fn is_pending(state: &State, digest: &Hash32) -> bool {
+    state.receipts().get(digest).is_some_and(|found| found.status == ReceiptStatus::Pending)
 }
 
 /// The public input of a measurement: the integer nearest to zero that the model takes.

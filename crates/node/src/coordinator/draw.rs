@@ -54,6 +54,9 @@ impl Coordinator {
     /// Commits to secrets until the stock is full.
     pub(super) fn stock_draws(&self) -> Result<()> {
         let mut book = self.book();
+        if book.state().guarded().is_some() {
+            return Ok(()); // the beacon draws
+        }
         while book.state().draws().len() < STOCK {
             let commitment = self.draws.commit(book.draws());
             book.take(What::DrawCommitted { commitment })?;

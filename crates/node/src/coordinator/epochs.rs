@@ -95,6 +95,8 @@ impl Coordinator {
     pub async fn close_epoch(&self) -> Result<ClosedDoc> {
         let closing = self.closing.lock().await;
         self.sync_chain().await?;
+        // What was judged settles only after its chance of a second check.
+        self.rounds_until(|state| !state.awaits_beacon(self.time().now_s())).await?;
         self.end_jobs()?;
         let number = {
             let mut book = self.book();
@@ -139,7 +141,8 @@ impl Coordinator {
     }
 
     /// Lets disputes lapse that nobody decided in time, and ends jobs whose time is over or whose escrow is spent, so that the rest goes
-    /// back. With one checker no dispute can be decided: the first verdict then stands and both bonds return.
+    /// back. A dispute that a panel decides is over long before; with one checker none can be
+    /// decided: the first verdict then stands and both bonds return.
     fn end_jobs(&self) -> Result<()> {
         let disputes: Vec<Hash32> = self.with_state(|state| state.disputes().keys().copied().collect());
         for receipt in disputes {

@@ -7,13 +7,15 @@ use crate::engine::crash;
 use crate::engine::keys::Keys;
 use crate::fault::{Fault, Result};
 use crate::onchain::{self, Registered};
-use proofmesh_market::{Address, Domain, Hash32, Rules, Usd};
+use proofmesh_market::{Address, Domain, Guards, Hash32, Rules, Usd};
 use proofmesh_settle::{Chain, DeployParams, Deployment, Roles, Settlement, Signer, VerifierKey};
 use std::path::Path;
 use std::sync::Arc;
 
 /// Longest challenge window: with the response time it stays below the cover's bound of 7 days.
 pub const WINDOW_MAX_S: u64 = 6 * 86_400;
+/// What each checker of a guarded market has at stake.
+pub const CHECKER_PLEDGE: Usd = Usd::from_micro(50_000_000);
 
 /// Terms of a new market. What can go wrong with them, the market and the contracts refuse.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub struct MarketTerms {
     pub min_stake: Usd,
     /// Bond of the poster.
     pub poster_bond: Usd,
+    /// Whether lying is made a loss by pledges, a beacon, panels and rests; else one checker judges alone.
+    pub guarded: bool,
 }
 
 impl Default for MarketTerms {
@@ -38,17 +42,19 @@ impl Default for MarketTerms {
             fee_ppm: 20_000,
             min_stake: Usd::from_micro(20_000_000),
             poster_bond: Usd::from_micro(100_000_000),
+            guarded: true,
         }
     }
 }
 
 impl MarketTerms {
-    pub(super) fn rules(&self, domain: Domain, vault: Address, checker: Address) -> Rules {
+    pub(super) fn rules(&self, domain: Domain, vault: Address, mut checkers: Vec<Address>) -> Rules {
+        checkers.truncate(if self.guarded { checkers.len() } else { 1 });
         Rules {
             domain,
             vault,
             fee_ppm: self.fee_ppm,
-            checkers: vec![checker],
+            checkers,
             min_stake: self.min_stake,
             freeze_after: 3,
             freeze_s: 86_400,
@@ -58,6 +64,28 @@ impl MarketTerms {
             resolve_s: 7 * 86_400,
             judge_s: 7 * 86_400,
         }
+    }
+
+    /// The guards of a new market: the values that are attacked in `proofmesh sim`, with rounds that one machine can wait
+    /// for. `maker` certifies devices.
+    pub(super) fn guards(&self, maker: Address) -> Option<Guards> {
+        self.guarded.then(|| Guards {
+            round_s: 1,
+            reveal_s: 60,
+            reveal_penalty: Usd::from_micro(5_000_000),
+            checker_pledge: CHECKER_PLEDGE,
+            recheck_ppm: 200_000,
+            prior_caught: 6,
+            prior_missed: 3,
+            pledge_min: Usd::from_micro(10_000_000),
+            listing_fee: Usd::from_micro(1_000_000),
+            quality_receipts: 10,
+            quality_ppm: 500_000,
+            absences: 2,
+            rest_s: 14 * 86_400,
+            jail_after: 3,
+            makers: vec![maker],
+        })
     }
 
     fn params(&self, poster: Address, governor: Address) -> DeployParams {

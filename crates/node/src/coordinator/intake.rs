@@ -5,6 +5,7 @@ use super::{Coordinator, files_in};
 use crate::engine::blobs::replace;
 use crate::fault::{Fault, Result};
 use crate::wire::{FeedDoc, FeedRow};
+use proofmesh_market::state::JobStatus;
 use proofmesh_market::{Address, Device, Effect, Hash32, Usd, What};
 use proofmesh_services::reference::ReferenceTable;
 use std::collections::BTreeMap;
@@ -35,10 +36,12 @@ impl Coordinator {
                 | What::WithdrawalAsked(_)
                 | What::DisputeOpened(_)
                 | What::NodeThawed(_)
+                | What::Pledged(_)
+                | What::Offered(_)
+                | What::DeviceCertified(_)
         );
         if !outside {
-            let expected =
-                "NodeEnrolled, DeviceBound, JobPosted, WithdrawalAsked, DisputeOpened or NodeThawed";
+            let expected = "NodeEnrolled, DeviceBound, JobPosted, WithdrawalAsked, DisputeOpened, NodeThawed, Pledged, Offered or DeviceCertified";
             return Err(Fault::misuse(
                 "order.not-from-outside",
                 expected,
@@ -47,8 +50,23 @@ impl Coordinator {
         }
         self.sync_chain().await?;
         let effects = self.take(what)?;
-        self.assign_open()?;
-        self.stock_draws()?;
+        if self.is_guarded() {
+            // A job is drawn with the next value, a dispute is voted on at once.
+            let (jobs, panels) = (of(&effects, posted), of(&effects, seated));
+            if !jobs.is_empty() || !panels.is_empty() {
+                self.rounds_until(|state| {
+                    let open =
+                        |id: &&Hash32| state.jobs().get(*id).is_some_and(|it| it.status == JobStatus::Open);
+                    let sits =
+                        |digest: &&Hash32| state.guarded().is_some_and(|it| it.panels.contains_key(*digest));
+                    !jobs.iter().any(|id| open(&id)) && !panels.iter().any(|digest| sits(&digest))
+                })
+                .await?;
+            }
+        } else {
+            self.assign_open()?;
+            self.stock_draws()?;
+        }
         Ok(effects)
     }
 
@@ -108,7 +126,7 @@ impl Coordinator {
     pub async fn enrol_device(&self, device: Device, owner: Address, cell: u64) -> Result<()> {
         self.require_development()?;
         self.settlement().enrol_device(&self.ground.governor, device, owner, cell).await?;
-        Ok(())
+        tokio::task::block_in_place(|| self.certify(device))
     }
 
     /// Lets time pass, on the market and the chain alike.
@@ -127,6 +145,19 @@ impl Coordinator {
         }
         Ok(())
     }
+}
+
+/// What some effects are about.
+fn of(effects: &[Effect], about: fn(&Effect) -> Option<Hash32>) -> Vec<Hash32> {
+    effects.iter().filter_map(about).collect()
+}
+
+fn posted(effect: &Effect) -> Option<Hash32> {
+    if let Effect::JobPosted { job, .. } = effect { Some(*job) } else { None }
+}
+
+fn seated(effect: &Effect) -> Option<Hash32> {
+    if let Effect::PanelWanted { receipt } = effect { Some(*receipt) } else { None }
 }
 
 impl FeedDoc {

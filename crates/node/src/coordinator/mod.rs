@@ -11,6 +11,7 @@ mod epochs;
 mod ground;
 mod intake;
 mod overview;
+mod rounds;
 mod show;
 
 use crate::book::Book;
@@ -26,13 +27,15 @@ use proofmesh_market::{AccountSecret, Domain, Effect, Hash32, State, What};
 use proofmesh_model::ModelFile;
 use proofmesh_services::reference::ReferenceTable;
 use proofmesh_settle::{Cursor, Settlement, VerifierKey};
+use rounds::Checkers;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 pub use check::middle;
-pub use ground::{MarketTerms, WINDOW_MAX_S, embedded_url, read_deployment};
+pub use ground::{CHECKER_PLEDGE, MarketTerms, WINDOW_MAX_S, embedded_url, read_deployment};
 pub use intake::read_feeds;
+pub use rounds::seats_cost;
 
 /// How a coordinator is started.
 #[derive(Clone, Debug)]
@@ -54,7 +57,9 @@ pub struct Coordinator {
     book: Mutex<Book>,
     blobs: Blobs,
     ground: Ground,
-    checker: AccountSecret,
+    checkers: Checkers,
+    maker: AccountSecret,
+    beating: Mutex<()>,
     draws: Draws,
     models: RwLock<Models>,
     feeds: RwLock<BTreeMap<Hash32, ReferenceTable>>,
@@ -88,11 +93,20 @@ impl Coordinator {
         let mut book = opened.book;
         let keys = Keys::open(&dir.join("keys"))?;
         let ground = Ground::open(&config, &keys).await?;
-        let checker = keys.account("checker")?;
+        let checkers = Checkers::open(&keys)?;
+        let maker = keys.account("governor")?;
         if book.state().rules().is_none() {
             let vault = keys.account("vault")?.address();
             let domain = ground.settlement.deployment().domain();
-            book.take(What::Opened(config.terms.rules(domain, vault, checker.address())))?;
+            book.take(What::Opened(config.terms.rules(domain, vault, checkers.addresses())))?;
+        }
+        // A market that was opened for guards has several checkers; a crash may have come between.
+        if let Some(guards) = config.terms.guards(maker.address()) {
+            let open = book.state();
+            let panel = open.rules().is_some_and(|rules| rules.checkers.len() > 1);
+            if panel && open.guarded().is_none() && open.jobs().is_empty() {
+                book.take(What::GuardsSet(guards))?;
+            }
         }
         let coordinator = Arc::new(Coordinator {
             draws: Draws::new(keys.seed("draws")?, book.draws()),
@@ -105,7 +119,9 @@ impl Coordinator {
             time: config.time,
             dir: config.dir,
             ground,
-            checker,
+            checkers,
+            maker,
+            beating: Mutex::new(()),
         });
         coordinator.recover(tell).await?;
         Ok(coordinator)
@@ -117,16 +133,21 @@ impl Coordinator {
             self.ground.register_model(id, read_key(&self.dir, &id)?.as_ref()).await?;
         }
         self.sync_chain().await?;
+        self.seat_checkers(tell).await?;
         let waiting = self.pending();
         if !waiting.is_empty() {
             tell(&format!("checking {} receipts that were delivered and not judged", waiting.len()));
         }
-        for digest in waiting {
-            self.judge(&digest)?;
+        if self.is_guarded() {
+            self.rounds_until(|state| !state.awaits_beacon(self.time.now_s())).await?;
+        } else {
+            for digest in waiting {
+                self.judge(&digest)?;
+            }
+            self.stock_draws()?;
+            self.assign_open()?;
         }
         self.post_epochs().await?;
-        self.stock_draws()?;
-        self.assign_open()?;
         let equivocations = self.book().equivocations().to_vec();
         for (first, second) in equivocations {
             self.slash(&first, &second).await?;
@@ -139,6 +160,10 @@ impl Coordinator {
         // A panic while it was held left log and state as they were: `Book::take` refuses to go on if they
         // differ.
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_guarded(&self) -> bool {
+        self.with_state(|state| state.guarded().is_some())
     }
 
     fn take(&self, what: What) -> Result<Vec<Effect>> {

@@ -4,6 +4,7 @@
 use super::stage::Stage;
 use super::{LIAR, LIES, LieDoc, ToldDay};
 use crate::fault::{Fault, Result};
+use crate::pledge::thaw;
 use crate::weather::{STATIONS, day_start_s, forgery};
 use crate::wire::{Delivered, ReasonDoc};
 use proofmesh_graph::program::Output;
@@ -17,7 +18,12 @@ pub(super) const CHANGED_OUTPUT: &str = "a changed output";
 pub(super) async fn tell(stage: &mut Stage, days: &[ToldDay]) -> Result<Vec<LieDoc>> {
     // The day of the lies is over by then, however short the demo.
     stage.reach(shown()?.1 + WINDOW_S).await?;
-    let mut lies = vec![another_model(stage).await?, changed_output(stage).await?];
+    let mut lies = vec![another_model(stage).await?];
+    // Caught: the panel froze it at once. It waits its day out, comes back, and lies again.
+    let freeze_s = stage.client.status().await?.rules.freeze_s;
+    stage.client.pass_time(freeze_s).await?;
+    thaw(&stage.client, stage.operators[LIAR].secret()).await?;
+    lies.push(changed_output(stage).await?);
     let paid = days.iter().find(|told| told.day.outcome == "paid" && told.day.station == STATIONS[0]);
     if let Some(digest) = paid.and_then(|told| told.day.receipt) {
         let known = stage.client.receipt(&digest).await?;

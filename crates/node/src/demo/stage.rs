@@ -3,7 +3,7 @@
 use super::{AnsweredDoc, FIRST, LIAR, LIES, MONTH, PaidDoc, Plan, Proof, ProvenDoc};
 use crate::buyer::{DaysWanted, claim, fund, open_cover, post, report};
 use crate::client::Client;
-use crate::coordinator::{Config, MarketTerms};
+use crate::coordinator::{CHECKER_PLEDGE, Config, MarketTerms, seats_cost};
 use crate::device::forge;
 use crate::engine::keys::Keys;
 use crate::fault::Result;
@@ -113,7 +113,7 @@ impl Stage {
         let keys = Keys::open(&dir.join("keys"))?;
         let mut stage = Stage {
             domain: up.coordinator.domain(),
-            minted: settlement.deployment().params.poster_bond.micro(),
+            minted: settlement.deployment().params.poster_bond.micro() + seats_cost(CHECKER_PLEDGE).micro(),
             insurer: keys.account("insurer")?,
             farmer: keys.account("farmer")?,
             feed: ReferenceTable::new(std::collections::BTreeMap::new()),

@@ -1,7 +1,9 @@
 //! Documents that sum up: members, model cards, an epoch on chain, the money over time.
 
 use super::{EpochDoc, NodeDoc};
-use proofmesh_market::{Address, Device, Epoch, Hash32, Usd};
+use proofmesh_market::guard::{Guarded, Guards, Listing, Panel, required};
+use proofmesh_market::state::{Node, Standing};
+use proofmesh_market::{Address, Device, Epoch, Hash32, State, Usd};
 use serde::{Deserialize, Serialize};
 
 /// A device and where it stands.
@@ -192,4 +194,132 @@ pub struct NewsDoc {
     pub events: u64,
     /// The coordinator's clock.
     pub now_s: u64,
+}
+
+/// A checker's seat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeatDoc {
+    /// The checker.
+    pub checker: Address,
+    /// What it has at stake.
+    pub pledge: Usd,
+    /// Whether that is enough to be drawn, to vote and to commit.
+    pub seated: bool,
+}
+
+/// A node's standing with the guards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberGuardDoc {
+    /// The node.
+    pub node: Address,
+    /// What it has at stake.
+    pub pledge: Usd,
+    /// Nonce of its next pledge.
+    pub nonce: u64,
+    /// Its offers: service, the most that may be open at a time, and until when.
+    pub listings: Vec<(Hash32, Usd, u64)>,
+    /// Value of its parts of open jobs.
+    pub at_risk: Usd,
+    /// Times that it was caught.
+    pub caught: u32,
+    /// When it was frozen and the number of that event, if it is frozen.
+    pub frozen: Option<(u64, u64)>,
+    /// Times put to rest.
+    pub rests: u32,
+    /// No work before this Unix second.
+    pub rest_until_s: u64,
+}
+
+/// A panel that sits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PanelDoc {
+    /// The receipt.
+    pub receipt: Hash32,
+    /// `blamed`, `sampled`, `escalated`, `disputed`.
+    pub why: String,
+    /// Unix second.
+    pub opened_s: u64,
+    /// Who may vote.
+    pub seats: u64,
+    /// Votes so far.
+    pub votes: u64,
+}
+
+/// The guards of a market and what they know: who pledged what, who is caught or rests, where the beacon is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardsDoc {
+    /// Their values.
+    pub guards: Guards,
+    /// The beacon's newest value; zero before the first.
+    pub beacon: Hash32,
+    /// The oldest round without a value.
+    pub next_round: u64,
+    /// Measured detection rate by service, parts per million; services without a measurement have the prior's.
+    pub detection_ppm: Vec<(Hash32, u64)>,
+    /// That prior's.
+    pub prior_ppm: u64,
+    /// The checkers.
+    pub seats: Vec<SeatDoc>,
+    /// Nodes that ever offered or pledged.
+    pub members: Vec<MemberGuardDoc>,
+    /// Certified devices.
+    pub certified: Vec<Device>,
+    /// Panels that sit.
+    pub panels: Vec<PanelDoc>,
+}
+
+impl GuardsDoc {
+    pub(crate) fn of(state: &State, guarded: &Guarded) -> Self {
+        let checkers = state.rules().map_or(&[][..], |rules| &rules.checkers);
+        let nonce = |account: &Address| guarded.nonces.get(account).copied().unwrap_or_default();
+        let seat = |checker: &Address| {
+            let pledge = state.pledge(checker);
+            SeatDoc { checker: *checker, pledge, seated: pledge >= guarded.guards.checker_pledge }
+        };
+        let member = |(address, node): (&Address, &Node)| {
+            let member = guarded.members.get(address).cloned().unwrap_or_default();
+            let listing = |(service, it): (&Hash32, &Listing)| (*service, it.exposure, it.until_s);
+            let frozen = match node.standing {
+                Standing::Frozen { since_s, at_event } => Some((since_s, at_event)),
+                Standing::Active | Standing::Jailed => None,
+            };
+            MemberGuardDoc {
+                node: *address,
+                pledge: state.pledge(address),
+                nonce: nonce(address),
+                listings: member.listings.iter().map(listing).collect(),
+                at_risk: member.at_risk(),
+                caught: node.penalties,
+                frozen,
+                rests: member.rests,
+                rest_until_s: member.rest_until_s,
+            }
+        };
+        let panel = |(receipt, panel): (&Hash32, &Panel)| PanelDoc {
+            receipt: *receipt,
+            why: format!("{:?}", panel.why).to_lowercase(),
+            opened_s: panel.opened_s,
+            seats: panel.seats.len() as u64,
+            votes: panel.votes.len() as u64,
+        };
+        let measured = |service: &Hash32| (*service, guarded.detection_ppm(service));
+        GuardsDoc {
+            guards: guarded.guards.clone(),
+            beacon: guarded.beacon.value,
+            next_round: guarded.beacon.next,
+            detection_ppm: guarded.detection.keys().map(measured).collect(),
+            prior_ppm: guarded.detection_ppm(&Hash32::ZERO),
+            seats: checkers.iter().map(seat).collect(),
+            members: state.nodes().iter().map(member).collect(),
+            certified: guarded.certified.iter().copied().collect(),
+            panels: guarded.panels.iter().map(panel).collect(),
+        }
+    }
+
+    /// The pledge that an offer of this size needs now.
+    #[must_use]
+    pub fn pledge_for(&self, exposure: Usd, service: &Hash32) -> Usd {
+        let known = self.detection_ppm.iter().find(|(of, _)| of == service);
+        required(exposure, known.map_or(self.prior_ppm, |(_, rate)| *rate)).max(self.guards.pledge_min)
+    }
 }

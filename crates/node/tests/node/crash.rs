@@ -42,6 +42,7 @@ struct Story {
     measure: MeasureDoc,
     receipts: Vec<(SignedReceipt, Vec<u8>)>,
     domain: Domain,
+    more: &'static [&'static str],
 }
 
 impl Story {
@@ -55,20 +56,21 @@ impl Story {
     }
 
     /// Plays everything once up to the first receipt, and keeps the directory as `ready`.
-    async fn prepare() -> Self {
-        let place = Place::new("crash");
+    async fn prepare(name: &str, more: &'static [&'static str]) -> Self {
+        let place = Place::new(name);
         let model = import_model().expect("the model").file;
         let model_path = place.path("weather.pmesh");
         std::fs::write(&model_path, model.encode().expect("bytes")).expect("written");
         let dir = place.path("ready");
-        let mut running = Running::start(&dir, &model_path, None).expect("ready");
+        let mut running = Running::start_with(&dir, &model_path, None, more).expect("ready");
         let client = running.client();
         let operator =
             Operator::new(client.clone(), &dir, NODE_NAME, 0, airports()[0].clone()).await.expect("a node");
         let domain = client.status().await.expect("status").domain;
         let measure = measured(&client, &operator, &model).await;
         let (job, feed) = offered(&dir, &model);
-        let mut story = Story { place, model, model_path, job, feed, measure, receipts: Vec::new(), domain };
+        let receipts = Vec::new();
+        let mut story = Story { place, model, model_path, job, feed, measure, receipts, domain, more };
         story.prove();
         story.set_up(&client, &dir).await.expect("set up");
         running.kill();
@@ -230,7 +232,8 @@ async fn live(story: &Story, death: Death) -> bool {
     }
     let mut acknowledged = BTreeSet::new();
     let abort_at = if let Death::Fresh(at) | Death::Ready(at) = death { Some(at) } else { None };
-    let first = tokio::task::block_in_place(|| Running::start(&place.0, &story.model_path, abort_at));
+    let start = |abort_at| Running::start_with(&place.0, &story.model_path, abort_at, story.more);
+    let first = tokio::task::block_in_place(|| start(abort_at));
     let mut died = first.is_none();
     if let Some(mut running) = first {
         let client = running.client();
@@ -253,7 +256,7 @@ async fn live(story: &Story, death: Death) -> bool {
             died = true;
         }
     }
-    let mut running = tokio::task::block_in_place(|| Running::start(&place.0, &story.model_path, None));
+    let mut running = tokio::task::block_in_place(|| start(None));
     let running = running.as_mut().expect("starts again");
     let client = running.client();
     for digest in &acknowledged {
@@ -308,7 +311,7 @@ fn random(count: usize, seed: u64) -> Vec<Death> {
 /// Abort places exist in debug builds; a release build dies at random times only.
 #[tokio::test(flavor = "multi_thread", worker_threads = 6)]
 async fn two_hundred_deaths_lose_nothing_and_pay_nothing_twice() {
-    let story = Arc::new(Story::prepare().await);
+    let story = Arc::new(Story::prepare("crash", &["--unguarded"]).await);
     let (mut fresh, mut ready) = (0, 0);
     if cfg!(debug_assertions) {
         // Every place from the first receipt on, and every place from an empty directory. Those past the end do
@@ -324,4 +327,17 @@ async fn two_hundred_deaths_lose_nothing_and_pay_nothing_twice() {
     println!(
         "died: {ready} at a place of the work, {fresh} at a place from nothing, {killed} at a random time"
     );
+}
+
+/// The same in a market with guards, where rounds of the beacon take their seconds: few deaths, spread over the work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 6)]
+async fn deaths_between_the_rounds_of_the_beacon_lose_nothing() {
+    let story = Arc::new(Story::prepare("crash-guarded", &[]).await);
+    let deaths: Vec<Death> = if cfg!(debug_assertions) {
+        (0..8).map(|nth| Death::Ready(2 + 5 * nth)).collect()
+    } else {
+        (0..8).map(|nth| Death::Killed(500_000 * (nth + 1))).collect()
+    };
+    let died = all(&story, deaths).await.len();
+    assert!(died >= 4, "only {died} of 8 died");
 }

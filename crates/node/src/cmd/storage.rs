@@ -1,0 +1,158 @@
+//! `proofmesh storage`: keep objects with the network, or keep pieces for it.
+
+use crate::fault::{Fault, Result};
+use crate::out::Context;
+use crate::storage::keeper::Keeper;
+use crate::storage::store::{Keeping, ObjectDoc, Store};
+use proofmesh_services::storage::pieces::Coding;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Largest object that these commands read into memory.
+const OBJECT_BYTES_MAX: usize = 256 << 20;
+/// How often a keeper looks for rounds that are over.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Subcommands.
+#[derive(Debug, clap::Subcommand)]
+#[command(after_help = "\
+Examples:
+  proofmesh storage serve a --port 7201 --dir keeper-a --url http://127.0.0.1:7166     (and b, c, ... with their own --dir)
+  proofmesh storage put photo.raw --at http://127.0.0.1:7201 --at http://127.0.0.1:7202 --at http://127.0.0.1:7203 --pieces 2/3
+  proofmesh storage list
+  proofmesh storage get 0x... photo.raw
+  proofmesh storage repair 0x... --at http://127.0.0.1:7204
+
+Objects are sealed here before they are cut; the key stays in --dir. Any K of the N pieces give an object back. A keeper
+is paid a day at a time, when it has shown the chunks that a seed from after the day asks for.")]
+pub enum Command {
+    /// Keep pieces on this machine's disk, show them each round, be paid
+    Serve {
+        /// Name of the node: its keys are NAME.account and NAME.device
+        name: String,
+        /// Port on 127.0.0.1; 0 for any free one
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+        /// Bytes of room
+        #[arg(long, default_value_t = 1 << 30, value_name = "BYTES")]
+        room: u64,
+    },
+    /// Seal a file, cut it, place and pay its pieces
+    Put {
+        /// The file
+        file: PathBuf,
+        /// A keeper; may be repeated, at least N of them by different operators
+        #[arg(long = "at", value_name = "URL")]
+        keepers: Vec<String>,
+        /// Pieces that suffice, and all of them; 24/80 outlives 30 % of all operators at once
+        #[arg(long, default_value = "24/80", value_name = "K/N")]
+        pieces: String,
+        /// Days to pay for
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3_650))]
+        days: u64,
+        /// Dollars for one piece a day; the service's suggestion if left out
+        #[arg(long, value_name = "USD")]
+        price: Option<String>,
+        /// The built-in account that pays
+        #[arg(long, default_value = "storer")]
+        buyer: String,
+    },
+    /// Bring an object back
+    Get {
+        /// Its id
+        id: String,
+        /// Where to write it
+        file: PathBuf,
+        /// The account that it was put with
+        #[arg(long, default_value = "storer")]
+        buyer: String,
+    },
+    /// The objects of this directory
+    List {
+        /// The account that they were put with
+        #[arg(long, default_value = "storer")]
+        buyer: String,
+    },
+    /// Rebuild and place again what is lost
+    Repair {
+        /// Id of the object
+        id: String,
+        /// A keeper that may take a piece; may be repeated
+        #[arg(long = "at", value_name = "URL")]
+        keepers: Vec<String>,
+        /// The account that it was put with
+        #[arg(long, default_value = "storer")]
+        buyer: String,
+    },
+}
+
+/// Runs.
+pub async fn run(command: Command, context: &Context) -> Result<()> {
+    let client = context.client()?;
+    let store = async |buyer: &str| Store::open(client.clone(), &context.dir, buyer).await;
+    match command {
+        Command::Serve { name, port, room } => {
+            let keeper = Keeper::join(client.clone(), &context.dir, &name, room).await?;
+            let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+            let listening = keeper.serve(address).await?;
+            let doc = serde_json::json!({ "url": listening.url, "keeper": keeper.doc() });
+            context.print(&doc, || format!("keeper      {}\nready; Ctrl-C stops", listening.url))?;
+            loop {
+                tokio::select! {
+                    () = super::up::interrupted() => return Ok(()),
+                    () = tokio::time::sleep(LOOK_AGAIN) => match keeper.look().await {
+                        Ok(shown) => {
+                            for one in shown {
+                                let status = &one.delivered.receipt.status;
+                                context.tell(&format!("round {} of {}: {status}", one.round, one.job));
+                            }
+                        }
+                        Err(fault) => context.tell(&format!("tried again: {fault}")),
+                    },
+                }
+            }
+        }
+        Command::Put { file, keepers, pieces, days, price, buyer } => {
+            let object = super::read_file(&file, OBJECT_BYTES_MAX)?;
+            let how = Keeping {
+                coding: coding(&pieces)?,
+                days,
+                price: price.as_deref().map(super::dollars).transpose()?,
+            };
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let doc = store(&buyer).await?.put(&name, &object, &keepers, how).await?;
+            context.print(&doc, || line(&doc))
+        }
+        Command::Get { id, file, buyer } => {
+            let (object, fetched) = store(&buyer).await?.get(&super::parse(&id, "object")?).await?;
+            super::write_file(&file, &object)?;
+            context.print(&fetched, || {
+                let (came, missing) = (fetched.piece_ms.len(), fetched.missing.len());
+                format!(
+                    "{} bytes in {:.0} ms from {came} pieces; {missing} did not come",
+                    fetched.bytes, fetched.ms
+                )
+            })
+        }
+        Command::List { buyer } => {
+            let docs = store(&buyer).await?.list()?;
+            context.print(&docs, || docs.iter().map(line).collect::<Vec<_>>().join("\n"))
+        }
+        Command::Repair { id, keepers, buyer } => {
+            let lost = store(&buyer).await?.repair(&super::parse(&id, "object")?, &keepers).await?;
+            context.print(&lost, || format!("{} pieces rebuilt and placed again: {lost:?}", lost.len()))
+        }
+    }
+}
+
+fn coding(text: &str) -> Result<Coding> {
+    let form = || Fault::misuse("storage.pieces", "K/N, 24/80", format_args!("{text:.20}"));
+    let (k, n) = text.split_once('/').ok_or_else(form)?;
+    let number = |text: &str| text.parse().map_err(|_| form());
+    Ok(Coding::new(number(k)?, number(n)?)?)
+}
+
+fn line(doc: &ObjectDoc) -> String {
+    format!("{}  {} pieces at {} USD a day  {}", doc.id, doc.pieces.len(), doc.price, doc.name)
+}

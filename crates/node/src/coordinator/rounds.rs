@@ -1,0 +1,277 @@
+//! The coordinator's checkers in a guarded market, round by round: they commit to a secret of the beacon, reveal it,
+//! judge the receipts that they are drawn for, and vote on panels.
+//!
+//! A round runs only when something waits for it ([`State::awaits_beacon`]); an idle market writes no event. Whoever
+//! hands something in waits for the rounds that decide about it: on a machine's clock it sleeps, a clock that stands is
+//! moved on. Secrets follow from a seed in the key directory, so a crash loses none; what is due is read from the state
+//! alone, so it forgets nothing either.
+//!
+//! All three checkers run in this process: the market's rules are those of checkers apart from each other, the trust is
+//! that of one operator, as for the epochs that it posts.
+
+use super::Coordinator;
+use crate::book::Book;
+use crate::engine::crash;
+use crate::engine::keys::Keys;
+use crate::fault::{Fault, Result};
+use crate::wire::overview::GuardsDoc;
+use proofmesh_market::guard::{Guarded, beacon_commitment};
+use proofmesh_market::order::{BeaconCommit, Pledge};
+use proofmesh_market::{AccountSecret, Address, Hash32, Signed, State, Usd, What, keccak};
+use proofmesh_settle::Signer;
+
+/// Keys of the checkers; a market without guards has the first alone.
+const NAMES: [&str; proofmesh_market::guard::PANEL_MIN] = ["checker", "checker-2", "checker-3"];
+/// Rounds that one request waits for at most: one whose secrets were committed to already is the next, a panel of the
+/// sample takes one more.
+const ROUNDS_MAX: u32 = 12;
+
+/// Keys and secrets of the checkers.
+pub(super) struct Checkers {
+    accounts: Vec<AccountSecret>,
+    seed: [u8; 32],
+}
+
+impl Checkers {
+    pub(super) fn open(keys: &Keys) -> Result<Self> {
+        let accounts = NAMES.iter().map(|name| keys.account(name)).collect::<Result<_>>()?;
+        Ok(Checkers { accounts, seed: keys.seed("beacon")? })
+    }
+
+    /// Their accounts.
+    pub(super) fn addresses(&self) -> Vec<Address> {
+        self.accounts.iter().map(AccountSecret::address).collect()
+    }
+
+    /// The one that judges where none is drawn, and measures.
+    pub(super) fn first(&self) -> &AccountSecret {
+        &self.accounts[0]
+    }
+
+    fn of(&self, address: &Address) -> Option<&AccountSecret> {
+        self.accounts.iter().find(|account| account.address() == *address)
+    }
+
+    fn secret(&self, checker: &Address, round: u64) -> Hash32 {
+        let tag = keccak(b"proofmesh/beacon-secret/v1");
+        keccak(&[&tag.0[..], &self.seed, &checker.0, &round.to_be_bytes()].concat())
+    }
+}
+
+/// A step that is due.
+enum Due {
+    /// Something that needs no check.
+    Take(Box<What>),
+    /// A first verdict.
+    Judge(Hash32, Address),
+    /// A vote of a panel.
+    Vote(Hash32, Address),
+}
+
+impl Coordinator {
+    /// Gives every checker the pledge that its seat needs: test money where there is some, else what is deposited for it.
+    pub(super) async fn seat_checkers(&self, tell: &dyn Fn(&str)) -> Result<()> {
+        let Some(want) = self.with_state(|state| state.guarded().map(|it| it.guards.checker_pledge)) else {
+            return Ok(());
+        };
+        for checker in &self.checkers.accounts {
+            let account = checker.address();
+            let (pledge, balance) =
+                self.with_state(|state| (state.pledge(&account), state.balance(&account)));
+            let short = want.checked_sub(pledge).unwrap_or_default();
+            if short.is_zero() {
+                continue;
+            }
+            let missing = short.checked_sub(balance).unwrap_or_default();
+            if !missing.is_zero() && self.settlement().profile().development {
+                self.settlement().mint(&self.ground.governor, account, missing).await?;
+                crash::point();
+                let deposited = self.settlement().deposited(account).await?;
+                let target = deposited.checked_add(missing).unwrap_or(deposited);
+                self.settlement().deposit(&Signer::new(checker), target).await?;
+                crash::point();
+                self.sync_chain().await?;
+            } else if !missing.is_zero() {
+                tell(&format!("checker {account} has no seat until {missing} USD more are deposited for it"));
+                continue;
+            }
+            let nonce = self.with_state(|state| {
+                state.guarded().and_then(|it| it.nonces.get(&account).copied()).unwrap_or_default()
+            });
+            let order = Pledge { account, total: want, nonce };
+            self.take(What::Pledged(Signed::new(order, &self.domain(), checker)?))?;
+            crash::point();
+        }
+        Ok(())
+    }
+
+    /// Goes on, round by round, until something is so or nothing more would come of waiting.
+    ///
+    /// # Errors
+    /// The disk's; `blob.missing`.
+    pub(super) async fn rounds_until(&self, is_so: impl Fn(&State) -> bool) -> Result<()> {
+        self.rounds(false, |book| is_so(book.state())).await
+    }
+
+    /// The public seed that came first at or after a second that is over. One that nothing else asked for is drawn now.
+    ///
+    /// # Errors
+    /// `seed.not-yet`.
+    pub async fn seed(&self, at_s: u64) -> Result<Hash32> {
+        let now_s = self.time.now_s();
+        if at_s <= now_s {
+            self.rounds(true, |book| book.seeds().after(at_s).is_some()).await?;
+        }
+        let words = self.book().seeds().after(at_s).copied();
+        let words = words.ok_or_else(|| {
+            let expected = "a second that is over, and a round of the beacon or an epoch since";
+            Fault::refused("seed.not-yet", expected, format_args!("{at_s}, and it is {now_s}"))
+        })?;
+        let mut seed = [0; 32];
+        for (bytes, word) in seed.chunks_exact_mut(4).zip(words) {
+            bytes.copy_from_slice(&word.to_be_bytes());
+        }
+        Ok(Hash32(seed))
+    }
+
+    /// Rounds until something is so. `wanted`: somebody needs a value, even if nothing in the log waits for one.
+    async fn rounds(&self, wanted: bool, is_so: impl Fn(&Book) -> bool) -> Result<()> {
+        for _ in 0..ROUNDS_MAX {
+            tokio::task::block_in_place(|| self.beat(|book| wanted && !is_so(book)))?;
+            let end_s = self.round_wanted(wanted, &is_so);
+            let Some(end_s) = end_s else { return Ok(()) };
+            self.time.wait_until(end_s).await;
+        }
+        Ok(())
+    }
+
+    /// When the round ends that something waits for; `None` when there is nothing to wait for.
+    fn round_wanted(&self, wanted: bool, is_so: impl Fn(&Book) -> bool) -> Option<u64> {
+        let book = self.book();
+        let state = book.state();
+        let guarded = state.guarded().filter(|_| !is_so(&book))?;
+        let now_s = self.time.now_s();
+        let pledge = guarded.guards.checker_pledge;
+        let seated = self.checkers.addresses().iter().any(|checker| state.pledge(checker) >= pledge);
+        let waits = seated && (wanted || state.awaits_beacon(now_s));
+        waits.then(|| guarded.round_end_s(guarded.round(now_s)))
+    }
+
+    /// Takes every step that is due now, until none is.
+    fn beat(&self, wanted: impl Fn(&Book) -> bool) -> Result<()> {
+        let _one_at_a_time = self.beating.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        loop {
+            let before = self.with_state(State::events);
+            let due = {
+                let book = self.book();
+                let guarded = book.state().guarded();
+                guarded.map(|guarded| self.due(book.state(), guarded, wanted(&book)))
+            };
+            for step in due.unwrap_or_default() {
+                match step {
+                    Due::Take(what) => self.take_if_legal(*what)?,
+                    Due::Judge(receipt, checker) => self.say(&receipt, &checker, What::Judged)?,
+                    Due::Vote(receipt, checker) => self.say(&receipt, &checker, What::PanelVoted)?,
+                }
+                crash::point();
+            }
+            if self.with_state(State::events) == before {
+                return Ok(());
+            }
+        }
+    }
+
+    fn due(&self, state: &State, guarded: &Guarded, wanted: bool) -> Vec<Due> {
+        let now_s = self.time.now_s().max(state.now_s());
+        let round = guarded.round(now_s);
+        let mut due = Vec::new();
+        for (of, commitments) in guarded.beacon.commitments.range(..round) {
+            let secrets = guarded.beacon.secrets.get(of);
+            let known = |checker: &Address| secrets.is_some_and(|secrets| secrets.contains_key(checker));
+            for checker in commitments.keys().filter(|checker| !known(checker)) {
+                if self.checkers.of(checker).is_some() {
+                    let secret = self.checkers.secret(checker, *of);
+                    due.push(Due::Take(Box::new(What::BeaconRevealed {
+                        checker: *checker,
+                        round: *of,
+                        secret,
+                    })));
+                }
+            }
+            due.push(Due::Take(Box::new(What::BeaconClosed { round: *of })));
+        }
+        for (receipt, drawn) in &guarded.drawn {
+            let turns = now_s.saturating_sub(drawn.at_s) / guarded.guards.reveal_s; // above zero: guards.span
+            let turns = usize::try_from(turns).unwrap_or(usize::MAX).saturating_add(1);
+            let mine = drawn.checkers.iter().take(turns).find(|checker| self.checkers.of(checker).is_some());
+            let waits = !guarded.panels.contains_key(receipt);
+            due.extend(mine.filter(|_| waits).map(|checker| Due::Judge(*receipt, *checker)));
+        }
+        for (receipt, panel) in &guarded.panels {
+            let missing = panel.seats.iter().filter(|seat| !panel.votes.contains_key(seat));
+            let mine = missing.filter(|seat| self.checkers.of(seat).is_some());
+            due.extend(mine.map(|seat| Due::Vote(*receipt, *seat)));
+            let resolve_s = state.rules().map_or(u64::MAX, |rules| rules.resolve_s);
+            if now_s >= panel.opened_s.saturating_add(resolve_s) {
+                due.push(Due::Take(Box::new(What::PanelLapsed { receipt: *receipt })));
+            }
+        }
+        if wanted || state.awaits_beacon(now_s) {
+            let next = guarded.beacon.commitments.get(&(round + 1)); // far below 2^64: seconds
+            for checker in &self.checkers.accounts {
+                let address = checker.address();
+                let committed = next.is_some_and(|known| known.contains_key(&address));
+                if committed || state.pledge(&address) < guarded.guards.checker_pledge {
+                    continue;
+                }
+                let secret = self.checkers.secret(&address, round + 1);
+                let commitment = beacon_commitment(&address, round + 1, &secret);
+                let order = BeaconCommit { checker: address, round: round + 1, commitment };
+                let signed = Signed::new(order, &self.domain(), checker);
+                due.extend(signed.ok().map(|order| Due::Take(Box::new(What::BeaconCommitted(order)))));
+            }
+        }
+        due
+    }
+
+    /// A checker's word about a receipt, as a first verdict or as a vote. What another has decided meanwhile is left.
+    fn say(
+        &self,
+        receipt: &Hash32,
+        checker: &Address,
+        kind: fn(proofmesh_market::Verdict) -> What,
+    ) -> Result<()> {
+        let Some(checker) = self.checkers.of(checker) else { return Ok(()) };
+        let (job, signed, evidence) = self.case(receipt)?;
+        let verdict = self.verdict(&job, &signed, &evidence, checker)?;
+        self.take_if_legal(kind(verdict))
+    }
+
+    /// What the guards are and remember.
+    ///
+    /// # Errors
+    /// `guards.unknown` in a market without them.
+    pub fn guards(&self) -> Result<GuardsDoc> {
+        let doc = self.with_state(|state| state.guarded().map(|it| GuardsDoc::of(state, it)));
+        doc.ok_or_else(|| Fault::refused("guards.unknown", "a market with guards", "one without"))
+    }
+
+    /// A device gets its maker's certificate; the governor is the maker of a market's own.
+    pub(super) fn certify(&self, device: proofmesh_market::Device) -> Result<()> {
+        let maker = self.ground.governor.account();
+        let wanted = self.with_state(|state| {
+            state.guarded().is_some_and(|it| it.guards.makers.contains(&maker) && !it.counts(&device))
+        });
+        if !wanted {
+            return Ok(());
+        }
+        let order = proofmesh_market::order::Certify { maker, device };
+        self.take(What::DeviceCertified(Signed::new(order, &self.domain(), &self.maker)?)).map(drop)
+    }
+}
+
+/// Test money that the seats of a new market took.
+#[must_use]
+pub fn seats_cost(pledge: Usd) -> Usd {
+    pledge.checked_mul(NAMES.len() as u64).unwrap_or_default()
+}

@@ -1,0 +1,279 @@
+//! A keeper: a node that holds pieces on its own disk, gives them back, and after each round shows the chunks that a
+//! seed from after the round asks for.
+//!
+//! `GET /keeper`, `PUT /pieces/JOB` (the piece of a job that names this device, checked against the job's commitment),
+//! `GET /pieces/COMMITMENT`. Nobody gets bytes onto its disk that no job pays for.
+//!
+//! Refuses: `storage.not-mine`, `storage.room`, `storage.piece-differs`, `storage.piece.unknown`, `keeper.listen`.
+
+use super::{KeeperDoc, PIECE_BYTES_MAX};
+use crate::client::Client;
+use crate::engine::blobs::replace;
+use crate::fault::{Fault, Result};
+use crate::member::Member;
+use crate::wire::{Delivered, Hex, JobDoc, ReadyDoc};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path as Segment, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, put};
+use proofmesh_market::receipt::output_hash;
+use proofmesh_market::{Hash32, Job, Receipt, keccak};
+use proofmesh_services::storage::challenge::{Asked, Challenge};
+use proofmesh_services::storage::merkle::Tree;
+use proofmesh_services::storage::{SERVICE, Terms};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+
+/// Rounds of one job that are looked at.
+const ROUNDS_MAX: u64 = 4_096;
+
+/// A node that keeps pieces.
+pub struct Keeper {
+    member: Member,
+    room: u64,
+}
+
+/// What became of a round.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The job.
+    pub job: Hash32,
+    /// The round, from 0.
+    pub round: u64,
+    /// What the coordinator said.
+    pub delivered: Delivered,
+}
+
+/// A keeper that listens; stops when dropped.
+pub struct Listening {
+    /// Where.
+    pub url: String,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Keeper {
+    /// Opens a keeper of this name with room for so many bytes, and joins the market with it.
+    ///
+    /// # Errors
+    /// The market's and the chain's refusals.
+    pub async fn join(client: Client, dir: &Path, name: &str, room: u64) -> Result<Arc<Self>> {
+        let member = Member::open(client, dir, name).await?;
+        member.join(member.client.status().await?.rules.min_stake, SERVICE.id()).await?;
+        let keeper = Keeper { member, room };
+        keeper.be_ready().await?;
+        keeper.member.resume().await?;
+        Ok(Arc::new(keeper))
+    }
+
+    /// Answers the coordinator's challenge about a piece of its making, so that the market knows that this node can.
+    async fn be_ready(&self) -> Result<()> {
+        let node = self.member.address();
+        let context = self.member.client.challenge(&node).await?.context;
+        let device = self.member.device.device();
+        let evidence = proofmesh_services::ready::storage_answer(&context, &node, &device)?;
+        let doc = ReadyDoc { node, service: SERVICE.id(), device, evidence: Hex(evidence) };
+        self.member.client.ready(&doc).await?;
+        Ok(())
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn doc(&self) -> KeeperDoc {
+        let room = self.room.saturating_sub(self.used());
+        KeeperDoc { node: self.member.address(), device: self.member.device.device(), room }
+    }
+
+    /// The file of a piece.
+    #[must_use]
+    pub fn path(&self, commitment: &Hash32) -> PathBuf {
+        self.member.dir().join("pieces").join(hex::encode(commitment.0))
+    }
+
+    fn used(&self) -> u64 {
+        let files = std::fs::read_dir(self.member.dir().join("pieces")).into_iter().flatten().flatten();
+        files.filter_map(|file| file.metadata().ok()).map(|about| about.len()).sum()
+    }
+
+    /// Takes the piece of a job onto the disk.
+    ///
+    /// # Errors
+    /// `storage.not-mine`, `storage.room`, `storage.piece-differs`, `file.io`.
+    pub async fn take(&self, job: &Hash32, piece: &[u8]) -> Result<()> {
+        let job = self.member.client.job(job).await?.job;
+        let mine = self.member.device.device();
+        if job.service != SERVICE.id() || job.devices != [mine] {
+            return Err(Fault::refused(
+                "storage.not-mine",
+                format_args!("a storage job for {mine}"),
+                job.service,
+            ));
+        }
+        let found = Tree::new(piece)?.commitment();
+        if found != job.input {
+            return Err(Fault::refused("storage.piece-differs", job.input, found));
+        }
+        let path = self.path(&found);
+        let room = self.doc().room;
+        if !path.exists() && piece.len() as u64 > room {
+            return Err(Fault::refused("storage.room", format_args!("at most {room} bytes"), piece.len()));
+        }
+        replace(&path, piece)
+    }
+
+    /// A piece that it holds, as it is on its disk.
+    ///
+    /// # Errors
+    /// `storage.piece.unknown`, `file.io`.
+    pub fn piece(&self, commitment: &Hash32) -> Result<Vec<u8>> {
+        let path = self.path(commitment);
+        match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(Fault::refused("storage.piece.unknown", "a piece of this keeper", commitment))
+            }
+            read => read.map_err(|error| Fault::file(&path, &error)),
+        }
+    }
+
+    /// Shows every round that is over and not shown. A piece that is not whole any more is not shown: silence costs
+    /// less than a false answer.
+    ///
+    /// # Errors
+    /// Trouble; what the coordinator refuses is told in [`Shown`].
+    pub async fn look(&self) -> Result<Vec<Shown>> {
+        let node = self.member.address();
+        let jobs = self.member.client.jobs().await?;
+        let mine = |job: &JobDoc| {
+            job.status == "assigned" && job.job.service == SERVICE.id() && job.nodes.contains(&node)
+        };
+        let mut shown = Vec::new();
+        for job in jobs.into_iter().filter(mine) {
+            let Ok(piece) = self.piece(&job.job.input) else { continue };
+            let tree = Tree::new(&piece)?;
+            if tree.commitment() != job.job.input {
+                continue;
+            }
+            for round in self.due(&job).await? {
+                shown.push(self.show(&job, round, &piece, &tree).await?);
+            }
+        }
+        Ok(shown)
+    }
+
+    /// Rounds of a job that are over and without a receipt.
+    ///
+    /// # Errors
+    /// `storage.terms`, the API's.
+    pub async fn due(&self, job: &JobDoc) -> Result<Vec<u64>> {
+        let terms = Terms::decode(&job.job.terms).map_err(|reason| Fault::from(&reason))?;
+        let now_s = self.member.client.status().await?.now_s.min(job.job.window_until_s);
+        let over = now_s.saturating_sub(job.job.window_from_s) / terms.round_s; // above zero: storage.terms
+        let receipts = self.member.client.receipts_of(&job.id).await?;
+        let done: BTreeSet<u64> = receipts.iter().map(|doc| doc.window_start_s).collect();
+        let start = |round: &u64| job.job.window_from_s + round * terms.round_s; // below now
+        Ok((0..over.min(ROUNDS_MAX)).filter(|round| !done.contains(&start(round))).collect())
+    }
+
+    /// Answers a round's challenge from these bytes and this tree, and hands in the receipt.
+    ///
+    /// # Errors
+    /// `seed.not-yet`, `storage.piece-differs`, the coordinator's.
+    pub async fn show(&self, job: &JobDoc, round: u64, piece: &[u8], tree: &Tree) -> Result<Shown> {
+        let (id, job) = (job.id, &job.job);
+        let terms = Terms::decode(&job.terms).map_err(|reason| Fault::from(&reason))?;
+        let start_s = job.window_from_s + round * terms.round_s;
+        let window = (start_s, start_s + terms.round_s);
+        let seed = self.member.client.seed(window.1).await?;
+        let (node, device) = (self.member.address(), self.member.device.device());
+        let asked = Asked { job: &id, node: &node, device: &device, round };
+        let challenge = Challenge::draw(&seed, &asked, terms.piece_bytes, terms.questions);
+        let evidence = challenge.answer(piece, tree)?;
+        let receipt = self.receipt(&id, job, window, terms.units(round), &evidence).await?;
+        let signed = receipt.sign(&self.member.domain, &[], &self.member.device, &self.member.account)?;
+        let delivered = self.member.hand_in(&signed, &evidence).await?;
+        Ok(Shown { job: id, round, delivered })
+    }
+
+    async fn receipt(
+        &self,
+        id: &Hash32,
+        job: &Job,
+        window: (u64, u64),
+        units: u64,
+        evidence: &[u8],
+    ) -> Result<Receipt> {
+        let place = self.member.place().await?;
+        Ok(Receipt {
+            job: *id,
+            sequence: place.next_sequence,
+            node: self.member.address(),
+            device: self.member.device.device(),
+            service: SERVICE.id(),
+            model: Hash32::ZERO,
+            input: job.input,
+            output: output_hash(&[]),
+            units,
+            window_start: window.0,
+            window_end: window.1,
+            evidence: keccak(evidence),
+            previous: place.head,
+        })
+    }
+
+    /// Serves pieces on an address of this machine.
+    ///
+    /// # Errors
+    /// `keeper.listen`.
+    pub async fn serve(self: &Arc<Self>, address: SocketAddr) -> Result<Listening> {
+        let listen = |error: std::io::Error| Fault::trouble("keeper.listen", address, error);
+        let listener = tokio::net::TcpListener::bind(address).await.map_err(listen)?;
+        let url = format!("http://{}", listener.local_addr().map_err(listen)?);
+        let app = Router::new()
+            .route("/keeper", get(|State(it): State<Arc<Keeper>>| async move { axum::Json(it.doc()) }))
+            .route("/pieces/{name}", put(take).get(give))
+            .with_state(self.clone());
+        let task = tokio::spawn(async move {
+            // Accept errors are retried inside; there is nobody to tell about the rest.
+            let _ = axum::serve(listener, app).await;
+        });
+        Ok(Listening { url, task })
+    }
+}
+
+fn answer(result: Result<impl IntoResponse>) -> Response {
+    match result {
+        Ok(done) => done.into_response(),
+        Err(fault) => (StatusCode::CONFLICT, axum::Json(fault)).into_response(),
+    }
+}
+
+fn hash(text: &str) -> Result<Hash32> {
+    text.parse()
+        .map_err(|_| Fault::misuse("piece.form", "0x and 64 hexadecimal digits", format_args!("{text:.80}")))
+}
+
+async fn take(State(it): State<Arc<Keeper>>, Segment(job): Segment<String>, body: Body) -> Response {
+    let done = async {
+        let job = hash(&job)?;
+        let large =
+            || Fault::misuse("api.body-too-large", format_args!("at most {PIECE_BYTES_MAX} bytes"), "more");
+        let piece = to_bytes(body, PIECE_BYTES_MAX).await.map_err(|_| large())?;
+        it.take(&job, &piece).await?;
+        Ok(axum::Json(it.doc()))
+    };
+    answer(done.await)
+}
+
+async fn give(State(it): State<Arc<Keeper>>, Segment(commitment): Segment<String>) -> Response {
+    answer(hash(&commitment).and_then(|commitment| tokio::task::block_in_place(|| it.piece(&commitment))))
+}

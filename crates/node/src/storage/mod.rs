@@ -1,0 +1,23 @@
+//! Storage through the network: [`keeper`] is the node that holds pieces on its own disk and shows them each round,
+//! [`store`] the client that seals, cuts, places, fetches and repairs. What a piece, a round and a challenge are:
+//! docs/spec/services.md, `proofmesh_services::storage`.
+
+pub mod keeper;
+pub mod store;
+
+use proofmesh_market::{Address, Device};
+use serde::{Deserialize, Serialize};
+
+/// Largest piece that travels between client and keeper at once: it is held in memory on both sides.
+pub const PIECE_BYTES_MAX: usize = 32 << 20;
+
+/// Who keeps, as it says of itself; the client compares it with the market.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeeperDoc {
+    /// The node's account.
+    pub node: Address,
+    /// The device that jobs name.
+    pub device: Device,
+    /// Bytes that it still has room for.
+    pub room: u64,
+}

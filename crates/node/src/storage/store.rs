@@ -1,0 +1,376 @@
+//! The client of storage: seals an object with a key that stays here, cuts it into pieces of which any `k` suffice,
+//! places each with another operator, pays a job a piece, and brings the object back, whoever is gone.
+//!
+//! What it needs later is in its directory: `keys/NAME-objects.seed` (the key) and `objects/ID.json` (the manifest and
+//! where the pieces are). Without the key the pieces are noise; without the manifest nobody knows what to ask for.
+//!
+//! Refuses: `storage.object.unknown`, `storage.operators`, `storage.keeper`, and the names of
+//! `proofmesh_services::storage`.
+
+use super::KeeperDoc;
+use crate::buyer::{fund, post};
+use crate::client::Client;
+use crate::engine::blobs::replace;
+use crate::engine::keys::Keys;
+use crate::fault::{Fault, Result};
+use crate::wire::Hex;
+use proofmesh_market::{AccountSecret, Address, Assurance, Device, Domain, Hash32, Job, Usd, keccak};
+use proofmesh_services::storage::pieces::{Coding, Manifest};
+use proofmesh_services::storage::placement::{Candidate, place};
+use proofmesh_services::storage::seal::{NONCE_BYTES, ObjectKey};
+use proofmesh_services::storage::{DAY_S, QUESTIONS, SERVICE, Terms};
+use proofmesh_settle::Settlement;
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Seconds after the last round in which its receipt may still come.
+const GRACE_S: u64 = 7 * DAY_S;
+
+/// How an object is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Keeping {
+    /// How many pieces, and how many of them suffice.
+    pub coding: Coding,
+    /// Daily rounds that are paid.
+    pub days: u64,
+    /// Price of one piece a day; `None` for what the service suggests.
+    pub price: Option<Usd>,
+}
+
+/// Where a piece is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacedPiece {
+    /// The job that pays for it.
+    pub job: Hash32,
+    /// The keeper's address.
+    pub url: String,
+    /// The device that holds it.
+    pub device: Device,
+    /// Who runs it.
+    pub operator: Address,
+}
+
+/// What the client keeps of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectDoc {
+    /// Its id, the hash of the manifest.
+    pub id: Hash32,
+    /// For people.
+    pub name: String,
+    /// The manifest.
+    pub manifest: Hex,
+    /// First second of its first round.
+    pub from_s: u64,
+    /// The second at which its last round ends.
+    pub until_s: u64,
+    /// Price of one piece a day.
+    pub price: Usd,
+    /// Its pieces, by number.
+    pub pieces: Vec<PlacedPiece>,
+}
+
+impl ObjectDoc {
+    fn manifest(&self) -> Result<Manifest> {
+        Ok(Manifest::decode(&self.manifest.0)?)
+    }
+}
+
+/// What a fetch took.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FetchDoc {
+    /// Bytes of the object.
+    pub bytes: usize,
+    /// Milliseconds in all.
+    pub ms: f64,
+    /// Milliseconds of each piece that came, by its number.
+    pub piece_ms: BTreeMap<u16, f64>,
+    /// Pieces asked for that did not come, or came changed.
+    pub missing: Vec<u16>,
+}
+
+/// The client's side.
+pub struct Store {
+    client: Client,
+    settlement: Arc<dyn Settlement>,
+    domain: Domain,
+    buyer: AccountSecret,
+    key: ObjectKey,
+    dir: PathBuf,
+}
+
+impl Store {
+    /// The store of this name in a directory; its keys are made if they are missing.
+    ///
+    /// # Errors
+    /// `key.*`, `api.*`.
+    pub async fn open(client: Client, dir: &Path, name: &str) -> Result<Self> {
+        let keys = Keys::open(&dir.join("keys"))?;
+        Ok(Store {
+            settlement: client.settlement().await?,
+            domain: client.status().await?.domain,
+            client,
+            buyer: keys.account(name)?,
+            key: ObjectKey::from_bytes(keys.seed(&format!("{name}-objects"))?),
+            dir: dir.to_owned(),
+        })
+    }
+
+    /// Seals, cuts, places, pays and hands over an object.
+    ///
+    /// # Errors
+    /// `storage.operators` when fewer operators than pieces offer room; the keepers' and the market's refusals.
+    pub async fn put(
+        &self,
+        name: &str,
+        object: &[u8],
+        keepers: &[String],
+        how: Keeping,
+    ) -> Result<ObjectDoc> {
+        let mut nonce = [0; NONCE_BYTES];
+        crate::zk::os_rng()?.fill_bytes(&mut nonce);
+        let sealed = self.key.seal(nonce, object)?;
+        let (manifest, pieces) = how.coding.split(&sealed)?;
+        let id = keccak(&manifest.encode());
+        let from_s = self.client.status().await?.now_s;
+        let until_s = from_s.saturating_add(how.days.saturating_mul(DAY_S));
+        let price = how.price.unwrap_or_else(|| suggested(manifest.piece_bytes()));
+        let offered = self.candidates(keepers, manifest.piece_bytes(), &BTreeSet::new()).await?;
+        let places = self.places(&offered, &id, how.coding.n()).await?;
+        let encoded = Hex(manifest.encode());
+        let mut doc = ObjectDoc {
+            id,
+            name: name.to_owned(),
+            manifest: encoded,
+            from_s,
+            until_s,
+            price,
+            pieces: Vec::new(),
+        };
+        for (number, (piece, keeper)) in pieces.iter().zip(places).enumerate() {
+            let commitment = manifest.commitments()[number];
+            let placed = self.hand_over(&doc, commitment, piece, keeper, from_s).await?;
+            doc.pieces.push(placed);
+            self.write(&doc)?;
+        }
+        Ok(doc)
+    }
+
+    /// Posts a piece's job from a second on, and gives the piece to its keeper.
+    async fn hand_over(
+        &self,
+        doc: &ObjectDoc,
+        commitment: Hash32,
+        piece: &[u8],
+        keeper: Offered,
+        from_s: u64,
+    ) -> Result<PlacedPiece> {
+        let bytes = piece.len() as u64;
+        let terms = Terms { piece_bytes: bytes, round_s: DAY_S, unit_byte_days: bytes, questions: QUESTIONS };
+        let mut salt = [0; 32];
+        crate::zk::os_rng()?.fill_bytes(&mut salt);
+        let job = Job {
+            buyer: self.buyer.address(),
+            salt: Hash32(salt),
+            service: SERVICE.id(),
+            model: Hash32::ZERO,
+            input: commitment,
+            unit_price: doc.price,
+            max_units: (doc.until_s.saturating_sub(from_s) / DAY_S).max(1),
+            window_from_s: from_s,
+            window_until_s: doc.until_s,
+            deadline_s: doc.until_s.saturating_add(GRACE_S),
+            assurance: Assurance::Sampled,
+            slots: 1,
+            cell: 0,
+            devices: vec![keeper.device],
+            terms: terms.encode(),
+        };
+        let balance = self.client.account(&self.buyer.address()).await?.balance;
+        let escrow = job.escrow()?;
+        if balance < escrow {
+            fund(&self.client, &*self.settlement, &self.buyer, escrow).await?;
+        }
+        let job = post(&self.client, &self.domain, &self.buyer, job).await?;
+        let status = self.client.job(&job).await?.status;
+        if status != "assigned" {
+            return Err(Fault::refused("storage.keeper", "a keeper that the market lets work", keeper.url));
+        }
+        Client::new(&keeper.url)?.put(&format!("/pieces/{job}"), piece.to_vec()).await?;
+        Ok(PlacedPiece { job, url: keeper.url, device: keeper.device, operator: keeper.operator })
+    }
+
+    /// Keepers that answer, are what the market says of them, have room, and are run by nobody of `taken`.
+    async fn candidates(
+        &self,
+        urls: &[String],
+        room: u64,
+        taken: &BTreeSet<Address>,
+    ) -> Result<Vec<Offered>> {
+        let members = self.client.members().await?;
+        let mut offered = Vec::new();
+        for url in urls {
+            let Ok(doc) = Client::new(url)?.get::<KeeperDoc>("/keeper").await else { continue };
+            let member = members.iter().find(|member| member.node.node == doc.node);
+            let Some(member) =
+                member.filter(|it| it.devices.iter().any(|placed| placed.device == doc.device))
+            else {
+                continue;
+            };
+            let operator = member.node.operator;
+            let works = member.node.standing == "active" && doc.room >= room;
+            if works && !taken.contains(&operator) {
+                offered.push(Offered { url: url.clone(), device: doc.device, operator });
+            }
+        }
+        Ok(offered)
+    }
+
+    /// Draws `n` of them, with a seed from after the object was fixed.
+    async fn places(&self, offered: &[Offered], object: &Hash32, n: u16) -> Result<Vec<Offered>> {
+        let candidates: Vec<Candidate> =
+            offered.iter().map(|it| Candidate { device: it.device, operator: it.operator }).collect();
+        let seed = self.client.seed(self.client.status().await?.now_s).await?;
+        let devices = place(&candidates, object, &seed, n)?;
+        let keeper = |device| offered.iter().find(|it| it.device == device).cloned();
+        Ok(devices.into_iter().filter_map(keeper).collect())
+    }
+
+    /// Brings an object back from any `k` of its pieces; the others are not asked for.
+    ///
+    /// # Errors
+    /// `storage.object.unknown`, `storage.pieces-missing`, `storage.wrong-key`.
+    pub async fn get(&self, id: &Hash32) -> Result<(Vec<u8>, FetchDoc)> {
+        let (doc, began) = (self.read(id)?, Instant::now());
+        let manifest = doc.manifest()?;
+        let (pieces, mut fetched) = fetch(&doc, &manifest, usize::from(manifest.coding().k())).await?;
+        let object = tokio::task::block_in_place(|| self.key.open(&manifest.join(&pieces)?))?;
+        (fetched.bytes, fetched.ms) = (object.len(), began.elapsed().as_secs_f64() * 1_000.0);
+        Ok((object, fetched))
+    }
+
+    /// Rebuilds every piece that does not come back whole, or whose node may not work any more, and places it with
+    /// another operator for the days that are left. Gives the numbers of the pieces.
+    ///
+    /// # Errors
+    /// `storage.pieces-missing`, `storage.operators`, the keepers' and the market's refusals.
+    pub async fn repair(&self, id: &Hash32, keepers: &[String]) -> Result<Vec<u16>> {
+        let mut doc = self.read(id)?;
+        let manifest = doc.manifest()?;
+        let members = self.client.members().await?;
+        let works = |device: &Device| {
+            let of = members.iter().find(|it| it.devices.iter().any(|placed| placed.device == *device));
+            of.is_some_and(|member| member.node.standing == "active")
+        };
+        let (mut pieces, _) = fetch(&doc, &manifest, doc.pieces.len()).await?;
+        let lost: Vec<u16> = (0..manifest.coding().n())
+            .filter(|number| {
+                let placed = &doc.pieces[usize::from(*number)];
+                !pieces.contains_key(number) || !works(&placed.device)
+            })
+            .collect();
+        for number in &lost {
+            let at = usize::from(*number);
+            let piece = match pieces.get(number) {
+                Some(piece) => piece.clone(),
+                None => tokio::task::block_in_place(|| manifest.repair(&pieces, *number))?,
+            };
+            let taken = doc.pieces.iter().enumerate().filter(|(other, _)| *other != at);
+            let mut taken: BTreeSet<Address> = taken.map(|(_, placed)| placed.operator).collect();
+            taken.insert(doc.pieces[at].operator); // not the one that lost it
+            let offered = self.candidates(keepers, manifest.piece_bytes(), &taken).await?;
+            let keeper = self.places(&offered, id, 1).await?.remove(0); // place() gives one or refuses
+            // Rounds begin where the object's do, so that days stay days.
+            let passed = self.client.status().await?.now_s.saturating_sub(doc.from_s) / DAY_S;
+            let from_s = doc.from_s.saturating_add(passed.saturating_mul(DAY_S));
+            doc.pieces[at] = self.hand_over(&doc, manifest.commitments()[at], &piece, keeper, from_s).await?;
+            pieces.insert(*number, piece);
+            self.write(&doc)?;
+        }
+        Ok(lost)
+    }
+
+    /// The objects of this store.
+    ///
+    /// # Errors
+    /// `storage.object-json`, `file.io`.
+    pub fn list(&self) -> Result<Vec<ObjectDoc>> {
+        let Ok(files) = std::fs::read_dir(self.dir.join("objects")) else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for file in files.flatten() {
+            found.push(read(&file.path())?);
+        }
+        found.sort_by_key(|doc: &ObjectDoc| (doc.from_s, doc.id));
+        Ok(found)
+    }
+
+    fn path(&self, id: &Hash32) -> PathBuf {
+        self.dir.join("objects").join(format!("{}.json", hex::encode(id.0)))
+    }
+
+    fn read(&self, id: &Hash32) -> Result<ObjectDoc> {
+        let path = self.path(id);
+        if !path.exists() {
+            return Err(Fault::refused("storage.object.unknown", "an object of `storage list`", id));
+        }
+        read(&path)
+    }
+
+    fn write(&self, doc: &ObjectDoc) -> Result<()> {
+        let text = serde_json::to_vec_pretty(doc)
+            .map_err(|error| Fault::trouble("storage.object-json", "a record", error))?;
+        replace(&self.path(&doc.id), &text)
+    }
+}
+
+/// A keeper that may take a piece.
+#[derive(Clone, Debug)]
+struct Offered {
+    url: String,
+    device: Device,
+    operator: Address,
+}
+
+fn read(path: &Path) -> Result<ObjectDoc> {
+    let text = std::fs::read(path).map_err(|error| Fault::file(path, &error))?;
+    let json = |error: serde_json::Error| Fault::trouble("storage.object-json", path.display(), error);
+    let doc: ObjectDoc = serde_json::from_slice(&text).map_err(json)?;
+    let pieces = usize::from(doc.manifest()?.coding().n());
+    if doc.pieces.len() > pieces || keccak(&doc.manifest.0) != doc.id {
+        return Err(Fault::trouble("storage.object-json", "the record of an object", path.display()));
+    }
+    Ok(doc)
+}
+
+/// Asks for pieces until `enough` came whole.
+async fn fetch(
+    doc: &ObjectDoc,
+    manifest: &Manifest,
+    enough: usize,
+) -> Result<(BTreeMap<u16, Vec<u8>>, FetchDoc)> {
+    let (mut pieces, mut fetched) = (BTreeMap::new(), FetchDoc::default());
+    for (number, placed) in (0u16..).zip(&doc.pieces) {
+        if pieces.len() >= enough {
+            break;
+        }
+        let began = Instant::now();
+        let path = format!("/pieces/{}", manifest.commitments()[usize::from(number)]);
+        let came = Client::new(&placed.url)?.bytes(&path).await;
+        match came.ok().filter(|piece| manifest.require(number, piece).is_ok()) {
+            Some(piece) => {
+                fetched.piece_ms.insert(number, began.elapsed().as_secs_f64() * 1_000.0);
+                pieces.insert(number, piece);
+            }
+            None => fetched.missing.push(number),
+        }
+    }
+    Ok((pieces, fetched))
+}
+
+/// 167 micro-USD a GiB-day, at least one: what the service suggests.
+fn suggested(piece_bytes: u64) -> Usd {
+    Usd::from_micro(((u128::from(piece_bytes) * 167) >> 30).max(1) as u64) // below 2^64: a piece is at most a GiB
+}

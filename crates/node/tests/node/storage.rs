@@ -1,0 +1,162 @@
+//! Storage through the network: keepers with disks of their own, real challenges after each day, loss, repair.
+
+use crate::place::Place;
+use proofmesh::audit::of_url;
+use proofmesh::client::Client;
+use proofmesh::coordinator::{Config, MarketTerms};
+use proofmesh::storage::keeper::{Keeper, Listening};
+use proofmesh::storage::store::{Keeping, Store};
+use proofmesh::time::Time;
+use proofmesh::up::Up;
+use proofmesh_services::storage::DAY_S;
+use proofmesh_services::storage::merkle::{CHUNK_BYTES, Tree};
+use proofmesh_services::storage::pieces::Coding;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+const KEEPERS: usize = 13;
+
+fn any() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+}
+
+async fn up(place: &Place) -> (Up, Client) {
+    // 2026-01-01 00:00 UTC.
+    let time = Time::standing_at(1_767_225_600);
+    let config = Config { dir: place.path("up"), chain: None, time, terms: MarketTerms::default() };
+    let up = Up::start(config, any(), any(), &|_| ()).await.expect("starts");
+    let client = up.client().expect("a client");
+    (up, client)
+}
+
+async fn keeper(place: &Place, client: &Client, name: &str) -> (Arc<Keeper>, Listening) {
+    let keeper = Keeper::join(client.clone(), &place.path(name), name, 16 << 20).await.expect("joins");
+    let listening = keeper.serve(any()).await.expect("listens");
+    (keeper, listening)
+}
+
+/// Bytes that no compression could hide.
+fn object(bytes: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    let mut byte = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    (0..bytes).map(|_| byte()).collect()
+}
+
+/// Three objects, any 4 of 10 pieces, 13 operators. Days are shown and paid; then 30 % of the operators vanish at once;
+/// every object comes back, is repaired onto others, and comes back again when more vanish.
+#[tokio::test(flavor = "multi_thread")]
+async fn thirty_per_cent_of_the_nodes_vanish_and_every_object_comes_back() {
+    let place = Place::new("storage-loss");
+    let (up, client) = up(&place).await;
+    let mut keepers = Vec::new();
+    for number in 0..KEEPERS {
+        keepers.push(Some(keeper(&place, &client, &format!("keeper-{number}")).await));
+    }
+    let urls: Vec<String> = keepers.iter().flatten().map(|(_, listening)| listening.url.clone()).collect();
+    let store = Store::open(client.clone(), &place.path("client"), "storer").await.expect("opens");
+    let how = Keeping { coding: Coding::new(4, 10).expect("a coding"), days: 5, price: None };
+    let mut objects = Vec::new();
+    for number in 0..3u64 {
+        let bytes = object(20_000 + 7_001 * number as usize, number + 1);
+        let doc = store.put(&format!("object {number}"), &bytes, &urls, how).await.expect("kept");
+        assert_eq!(doc.pieces.len(), 10);
+        objects.push((doc.id, bytes));
+    }
+    assert_eq!(store.list().expect("a list").len(), 3);
+    // A day passes; every keeper shows what it holds.
+    client.pass_time(DAY_S + 60).await.expect("a day");
+    let mut paid = 0;
+    for (keeper, _) in keepers.iter().flatten() {
+        for shown in keeper.look().await.expect("no trouble") {
+            assert_eq!(shown.delivered.receipt.status, "accepted", "{:?}", shown.delivered.receipt.reason);
+            paid += 1;
+        }
+    }
+    assert_eq!(paid, 30, "each piece of each object, once");
+    let closed = client.close_epoch().await.expect("closed");
+    assert_eq!(closed.receipts, 30);
+    // 4 of 13 operators are gone.
+    for gone in [1, 4, 7, 10] {
+        keepers[gone] = None;
+    }
+    for (id, bytes) in &objects {
+        let (back, fetched) = store.get(id).await.expect("comes back");
+        assert!(back == *bytes && fetched.piece_ms.len() == 4);
+    }
+    // Those 9 that are left hold one piece each; a tenth operator joins for every piece that is missing beyond them.
+    let mut fresh = Vec::new();
+    for number in 0..4 {
+        fresh.push(keeper(&place, &client, &format!("fresh-{number}")).await);
+    }
+    let left: Vec<String> = keepers.iter().flatten().map(|(_, listening)| listening.url.clone()).collect();
+    let urls: Vec<String> = left.into_iter().chain(fresh.iter().map(|(_, it)| it.url.clone())).collect();
+    for (id, _) in &objects {
+        let lost = store.repair(id, &urls).await.expect("repaired");
+        assert!((1..=4).contains(&lost.len()), "{lost:?}");
+        assert_eq!(store.repair(id, &urls).await.expect("whole"), Vec::<u16>::new());
+    }
+    for gone in [0, 2, 3] {
+        keepers[gone] = None;
+    }
+    for (id, bytes) in &objects {
+        assert!(store.get(id).await.expect("comes back").0 == *bytes);
+    }
+    // Repaired pieces are shown and paid as well, and a stranger finds the same.
+    client.pass_time(DAY_S).await.expect("a day");
+    let shown = fresh[0].0.look().await.expect("no trouble");
+    assert!(shown.iter().all(|it| it.delivered.receipt.status == "accepted"), "{shown:?}");
+    client.close_epoch().await.expect("closed");
+    let audit = of_url(&client).await.expect("no difference");
+    assert_eq!(audit.verdicts, 30 + shown.len() as u64);
+    drop(up);
+}
+
+/// A keeper that dropped 3 % of its chunks and answers with what it has left is out within 30 daily rounds: here at the
+/// first question that hits a gap.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keeper_that_drops_three_per_cent_in_silence_is_cut_within_thirty_days() {
+    let place = Place::new("storage-drop");
+    let (_up, client) = up(&place).await;
+    let first = keeper(&place, &client, "honest").await;
+    let second = keeper(&place, &client, "cheat").await;
+    let urls = [first.1.url.clone(), second.1.url.clone()];
+    let store = Store::open(client.clone(), &place.path("client"), "storer").await.expect("opens");
+    let how = Keeping { coding: Coding::new(1, 2).expect("a coding"), days: 30, price: None };
+    let bytes = object(200_000, 9);
+    let doc = store.put("log", &bytes, &urls, how).await.expect("kept");
+    let cheat = second.0.doc();
+    let held = doc.pieces.iter().find(|placed| placed.device == cheat.device).expect("holds one").clone();
+    let job = client.job(&held.job).await.expect("known");
+    let whole = second.0.piece(&job.job.input).expect("on its disk");
+    let tree = Tree::new(&whole).expect("a tree");
+    let mut dropped = whole.clone();
+    let chunks = whole.len() / CHUNK_BYTES;
+    for chunk in (0..chunks).step_by(33) {
+        dropped[chunk * CHUNK_BYTES..(chunk + 1) * CHUNK_BYTES].fill(0); // 3 % of the chunks
+    }
+    let mut days = 0;
+    for round in 0..30 {
+        client.pass_time(DAY_S).await.expect("a day");
+        let shown = second.0.show(&job, round, &dropped, &tree).await.expect("no trouble");
+        for honest in first.0.look().await.expect("no trouble") {
+            assert_eq!(honest.delivered.receipt.status, "accepted");
+        }
+        days += 1;
+        if let Some(reason) = shown.delivered.receipt.reason {
+            assert_eq!(reason.name, "storage.chunk-wrong");
+            break;
+        }
+    }
+    assert!(days <= 30);
+    assert_eq!(client.node(&cheat.node).await.expect("known").standing, "frozen", "after {days} days");
+    assert_eq!(client.node(&first.0.doc().node).await.expect("known").standing, "active");
+    // Its pieces are not trusted any more: placed again with somebody else.
+    let third = keeper(&place, &client, "third").await;
+    let lost = store.repair(&doc.id, std::slice::from_ref(&third.1.url)).await.expect("repaired");
+    assert_eq!(lost.len(), 1);
+    let (back, _) = store.get(&doc.id).await.expect("comes back");
+    assert!(back == bytes);
+}

@@ -20,6 +20,7 @@ export interface AuditDoc {
   deposited: number;
   claimed: number;
   torn_bytes: number;
+  guards: GuardAuditDoc | null;
 }
 
 export interface BalanceDoc {
@@ -180,6 +181,13 @@ export interface GrantDoc {
   buyer: string | null;
   purpose: string;
   until_s: number | null;
+}
+
+export interface GuardAuditDoc {
+  rounds: number;
+  votes: number;
+  lapsed: number;
+  caught: number;
 }
 
 export interface IdDoc {

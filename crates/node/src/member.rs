@@ -59,12 +59,12 @@ impl Member {
         &self.dir
     }
 
-    /// Joins the market, as far as it has not: on chain (node, stake, device) and in the log (enrolment, device, pledge
-    /// and offer for `service` where the market has guards). Gives the test money minted.
+    /// Joins the market, as far as it has not: on chain (node, stake, device) and in the log (enrolment, device). Gives
+    /// the test money minted.
     ///
     /// # Errors
     /// The market's and the chain's refusals.
-    pub async fn join(&self, stake: Usd, service: Hash32) -> Result<Usd> {
+    pub async fn join(&self, stake: Usd) -> Result<Usd> {
         let (account, device) = (self.address(), self.device.device());
         let signer = Signer::new(&self.account);
         let bonded = self.settlement.bond(account).await?.bonded;
@@ -92,8 +92,16 @@ impl Member {
             Err(fault) if fault.is("device.already-bound") => {}
             bound => drop(bound?),
         }
-        let offered = offer(&self.client, &*self.settlement, &self.account, service, EXPOSURE).await?;
-        Ok(minted.checked_add(offered).unwrap_or(minted))
+        Ok(minted)
+    }
+
+    /// Pledges and offers work of a service that it was measured for, where the market has guards: [`offer`]. Gives the
+    /// test money minted.
+    ///
+    /// # Errors
+    /// `offer.*`, `pledge.*`, the chain's.
+    pub async fn offer(&self, service: Hash32) -> Result<Usd> {
+        offer(&self.client, &*self.settlement, &self.account, service, EXPOSURE).await
     }
 
     /// The node as the market has it, its next place checked to be the one after this member's own last receipt: two

@@ -189,11 +189,12 @@ pub fn line(job: &JobDoc) -> Result<Line> {
 /// The market's and the chain's refusals.
 pub async fn join(client: Client, dir: &Path, name: &str) -> Result<Member> {
     let member = Member::open(client, dir, name).await?;
-    member.join(member.client.status().await?.rules.min_stake, SERVICE.id()).await?;
+    member.join(member.client.status().await?.rules.min_stake).await?;
     let (node, device) = (member.address(), member.device.device());
     let context = member.client.challenge(&node).await?.context;
     let evidence = proofmesh_services::ready::metered_answer(&context, &member.device)?;
     member.client.ready(&ReadyDoc { node, service: SERVICE.id(), device, evidence: Hex(evidence) }).await?;
+    member.offer(SERVICE.id()).await?;
     member.resume().await?;
     Ok(member)
 }

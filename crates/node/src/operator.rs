@@ -111,24 +111,32 @@ impl Operator {
     }
 
     /// Joins the market, as far as it has not: on chain (node, stake, device) and in the log (enrolment,
-    /// device, pledge and offer where the market has guards). Gives the test money minted.
+    /// device). Gives the test money minted.
     ///
     /// # Errors
     /// The market's and the chain's refusals.
     pub async fn join(&self, stake: Usd) -> Result<Usd> {
-        self.member.join(stake, SERVICE.id()).await
+        self.member.join(stake).await
+    }
+
+    /// Pledges and offers its work, where the market has guards: [`Member::offer`].
+    ///
+    /// # Errors
+    /// `offer.*`, `pledge.*`, the chain's.
+    pub async fn offer(&self) -> Result<Usd> {
+        self.member.offer(SERVICE.id()).await
     }
 
     /// Proves an input of its own choice under the coordinator's challenge, unless it was measured for the
-    /// model.
+    /// model, and offers its work. Gives the test money minted for its pledge.
     ///
     /// # Errors
-    /// `measure.*`.
-    pub async fn be_measured(&self, model: &ModelFile) -> Result<()> {
+    /// `measure.*`, `offer.*`, `pledge.*`.
+    pub async fn be_measured(&self, model: &ModelFile) -> Result<Usd> {
         let id = zk::model_id(model)?;
         let known: NodeDoc = self.member.client.node(&self.account()).await?;
         if known.capabilities.iter().any(|(model, _)| *model == id) {
-            return Ok(());
+            return self.offer().await;
         }
         let challenge = self.member.client.challenge(&self.account()).await?;
         let zero = crate::coordinator::middle(model.program.input.interval);
@@ -143,7 +151,7 @@ impl Operator {
             proof: Hex(proved.file),
         };
         self.member.client.measure(&doc).await?;
-        Ok(())
+        self.offer().await
     }
 
     /// The seed of a commitment's salt: known to this node alone, the same for one purpose.
@@ -211,7 +219,7 @@ impl Operator {
         let start_s = receipt.receipt.window_start;
         let words = [self.words(start_s)?, public.to_vec()].concat();
         let salt = self.salt(&[&receipt.receipt.job.0[..], &start_s.to_be_bytes()].concat());
-        let context = receipt.receipt.context(&self.domain);
+        let context = receipt.receipt.context(&self.member.domain);
         let wrapped = zk::wrap(model, &words, salt, &context, key)?;
         let stated = Hash32(wrapped.statement.inputs[0].commitment);
         if stated != receipt.receipt.input {

@@ -71,11 +71,13 @@ impl Checker {
         Checker { index, account, friend, down_until_s: 0, link: Link::GOOD, seed, chance }
     }
 
-    /// Falls over for up to ten hours, sometimes.
-    pub fn tick(&mut self, now_s: u64, per_mille: u64) {
-        if self.chance.below(8_000) < per_mille {
-            self.down_until_s = now_s + 3_600 + self.chance.below(9 * 3_600);
+    /// Falls over for up to ten hours, sometimes. Gives the second at which it is back.
+    pub fn tick(&mut self, now_s: u64, per_mille: u64) -> Option<u64> {
+        if self.chance.below(8_000) >= per_mille {
+            return None;
         }
+        self.down_until_s = now_s + 3_600 + self.chance.below(9 * 3_600);
+        Some(self.down_until_s)
     }
 
     fn secret(&self, round: u64) -> Hash32 {

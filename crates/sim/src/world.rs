@@ -34,6 +34,8 @@ pub(crate) enum Message {
     Restart(usize),
     /// A machine that waited goes on.
     Rejoin(usize),
+    /// A checker is up again.
+    Return(usize),
 }
 
 /// Everything there is.
@@ -139,6 +141,7 @@ impl World {
                 self.machines[index].quiet_until_s = quiet;
                 self.at(quiet, Message::Rejoin(index));
             }
+            Message::Return(index) => self.tend_checker(index),
             Message::Rejoin(index) => {
                 if self.machines[index].up && self.now_s >= self.machines[index].quiet_until_s {
                     let mut machine = self.machines[index].clone();
@@ -247,45 +250,51 @@ impl World {
         }
     }
 
-    /// Commitments and secrets of the beacon; pledges topped up.
+    /// Every checker, at a tick: some fall over, and are tended again the second that they are back.
     fn tend_checkers(&mut self) {
-        let crashes = self.setting.faults.crashes;
-        let keep = self.habits()[2];
+        let (now_s, crashes) = (self.now_s, self.setting.faults.crashes);
         for index in 0..self.checkers.len() {
-            let now_s = self.now_s;
-            self.checkers[index].tick(now_s, crashes);
-            let Some(guarded) = self.coordinator.state.guarded() else { continue };
-            if now_s < self.checkers[index].down_until_s {
-                continue;
+            if let Some(back_s) = self.checkers[index].tick(now_s, crashes) {
+                self.at(back_s, Message::Return(index));
             }
-            let account = self.checkers[index].account.clone();
-            let address = account.address();
-            let round = guarded.round(now_s);
-            let committed = |round: &u64| {
-                guarded.beacon.commitments.get(round).is_some_and(|known| known.contains_key(&address))
-            };
-            let revealed = |round: &u64| {
-                guarded.beacon.secrets.get(round).is_some_and(|known| known.contains_key(&address))
-            };
-            let due: Vec<u64> = guarded.beacon.commitments.keys().copied().filter(|of| *of < round).collect();
-            let due: Vec<u64> = due.into_iter().filter(|of| committed(of) && !revealed(of)).collect();
-            let want = guarded.guards.checker_pledge;
-            let nonce = guarded.nonces.get(&address).copied().unwrap_or_default();
-            let fresh = !committed(&(round + 1));
-            if self.state().pledge(&address) < want {
-                let order = Pledge { account: address, total: want, nonce };
-                let order = Signed::new(order, &DOMAIN, &account).ok();
-                self.say(order.map(What::Pledged));
-            }
-            let mut words: Vec<What> =
-                due.into_iter().filter_map(|round| self.checkers[index].reveal(round, keep)).collect();
-            if fresh && self.state().pledge(&address) >= want {
-                words.extend(self.checkers[index].commit(&DOMAIN, round + 1));
-            }
-            let line = (self.checkers[index].link, 10_000 + index as u64);
-            for what in words {
-                self.post(line, &Message::Say(what));
-            }
+            self.tend_checker(index);
+        }
+    }
+
+    /// A checker's commitments and secrets of the beacon; its pledge topped up.
+    fn tend_checker(&mut self, index: usize) {
+        let now_s = self.now_s;
+        let Some(guarded) = self.coordinator.state.guarded() else { return };
+        if now_s < self.checkers[index].down_until_s {
+            return;
+        }
+        let keep = self.habits()[2];
+        let account = self.checkers[index].account.clone();
+        let address = account.address();
+        let round = guarded.round(now_s);
+        let committed = |round: &u64| {
+            guarded.beacon.commitments.get(round).is_some_and(|known| known.contains_key(&address))
+        };
+        let revealed =
+            |round: &u64| guarded.beacon.secrets.get(round).is_some_and(|known| known.contains_key(&address));
+        let due: Vec<u64> = guarded.beacon.commitments.keys().copied().filter(|of| *of < round).collect();
+        let due: Vec<u64> = due.into_iter().filter(|of| committed(of) && !revealed(of)).collect();
+        let want = guarded.guards.checker_pledge;
+        let nonce = guarded.nonces.get(&address).copied().unwrap_or_default();
+        let fresh = !committed(&(round + 1));
+        if self.state().pledge(&address) < want {
+            let order = Pledge { account: address, total: want, nonce };
+            let order = Signed::new(order, &DOMAIN, &account).ok();
+            self.say(order.map(What::Pledged));
+        }
+        let mut words: Vec<What> =
+            due.into_iter().filter_map(|round| self.checkers[index].reveal(round, keep)).collect();
+        if fresh && self.state().pledge(&address) >= want {
+            words.extend(self.checkers[index].commit(&DOMAIN, round + 1));
+        }
+        let line = (self.checkers[index].link, 10_000 + index as u64);
+        for what in words {
+            self.post(line, &Message::Say(what));
         }
     }
 

@@ -193,6 +193,14 @@ impl State {
     #[must_use]
     pub fn awaits_beacon(&self, at_s: u64) -> bool {
         let Some(guarded) = &self.guarded else { return false };
+        let waits = |lists: &BTreeMap<u64, Vec<Hash32>>| lists.values().any(|list| !list.is_empty());
+        waits(&guarded.unassigned) || waits(&guarded.unsampled) || self.has_drawable_job(at_s)
+    }
+
+    /// Whether a value of the beacon would draw the nodes of a job at `at_s`.
+    #[must_use]
+    pub fn has_drawable_job(&self, at_s: u64) -> bool {
+        let Some(guarded) = &self.guarded else { return false };
         let drawable = |id: &Hash32| {
             self.jobs.get(id).is_some_and(|posted| {
                 let fit = posted.candidates.iter().filter(|node| self.is_fit(node, &posted.job, at_s));
@@ -200,9 +208,6 @@ impl State {
                 open && fit.count() >= usize::from(posted.job.slots)
             })
         };
-        let waits = |lists: &BTreeMap<u64, Vec<Hash32>>| lists.values().any(|list| !list.is_empty());
-        waits(&guarded.unassigned)
-            || waits(&guarded.unsampled)
-            || guarded.open_jobs.values().flatten().any(drawable)
+        guarded.open_jobs.values().flatten().any(drawable)
     }
 }

@@ -18,11 +18,15 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "\
 Examples:
-  proofmesh storage serve a --port 7201 --dir keeper-a --url http://127.0.0.1:7166     (and b, c, ... with their own --dir)
+  proofmesh storage serve a --port 7201                      in the coordinator's directory; b, c, ... the same way
+  PROOFMESH_KEY=... proofmesh storage serve d --port 7204 --dir keeper-d --url http://127.0.0.1:7166
   proofmesh storage put photo.raw --at http://127.0.0.1:7201 --at http://127.0.0.1:7202 --at http://127.0.0.1:7203 --pieces 2/3
   proofmesh storage list
   proofmesh storage get 0x... photo.raw
   proofmesh storage repair 0x... --at http://127.0.0.1:7204
+
+A keeper with a directory of its own needs a key of the coordinator's (`proofmesh api key new`; to be given test money and
+enrolled on a development chain, the owner's, keys/owner.seed).
 
 Objects are sealed here before they are cut; the key stays in --dir. Any K of the N pieces give an object back. A keeper
 is paid a day at a time, when it has shown the chunks that a seed from after the day asks for.")]

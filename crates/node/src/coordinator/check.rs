@@ -38,10 +38,8 @@ impl Coordinator {
             }
         }
         let digest = SignedReceipt::decode(receipt)?.receipt.digest(&self.domain());
-        let began = Instant::now();
         let check_ms = if self.is_guarded() {
-            self.rounds_until(|state| !is_pending(state, &digest)).await?;
-            began.elapsed().as_secs_f64() * 1_000.0
+            self.judged(&digest).await?
         } else if self.with_state(|state| is_pending(state, &digest)) {
             tokio::task::block_in_place(|| self.judge(&digest))?
         } else {
@@ -94,7 +92,6 @@ impl Coordinator {
         let began = Instant::now();
         let verdict = self.verdict(&job, &signed, &evidence, self.checkers.first())?;
         let check_ms = began.elapsed().as_secs_f64() * 1_000.0;
-        crate::monitor::checked(digest, began);
         crash::point();
         match self.take(What::Judged(verdict)) {
             // Another thread was faster: the same receipt, the same verdict.
@@ -128,9 +125,12 @@ impl Coordinator {
         evidence: &[u8],
         checker: &AccountSecret,
     ) -> Result<Verdict> {
-        self.with_service(&job.service, |check| {
+        let began = Instant::now();
+        let verdict = self.with_service(&job.service, |check| {
             Ok(proofmesh_market::check(&self.domain(), job, signed, evidence, check, checker)?)
-        })
+        })?;
+        crate::monitor::checked(verdict.receipt(), began);
+        Ok(verdict)
     }
 
     /// Runs something with the check of a service and this coordinator's engines.
@@ -223,7 +223,7 @@ impl Coordinator {
     }
 }
 
-fn is_pending(state: &State, digest: &Hash32) -> bool {
+pub(super) fn is_pending(state: &State, digest: &Hash32) -> bool {
     state.receipts().get(digest).is_some_and(|found| found.status == ReceiptStatus::Pending)
 }
 

@@ -5,8 +5,7 @@ use super::{Coordinator, files_in};
 use crate::engine::blobs::replace;
 use crate::fault::{Fault, Result};
 use crate::wire::{FeedDoc, FeedRow};
-use proofmesh_market::state::JobStatus;
-use proofmesh_market::{Address, Device, Effect, Hash32, Usd, What};
+use proofmesh_market::{Address, Device, Effect, Hash32, State, Usd, What};
 use proofmesh_services::reference::ReferenceTable;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,17 +51,14 @@ impl Coordinator {
         let effects = self.take(what)?;
         if self.is_guarded() {
             // A job is drawn with the next value, a dispute is voted on at once.
-            let (jobs, panels) = (of(&effects, posted), of(&effects, seated));
-            if !jobs.is_empty() || !panels.is_empty() {
-                self.rounds_until(|state| {
-                    let open =
-                        |id: &&Hash32| state.jobs().get(*id).is_some_and(|it| it.status == JobStatus::Open);
-                    let sits =
-                        |digest: &&Hash32| state.guarded().is_some_and(|it| it.panels.contains_key(*digest));
-                    !jobs.iter().any(|id| open(&id)) && !panels.iter().any(|digest| sits(&digest))
-                })
-                .await?;
-            }
+            let panels: Vec<Hash32> = effects.iter().filter_map(seated).collect();
+            let sits = |state: &State, digest: &Hash32| {
+                state.guarded().is_some_and(|it| it.panels.contains_key(digest))
+            };
+            self.rounds_until(|state| {
+                !state.has_drawable_job(self.time.now_s()) && !panels.iter().any(|digest| sits(state, digest))
+            })
+            .await?;
         } else {
             self.assign_open()?;
             self.stock_draws()?;
@@ -114,6 +110,7 @@ impl Coordinator {
         if balance > FAUCET_MAX {
             return Err(Fault::refused("faucet.too-much", FAUCET_MAX, balance));
         }
+        let _one_at_a_time = self.governing.lock().await;
         let before = self.settlement().balance_of(account).await?;
         self.settlement().mint(&self.ground.governor, account, balance).await?;
         Ok(balance.checked_sub(before).unwrap_or_default())
@@ -125,6 +122,7 @@ impl Coordinator {
     /// `chain.not-development`, the contract's refusals.
     pub async fn enrol_device(&self, device: Device, owner: Address, cell: u64) -> Result<()> {
         self.require_development()?;
+        let _one_at_a_time = self.governing.lock().await;
         self.settlement().enrol_device(&self.ground.governor, device, owner, cell).await?;
         tokio::task::block_in_place(|| self.certify(device))
     }
@@ -147,15 +145,7 @@ impl Coordinator {
     }
 }
 
-/// What some effects are about.
-fn of(effects: &[Effect], about: fn(&Effect) -> Option<Hash32>) -> Vec<Hash32> {
-    effects.iter().filter_map(about).collect()
-}
-
-fn posted(effect: &Effect) -> Option<Hash32> {
-    if let Effect::JobPosted { job, .. } = effect { Some(*job) } else { None }
-}
-
+/// The receipt that a panel is to sit on.
 fn seated(effect: &Effect) -> Option<Hash32> {
     if let Effect::PanelWanted { receipt } = effect { Some(*receipt) } else { None }
 }

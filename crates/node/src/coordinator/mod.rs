@@ -54,7 +54,6 @@ pub struct Config {
 pub struct Coordinator {
     dir: PathBuf,
     time: Time,
-    book: Mutex<Book>,
     blobs: Blobs,
     ground: Ground,
     checkers: Checkers,
@@ -65,6 +64,10 @@ pub struct Coordinator {
     feeds: RwLock<BTreeMap<Hash32, ReferenceTable>>,
     cursor: tokio::sync::Mutex<Cursor>,
     closing: tokio::sync::Mutex<()>,
+    // One transaction of the governor's at a time: each takes its account's next nonce.
+    governing: tokio::sync::Mutex<()>,
+    // Dropped last: whoever can lock the log finds the chain free, too.
+    book: Mutex<Book>,
 }
 
 impl std::fmt::Debug for Coordinator {
@@ -115,6 +118,7 @@ impl Coordinator {
             feeds: RwLock::new(intake::read_feeds(dir)?),
             cursor: tokio::sync::Mutex::new(Cursor::default()),
             closing: tokio::sync::Mutex::new(()),
+            governing: tokio::sync::Mutex::new(()),
             book: Mutex::new(book),
             time: config.time,
             dir: config.dir,

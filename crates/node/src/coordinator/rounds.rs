@@ -10,6 +10,7 @@
 //! that of one operator, as for the epochs that it posts.
 
 use super::Coordinator;
+use super::check::is_pending;
 use crate::book::Book;
 use crate::engine::crash;
 use crate::engine::keys::Keys;
@@ -19,6 +20,9 @@ use proofmesh_market::guard::{Guarded, beacon_commitment};
 use proofmesh_market::order::{BeaconCommit, Pledge};
 use proofmesh_market::{AccountSecret, Address, Hash32, Signed, State, Usd, What, keccak};
 use proofmesh_settle::Signer;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// Keys of the checkers; a market without guards has the first alone.
 const NAMES: [&str; proofmesh_market::guard::PANEL_MIN] = ["checker", "checker-2", "checker-3"];
@@ -30,12 +34,14 @@ const ROUNDS_MAX: u32 = 12;
 pub(super) struct Checkers {
     accounts: Vec<AccountSecret>,
     seed: [u8; 32],
+    /// Milliseconds of the last check of each receipt that a request waits for.
+    took_ms: Mutex<BTreeMap<Hash32, f64>>,
 }
 
 impl Checkers {
     pub(super) fn open(keys: &Keys) -> Result<Self> {
         let accounts = NAMES.iter().map(|name| keys.account(name)).collect::<Result<_>>()?;
-        Ok(Checkers { accounts, seed: keys.seed("beacon")? })
+        Ok(Checkers { accounts, seed: keys.seed("beacon")?, took_ms: Mutex::default() })
     }
 
     /// Their accounts.
@@ -50,6 +56,10 @@ impl Checkers {
 
     fn of(&self, address: &Address) -> Option<&AccountSecret> {
         self.accounts.iter().find(|account| account.address() == *address)
+    }
+
+    fn took_ms(&self) -> MutexGuard<'_, BTreeMap<Hash32, f64>> {
+        self.took_ms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn secret(&self, checker: &Address, round: u64) -> Hash32 {
@@ -113,6 +123,17 @@ impl Coordinator {
         self.rounds(false, |book| is_so(book.state())).await
     }
 
+    /// Goes on until a receipt is judged. Gives the milliseconds of its last check, waiting left out.
+    ///
+    /// # Errors
+    /// As [`Self::rounds_until`].
+    pub(super) async fn judged(&self, receipt: &Hash32) -> Result<f64> {
+        self.checkers.took_ms().insert(*receipt, 0.0);
+        let done = self.rounds_until(|state| !is_pending(state, receipt)).await;
+        let took_ms = self.checkers.took_ms().remove(receipt);
+        done.map(|()| took_ms.unwrap_or_default())
+    }
+
     /// The public seed that came first at or after a second that is over. One that nothing else asked for is drawn now.
     ///
     /// # Errors
@@ -159,7 +180,7 @@ impl Coordinator {
 
     /// Takes every step that is due now, until none is.
     fn beat(&self, wanted: impl Fn(&Book) -> bool) -> Result<()> {
-        let _one_at_a_time = self.beating.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _one_at_a_time = self.beating.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let before = self.with_state(State::events);
             let due = {
@@ -243,7 +264,11 @@ impl Coordinator {
     ) -> Result<()> {
         let Some(checker) = self.checkers.of(checker) else { return Ok(()) };
         let (job, signed, evidence) = self.case(receipt)?;
+        let began = Instant::now();
         let verdict = self.verdict(&job, &signed, &evidence, checker)?;
+        if let Some(took_ms) = self.checkers.took_ms().get_mut(receipt) {
+            *took_ms = began.elapsed().as_secs_f64() * 1_000.0;
+        }
         self.take_if_legal(kind(verdict))
     }
 

@@ -157,7 +157,7 @@ impl Stage {
             self.workers.push(Worker::new(self.client.clone(), dir, &name, station, None, time)?);
             let operator = Operator::new(self.client.clone(), dir, &name, station, recording).await?;
             self.minted += operator.join(stake).await?.micro();
-            operator.be_measured(&self.model).await?;
+            self.minted += operator.be_measured(&self.model).await?.micro();
             self.operators.push(operator);
         }
         let devices: Vec<_> =

@@ -69,7 +69,7 @@ impl Keeper {
     /// The market's and the chain's refusals.
     pub async fn join(client: Client, dir: &Path, name: &str, room: u64) -> Result<Arc<Self>> {
         let member = Member::open(client, dir, name).await?;
-        member.join(member.client.status().await?.rules.min_stake, SERVICE.id()).await?;
+        member.join(member.client.status().await?.rules.min_stake).await?;
         let keeper = Keeper { member, room };
         keeper.be_ready().await?;
         keeper.member.resume().await?;
@@ -84,7 +84,7 @@ impl Keeper {
         let evidence = proofmesh_services::ready::storage_answer(&context, &node, &device)?;
         let doc = ReadyDoc { node, service: SERVICE.id(), device, evidence: Hex(evidence) };
         self.member.client.ready(&doc).await?;
-        Ok(())
+        self.member.offer(SERVICE.id()).await.map(drop)
     }
 
     /// Who it is.

@@ -120,6 +120,7 @@ impl Story {
         if client.node(&operator.account()).await?.capabilities.is_empty() {
             client.measure(&self.measure).await?;
         }
+        operator.offer().await?;
         client.add_feed(&self.feed).await?;
         if client.job(&self.job_id()).await.is_ok_and(|job| job.status == "assigned") {
             return Ok(());

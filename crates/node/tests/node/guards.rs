@@ -144,12 +144,14 @@ async fn a_liar_is_frozen_fined_once_comes_back_and_loses_all_the_third_time() {
     thaw(client, node).await.expect("comes back");
     assert_eq!(client.node(&node.address()).await.expect("known").standing, "active");
     // Twice as long, then everything.
-    assert!(scene.lie(2).await.starts_with("inference.proof"));
+    let second = scene.lie(2).await;
+    assert!(second.starts_with("inference.proof"), "{second}");
     client.pass_time(freeze_s).await.expect("later");
     assert_eq!(thaw(client, node).await.expect_err("two days").name, "thaw.too-soon");
     client.pass_time(freeze_s).await.expect("later");
     thaw(client, node).await.expect("comes back");
-    assert!(scene.lie(3).await.starts_with("inference.proof"));
+    let third = scene.lie(4).await;
+    assert!(third.starts_with("inference.proof"), "{third}");
     let out = scene.member().await;
     assert_eq!((out.pledge, out.caught, out.rests), (Usd::ZERO, 3, 1), "the third time costs all of it");
     assert!(out.listings.is_empty() && out.rest_until_s > scene.up.coordinator.time().now_s());

@@ -61,8 +61,7 @@ contract Delivery is ReentrancyGuardTransient {
         _delivered[key][word] = marks | bit;
         if (receipt.windowEnd > block.timestamp) revert WindowNotOver(receipt.windowEnd);
         if (deviceProof.length == 0) {
-            Registry.Device memory d = REGISTRY.device(receipt.device);
-            if (d.status != 1 || d.owner != receipt.node) revert DeviceNotOfNode(receipt.device);
+            if (!REGISTRY.isActiveDeviceOf(receipt.device, receipt.node)) revert DeviceNotOfNode(receipt.device);
         } else {
             checkDevice(receipt.device, digest, deviceProof);
         }

@@ -15,7 +15,7 @@ import {Statements} from "./Statements.sol";
 library Evidence {
     /// @param job the job that receipt.job is the id of
     /// @param terms the service's terms, whose hash is in the job: 51 bytes of docs/spec/market.md
-    /// @param publicWords public input of the window, 4 bytes a word; none if the terms name no feed
+    /// @param publicWords public input of the window as the feed has it (docs/spec/market.md, "Feed"); none if the terms name no feed
     /// @param feedProof siblings from the window's row to the feed's root
     /// @param output output words, 4 bytes each, keccak256 of which is receipt.output
     /// @param signature the node's, of the receipt's digest, r || s || v

@@ -316,6 +316,12 @@ contract Registry {
         return _devices[key].status == ACTIVE;
     }
 
+    /// @notice True if the device is enrolled, not revoked, and this owner's.
+    function isActiveDeviceOf(bytes32 key, address owner) external view returns (bool) {
+        Device storage d = _devices[key];
+        return d.status == ACTIVE && d.owner == owner;
+    }
+
     // ---------------------------------------------------------------- models
 
     /// @notice A publisher registers a model.
@@ -345,6 +351,11 @@ contract Registry {
     /// @notice True if the model is registered and not revoked.
     function isActiveModel(bytes32 id) external view returns (bool) {
         return _models[id].status == ACTIVE;
+    }
+
+    /// @notice Whether a device and a model are known and not revoked, in one call.
+    function areActive(bytes32 key, bytes32 id) external view returns (bool device_, bool model_) {
+        return (_devices[key].status == ACTIVE, _models[id].status == ACTIVE);
     }
 
     /// @notice Verifier for a model's receipts, zero if the model is unknown or its class has none yet, and since when it is the model's.

@@ -35,7 +35,7 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
         bytes32[3] jobs;
     }
 
-    /// @notice An agreement as stored. status: 0 unknown, 1 open, 2 paid, 3 reclaimed; proofs: the model had a verifier when the policy was opened.
+    /// @notice An agreement as stored, stations apart. status: 0 unknown, 1 open, 2 paid, 3 reclaimed; proofs: the model had a verifier when the policy was opened.
     struct Policy {
         address beneficiary;
         uint56 start;
@@ -45,9 +45,6 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
         uint8 status;
         address insurer;
         uint96 payout;
-        bytes32 model;
-        bytes32[3] stations;
-        bytes32[3] jobs;
     }
 
     /// @notice Seconds after the last day in which reports still come in before the insurer may reclaim.
@@ -69,6 +66,8 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
     address public immutable DELIVERY;
 
     mapping(bytes32 id => Policy) private _policies;
+    /// @dev Per policy and station: a hash of the work that counts, `_seat`. One slot says who the station is and what it has to show.
+    mapping(bytes32 id => mapping(bytes32 device => uint256)) private _seats;
     /// @dev Per policy, 64 days a slot, 4 bits a day: bit i is set when station i proved a triggered day.
     mapping(bytes32 id => mapping(uint256 word => uint256)) private _marks;
 
@@ -81,8 +80,7 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
     error StationElsewhere(bytes32 key, uint64 cell);
     error ModelNotActive(bytes32 model);
     error NotAStation(bytes32 device);
-    error WrongJob(bytes32 expected, bytes32 got);
-    error WrongModel(bytes32 expected, bytes32 got);
+    error WrongWork(bytes32 device, bytes32 job, bytes32 model);
     error NotADay(uint64 windowStart, uint64 windowEnd);
     error OutputMismatch();
     error BadOutput(uint256 length);
@@ -124,8 +122,10 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
             (terms.beneficiary, uint56(terms.start), terms.dayCount, terms.quorum, OPEN);
         (IProofVerifier verifier,) = REGISTRY.verifierOf(terms.model);
         p.proofs = address(verifier) != address(0);
-        (p.insurer, p.payout, p.model, p.stations) = (msg.sender, terms.payout, terms.model, terms.stations);
-        p.jobs = terms.jobs;
+        (p.insurer, p.payout) = (msg.sender, terms.payout);
+        for (uint256 i; i < STATIONS; ++i) {
+            _seats[id][terms.stations[i]] = _seat(terms.jobs[i], terms.model, i);
+        }
         uint256 before = TOKEN.balanceOf(address(this));
         TOKEN.safeTransferFrom(msg.sender, address(this), terms.payout);
         if (TOKEN.balanceOf(address(this)) - before != terms.payout) revert InexactToken();
@@ -141,22 +141,25 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
         uint64 epoch,
         bytes32[] calldata proof
     ) external nonReentrant {
-        (uint256 day, uint256 station) = _check(id, receipt, outputBytes);
+        if (keccak256(outputBytes) != receipt.output) revert OutputMismatch();
+        Policy storage p = _policies[id];
+        (uint256 day, uint256 station) = _check(p, id, receipt, outputBytes);
         bytes32 digest = SETTLEMENT.receiptDigest(receipt);
         if (!SETTLEMENT.isSettledReceipt(digest, epoch, proof)) revert NotSettled(digest, epoch);
-        _count(id, receipt.device, digest, day, station);
+        _count(p, id, receipt.device, digest, day, station);
     }
 
     /// @inheritdoc IResultConsumer
-    /// @dev Pays in the same call when the quorum of the day is reached.
+    /// @dev Pays in the same call when the quorum of the day is reached. That the output is the receipt's is part of Delivery's evidence.
     function deliver(bytes32 id, Receipts.Receipt calldata receipt, bytes32 digest, bytes calldata outputBytes)
         external
         nonReentrant
     {
         if (msg.sender != DELIVERY) revert NotDelivery();
-        (uint256 day, uint256 station) = _check(id, receipt, outputBytes);
-        if (!_policies[id].proofs) revert NoProofMode(id);
-        _count(id, receipt.device, digest, day, station);
+        Policy storage p = _policies[id];
+        (uint256 day, uint256 station) = _check(p, id, receipt, outputBytes);
+        if (!p.proofs) revert NoProofMode(id);
+        _count(p, id, receipt.device, digest, day, station);
     }
 
     /// @notice The insurer takes back the money of a policy that did not pay, after its last day and the grace.
@@ -183,6 +186,12 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
         return _policies[id];
     }
 
+    /// @notice 1 to 3: the number of the station among a policy's whose receipts of this job and model count; 0: they do not.
+    function stationOf(bytes32 id, bytes32 device, bytes32 job, bytes32 model) external view returns (uint256) {
+        uint256 seat = _seats[id][device];
+        return seat != 0 && seat == _seat(job, model, (seat & 3) - 1) ? seat & 3 : 0;
+    }
+
     /// @notice Stations that proved a triggered `day` of a policy, and their number.
     function dayMarks(bytes32 id, uint256 day) external view returns (uint256 bits, uint256 count) {
         bits = (_marks[id][day / 64] >> ((day % 64) * 4)) & 7;
@@ -192,24 +201,25 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
     // ---------------------------------------------------------------- below
 
     /// @dev Returns the policy's day that the receipt counts for, and the number of its station.
-    function _check(bytes32 id, Receipts.Receipt calldata receipt, bytes calldata outputBytes)
+    function _check(Policy storage p, bytes32 id, Receipts.Receipt calldata receipt, bytes calldata outputBytes)
         private
         view
         returns (uint256 day, uint256 station)
     {
-        Policy storage p = _policies[id];
         if (p.status != OPEN) revert PolicyNotOpen(id);
-        station = _station(p, receipt.device);
-        if (receipt.job != p.jobs[station]) revert WrongJob(p.jobs[station], receipt.job);
-        if (receipt.model != p.model) revert WrongModel(p.model, receipt.model);
-        if (!REGISTRY.isActiveModel(receipt.model)) revert ModelNotActive(receipt.model);
-        _checkOutput(receipt.output, outputBytes);
+        uint256 seat = _seats[id][receipt.device];
+        if (seat == 0) revert NotAStation(receipt.device);
+        station = (seat & 3) - 1;
+        if (seat != _seat(receipt.job, receipt.model, station)) revert WrongWork(receipt.device, receipt.job, receipt.model);
+        (bool device, bool model) = REGISTRY.areActive(receipt.device, receipt.model);
+        if (!device) revert StationNotActive(receipt.device);
+        if (!model) revert ModelNotActive(receipt.model);
+        _checkOutput(outputBytes);
         day = _day(p, receipt);
     }
 
     /// @dev Counts a result that is settled or proven, and pays when the quorum of the day is reached.
-    function _count(bytes32 id, bytes32 device, bytes32 digest, uint256 day, uint256 station) private {
-        Policy storage p = _policies[id];
+    function _count(Policy storage p, bytes32 id, bytes32 device, bytes32 digest, uint256 day, uint256 station) private {
         uint256 count = _mark(id, day, station, device);
         emit DayReported(id, day, device, digest, count);
         if (count >= p.quorum) {
@@ -237,14 +247,9 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
         }
     }
 
-    function _station(Policy storage p, bytes32 device) private view returns (uint256) {
-        for (uint256 i; i < STATIONS; ++i) {
-            if (p.stations[i] == device) {
-                if (!REGISTRY.isActiveDevice(device)) revert StationNotActive(device);
-                return i;
-            }
-        }
-        revert NotAStation(device);
+    /// @dev The upper 254 bits of keccak256(job || model), and in the two lowest the station's number from 1. Never 0.
+    function _seat(bytes32 job, bytes32 model, uint256 station) private pure returns (uint256) {
+        return uint256(keccak256(abi.encode(job, model))) & ~uint256(3) | station + 1;
     }
 
     /// @dev A receipt counts for exactly one whole day of the policy.
@@ -256,8 +261,7 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
         return day;
     }
 
-    function _checkOutput(bytes32 output, bytes calldata outputBytes) private pure {
-        if (keccak256(outputBytes) != output) revert OutputMismatch();
+    function _checkOutput(bytes calldata outputBytes) private pure {
         if (outputBytes.length != 8) revert BadOutput(outputBytes.length);
         int32 class = int32(uint32(bytes4(outputBytes[:4])));
         int32 trigger = int32(uint32(bytes4(outputBytes[4:8])));
@@ -269,9 +273,10 @@ contract WeatherCover is IResultConsumer, ReentrancyGuardTransient {
     function _mark(bytes32 id, uint256 day, uint256 station, bytes32 device) private returns (uint256) {
         uint256 shift = (day % 64) * 4;
         uint256 bit = 1 << (shift + station);
-        uint256 marks = _marks[id][day / 64];
+        mapping(uint256 word => uint256) storage days_ = _marks[id];
+        uint256 marks = days_[day / 64];
         if (marks & bit != 0) revert DayCounted(day, device);
-        _marks[id][day / 64] = marks | bit;
+        days_[day / 64] = marks | bit;
         return _ones((marks | bit) >> shift);
     }
 

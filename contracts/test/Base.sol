@@ -215,14 +215,14 @@ abstract contract Base {
         });
     }
 
-    /// The words of the feed, for each device and window: 72 elements of the range of int8, as the weather model's.
+    /// The words of the feed, for each device and window: 72 elements of int8, a byte each, as the weather model's.
     function publicWords(bytes32 device, uint64 windowStart) internal pure returns (bytes memory out) {
         bytes32[3] memory seed;
         for (uint256 i; i < 3; ++i) {
             seed[i] = keccak256(abi.encode(device, windowStart, i));
         }
         for (uint256 i; i < 72; ++i) {
-            out = bytes.concat(out, bytes4(uint32(int32(int8(uint8(seed[i / 32][i % 32]))))));
+            out = bytes.concat(out, bytes1(seed[i / 32][i % 32]));
         }
     }
 

@@ -157,6 +157,7 @@ export interface Fault {
 }
 
 export interface FeedDoc {
+  word_bytes: number;
   rows: FeedRow[];
 }
 

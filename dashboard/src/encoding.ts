@@ -196,7 +196,8 @@ export function feedCommitment(feed: FeedDoc): string {
   const rows = feed.rows.map((row) => ({ device: deviceKey(row.device), start: row.start_s, words: row.words }));
   rows.sort((a, b) => (a.device < b.device ? -1 : a.device > b.device ? 1 : a.start - b.start));
   const leaves = rows.map((row) => {
-    const words = row.words.map((value) => wide(BigInt.asUintN(32, BigInt(value)), 4));
+    const words = row.words.map((value) => wide(BigInt.asUintN(8 * feed.word_bytes, BigInt(value)), feed.word_bytes));
+    words.push(new Uint8Array(-(row.words.length * feed.word_bytes) & 3)); // zeros up to whole groups of four
     return keccak(unhex(keccak(concat(unhex(row.device), wide(row.start, 8), ...words))));
   });
   return root(leaves);

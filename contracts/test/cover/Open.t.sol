@@ -88,7 +88,9 @@ contract OpenTest is CoverBase {
         eq(token.balanceOf(address(cover)), terms.payout, "held");
         WeatherCover.Policy memory p = cover.policy(id);
         for (uint256 i; i < 3; ++i) {
-            yes(p.stations[i] == stations[i] && p.jobs[i] == jobs[i], "stations and jobs");
+            eq(cover.stationOf(id, stations[i], jobs[i], MODEL), i + 1, "station, job and model");
+            eq(cover.stationOf(id, stations[i], jobs[(i + 1) % 3], MODEL), 0, "another's job");
+            eq(cover.stationOf(id, stations[i], jobs[i], jobs[i]), 0, "another model");
         }
         yes(p.insurer == INSURER && p.beneficiary == FARMER && p.payout == terms.payout && p.status == 1, "stored");
     }

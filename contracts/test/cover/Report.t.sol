@@ -39,11 +39,11 @@ contract ReportTest is CoverBase {
     function test_refuses_the_same_receipt_under_another_job() public {
         Receipts.Receipt memory r = onDay(0, 0);
         r.job = keccak256("job of a stranger, with a feed of its choice");
-        refuse(abi.encodeWithSelector(WeatherCover.WrongJob.selector, jobs[0], r.job), r, FROST);
+        refuse(abi.encodeWithSelector(WeatherCover.WrongWork.selector, r.device, r.job, MODEL), r, FROST);
         r.job = jobs[1];
-        refuse(abi.encodeWithSelector(WeatherCover.WrongJob.selector, jobs[0], jobs[1]), r, FROST);
+        refuse(abi.encodeWithSelector(WeatherCover.WrongWork.selector, r.device, jobs[1], MODEL), r, FROST);
         r.job = 0;
-        refuse(abi.encodeWithSelector(WeatherCover.WrongJob.selector, jobs[0], bytes32(0)), r, FROST);
+        refuse(abi.encodeWithSelector(WeatherCover.WrongWork.selector, r.device, bytes32(0), MODEL), r, FROST);
         (uint256 bits,) = cover.dayMarks(id, 0);
         eq(bits, 0, "nothing counted");
         report(id, onDay(0, 0));
@@ -60,7 +60,7 @@ contract ReportTest is CoverBase {
     function test_refuses_other_and_revoked_models() public {
         Receipts.Receipt memory r = onDay(0, 0);
         r.model = keccak256("other");
-        refuse(abi.encodeWithSelector(WeatherCover.WrongModel.selector, MODEL, r.model), r, FROST);
+        refuse(abi.encodeWithSelector(WeatherCover.WrongWork.selector, r.device, r.job, r.model), r, FROST);
         vm.prank(GOVERNOR);
         registry.revokeModel(MODEL);
         refuse(abi.encodeWithSelector(WeatherCover.ModelNotActive.selector, MODEL), onDay(0, 0), FROST);

@@ -33,6 +33,15 @@ impl InputSpec {
         (0..self.shape.len()).filter(|i| !self.public_channels.contains(&(i / plane))).collect()
     }
 
+    /// Bytes that a public element takes where a contract hashes it: 1, 2 or 4, the fewest that hold the interval in two's complement.
+    pub fn public_bytes(&self) -> u8 {
+        let fits = |bytes: &u8| {
+            let half = 1i64 << (8 * bytes - 1);
+            -half <= i64::from(self.interval.lo) && i64::from(self.interval.hi) < half
+        };
+        [1, 2].into_iter().find(fits).unwrap_or(4)
+    }
+
     /// Row-major indices of the public elements.
     pub fn public_elements(&self) -> Vec<usize> {
         let plane = self.shape.h * self.shape.w;

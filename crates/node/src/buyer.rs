@@ -121,10 +121,6 @@ pub struct CoverDoc {
     pub start_s: u64,
     /// Days.
     pub day_count: u16,
-    /// Its stations.
-    pub stations: [Device; 3],
-    /// For each station the job whose receipts count.
-    pub jobs: [Hash32; 3],
     /// Days on which a station proved a genuine day with frost: number and which stations.
     pub days: Vec<(u64, [bool; 3])>,
 }
@@ -157,8 +153,6 @@ pub async fn cover(settlement: &dyn Settlement, id: Hash32) -> Result<CoverDoc> 
         quorum: found.quorum,
         start_s: found.start,
         day_count: found.day_count,
-        stations: found.stations,
-        jobs: found.jobs,
         days,
     })
 }

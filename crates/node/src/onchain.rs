@@ -7,10 +7,10 @@
 use crate::client::Client;
 use crate::fault::{Fault, Result};
 use crate::wrapped;
-use proofmesh_market::{Address, Hash32, SignedReceipt};
+use proofmesh_market::{Address, Hash32, Job, Receipt, SignedReceipt};
 use proofmesh_model::ModelFile;
 use proofmesh_services::inference::Terms;
-use proofmesh_services::reference::References;
+use proofmesh_services::reference::{ReferenceTable, References, Row, packed};
 use proofmesh_settle::{Evidence, Settlement, Signer, VerifierKey};
 use proofmesh_wrap::development;
 use proofmesh_wrap::groth16::{KEY_WORDS, key_words};
@@ -144,23 +144,44 @@ pub fn development_verifier(model: &ModelFile, seed: &[u8; 32]) -> Result<Verifi
     Ok(verifier_key(&key_words(&development::verification_key(&circuit, seed)?)))
 }
 
+/// The feed that a receipt's public words come from, and their row; nothing if its terms name no feed.
+///
+/// Errors: `reference.missing` when the feed says nothing of the window; the API's.
+async fn with_row<T>(
+    client: &Client,
+    receipt: &Receipt,
+    job: &Job,
+    read: impl FnOnce(&ReferenceTable, Row<'_>) -> Option<T>,
+) -> Result<Option<T>> {
+    let terms = Terms::decode(&job.terms).map_err(|reason| Fault::from(&reason))?;
+    let Some(feed) = terms.feed else { return Ok(None) };
+    let table = client.feed(&feed).await?;
+    let start_s = receipt.window_start;
+    let read = table.reference(&feed, &receipt.device, start_s).and_then(|row| read(&table, row));
+    let missing =
+        || Fault::refused("reference.missing", format_args!("a row for {start_s} in feed {feed}"), "none");
+    read.ok_or_else(missing).map(Some)
+}
+
+/// The public words of a receipt's window; none if its terms name no feed.
+///
+/// # Errors
+/// `reference.missing` when the feed says nothing of the window; the API's.
+pub async fn public_words(client: &Client, receipt: &Receipt) -> Result<Vec<i32>> {
+    let job = client.job(&receipt.job).await?.job;
+    Ok(with_row(client, receipt, &job, |_, row| Some(row.words.to_vec())).await?.unwrap_or_default())
+}
+
 /// What opens a receipt to a contract, with its wrapped proof: the job, its terms, and the window's public words in the job's feed.
 ///
 /// # Errors
 /// `reference.missing` when the feed says nothing of the window; the API's.
 pub async fn evidence(client: &Client, receipt: SignedReceipt, proof: Vec<u8>) -> Result<Evidence> {
-    let job = client.job(&receipt.receipt.job).await?.job;
-    let terms = Terms::decode(&job.terms).map_err(|reason| Fault::from(&reason))?;
-    let (mut public_words, mut feed_proof) = (Vec::new(), Vec::new());
-    if let Some(feed) = terms.feed {
-        let (device, start_s) = (&receipt.receipt.device, receipt.receipt.window_start);
-        let table = client.feed(&feed).await?;
-        let row =
-            table.reference(&feed, device, start_s).map(<[i32]>::to_vec).zip(table.proof(device, start_s));
-        (public_words, feed_proof) = row.ok_or_else(|| {
-            Fault::refused("reference.missing", format_args!("a row for {start_s} in feed {feed}"), "none")
-        })?;
-    }
+    let of = &receipt.receipt;
+    let job = client.job(&of.job).await?.job;
+    let opened =
+        with_row(client, of, &job, |table, row| packed(row).zip(table.proof(&of.device, of.window_start)));
+    let (public_words, feed_proof) = opened.await?.unwrap_or_default();
     Ok(Evidence { receipt, job, public_words, feed_proof, proof })
 }
 

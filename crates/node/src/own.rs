@@ -460,7 +460,7 @@ impl Side<'_> {
         between("buy.open", OPEN_HOURS_MAX, wanted.open_hours)?;
         let number = station(&wanted.station)?;
         let from_s = day_start_s(&wanted.from)?;
-        let table = feed(&airports(), &[(number, wanted.device)], from_s, wanted.days);
+        let table = feed(&airports(), &[(number, wanted.device)], from_s, wanted.days)?;
         let deadline_s = self.now_s().saturating_add(wanted.open_hours * 3_600);
         let job = DaysWanted {
             model: wanted.model,

@@ -10,7 +10,7 @@ use proofmesh_market::{Device, Hash32};
 use proofmesh_model::{Extreme, ImportOptions, Imported, InputScale, Number, OutputChoice, data, import};
 use proofmesh_services::reading::Values;
 use proofmesh_services::reference::ReferenceTable;
-use proofmesh_services::window::{Day, HOUR_S, HOURS, QUANTITIES, WINDOW_S, reference};
+use proofmesh_services::window::{Day, HOUR_S, HOURS, QUANTITIES, WINDOW_S, WORD_BYTES, reference};
 use std::collections::BTreeMap;
 
 const ONNX: &[u8] = include_bytes!("../../../examples/weather-qod/model.onnx");
@@ -148,8 +148,15 @@ pub fn neighbours(airports: &[Hours; 3], station: usize, start_s: u64) -> Option
 }
 
 /// The feed of these stations' devices for `days` days from `from_s`.
-#[must_use]
-pub fn feed(airports: &[Hours; 3], devices: &[(usize, Device)], from_s: u64, days: u64) -> ReferenceTable {
+///
+/// # Errors
+/// `inference.reference-width`: never, as words are between -127 and 127.
+pub fn feed(
+    airports: &[Hours; 3],
+    devices: &[(usize, Device)],
+    from_s: u64,
+    days: u64,
+) -> Result<ReferenceTable> {
     let mut rows = BTreeMap::new();
     for (station, device) in devices {
         for start_s in (0..days).map(|day| from_s + day * WINDOW_S) {
@@ -158,7 +165,7 @@ pub fn feed(airports: &[Hours; 3], devices: &[(usize, Device)], from_s: u64, day
             }
         }
     }
-    ReferenceTable::new(rows)
+    ReferenceTable::new(WORD_BYTES, rows).map_err(|reason| Fault::from(&reason))
 }
 
 /// A manipulated day of the bundle's test file: what a lying device shows on a date.

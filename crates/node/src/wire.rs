@@ -341,6 +341,8 @@ pub struct FeedRow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeedDoc {
+    /// Bytes of a word in a row's leaf, 1, 2 or 4: as wide as the model's public input.
+    pub word_bytes: u8,
     /// Its rows.
     pub rows: Vec<FeedRow>,
 }

@@ -180,7 +180,7 @@ impl Worker {
             let public = match &feed {
                 Some(feed) => {
                     let device: Device = operator.device().device();
-                    feed.reference(&feed.commitment(), &device, *start_s).map(<[i32]>::to_vec)
+                    feed.reference(&feed.commitment(), &device, *start_s).map(|row| row.words.to_vec())
                 }
                 None => Some(Vec::new()),
             };

@@ -65,6 +65,7 @@ pub fn card(file: &ModelFile) -> Result<ModelCard> {
         name: file.program.name.clone(),
         output_words: file.program.output_len(&types),
         public_words: file.program.input.public_elements().len(),
+        word_bytes: file.program.input.public_bytes(),
         classes: file.meta.classes.clone(),
         multiply_adds: file.meta.report.multiply_adds,
     })

@@ -11,11 +11,12 @@
 //! zero. Window seconds 0: any window.
 //!
 //! Refuses: `inference.terms`, `inference.model-unknown`, `inference.wrong-window`, `inference.wrong-output`,
-//! `inference.reference-missing`, `inference.reference-length`, `inference.proof.CHECK` with the verifier's
-//! name of the check, `inference.not-CLASS` with the model's name of the class (`inference.not-genuine`; what
+//! `inference.reference-missing`, `inference.reference-length`, `inference.reference-width`,
+//! `inference.proof.CHECK` with the verifier's name of the check, `inference.not-CLASS` with the model's name of the class (`inference.not-genuine`; what
 //! the proof shows is in `got`). A proof that does not check, or a wrong form, is blamed on the node; a class
 //! is not: the model is wrong about one honest day in twenty, and losing the day's pay is enough.
 
+use crate::reference::Row;
 use crate::wire::u64_at;
 use crate::{Engines, Family, Service};
 use proofmesh_market::{Blame, Case, Hash32, Job, Reason, Usd};
@@ -103,6 +104,8 @@ pub struct ModelCard {
     pub output_words: usize,
     /// Words of the public input; 0 when all input is private.
     pub public_words: usize,
+    /// Bytes that a public word takes where contracts hash it: 1, 2 or 4.
+    pub word_bytes: u8,
     /// Names of the classes that output word 0 can be, from 0; empty when it is no class.
     pub classes: Vec<String>,
     /// Multiply-adds of one inference.
@@ -212,8 +215,8 @@ fn check(case: &Case<'_>, engines: &Engines<'_>) -> Result<u64, Reason> {
     if output.len() != card.output_words {
         return node("inference.wrong-output", card.output_words, output.len());
     }
-    let public_input = match &terms.feed {
-        None => &[],
+    let row = match &terms.feed {
+        None => Row { words: &[], word_bytes: card.word_bytes },
         Some(feed) => {
             engines.references.reference(feed, &receipt.device, receipt.window_start).ok_or_else(|| {
                 let window = receipt.window_start;
@@ -226,9 +229,14 @@ fn check(case: &Case<'_>, engines: &Engines<'_>) -> Result<u64, Reason> {
             })?
         }
     };
+    let Row { words: public_input, word_bytes } = row;
     if public_input.len() != card.public_words {
         let length = public_input.len();
         return Err(Reason::new("inference.reference-length", Blame::Nobody, card.public_words, length));
+    }
+    // Else no wrapped proof could answer for the receipt: the contract hashes the row as the feed has it.
+    if word_bytes != card.word_bytes {
+        return Err(Reason::new("inference.reference-width", Blame::Nobody, card.word_bytes, word_bytes));
     }
     engines
         .proofs

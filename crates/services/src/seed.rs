@@ -7,7 +7,7 @@
 //! at or after it, whose secrets may be revealed only then. With an epoch's `logHash` its poster can try
 //! several contents; with the beacon, whoever reveals last has two choices for its penalty.
 
-use crate::reference::References;
+use crate::reference::{References, Row};
 use proofmesh_market::{Device, Event, Hash32, State, What, keccak};
 use std::collections::BTreeMap;
 
@@ -68,11 +68,11 @@ impl Seeds {
 }
 
 impl References for Seeds {
-    fn reference(&self, commitment: &Hash32, _: &Device, at_s: u64) -> Option<&[i32]> {
+    fn reference(&self, commitment: &Hash32, _: &Device, at_s: u64) -> Option<Row<'_>> {
         if *commitment != seed_feed() {
             return None;
         }
-        self.after(at_s).map(<[i32; SEED_WORDS]>::as_slice)
+        self.after(at_s).map(|words| Row { words, word_bytes: 4 })
     }
 }
 
@@ -86,7 +86,7 @@ pub struct WithSeeds<'a> {
 }
 
 impl References for WithSeeds<'_> {
-    fn reference(&self, commitment: &Hash32, device: &Device, at_s: u64) -> Option<&[i32]> {
+    fn reference(&self, commitment: &Hash32, device: &Device, at_s: u64) -> Option<Row<'_>> {
         let of: &dyn References = if *commitment == seed_feed() { self.seeds } else { self.feeds };
         of.reference(commitment, device, at_s)
     }
@@ -111,7 +111,8 @@ mod tests {
         assert_eq!(seeds.after(11), Some(&[0x0404_0404; 8]));
         assert_eq!(seeds.after(21), None, "not known yet");
         let both = WithSeeds { feeds: &NoReferences, seeds: &seeds };
-        assert_eq!(both.reference(&seed_feed(), &Device([0; 32]), 11), Some(&[0x0404_0404; 8][..]));
+        let row = Some(Row { words: &[0x0404_0404; 8], word_bytes: 4 });
+        assert_eq!(both.reference(&seed_feed(), &Device([0; 32]), 11), row);
         assert_eq!(both.reference(&Hash32::ZERO, &Device([0; 32]), 11), None);
     }
 }

@@ -160,10 +160,10 @@ fn check(case: &Case<'_>, engines: &Engines<'_>) -> Result<u64, Reason> {
         let got = format_args!("{} to {}", window.0, window.1);
         Reason::new("storage.wrong-window", Blame::Node, expected, got)
     })?;
-    let Some(words) = engines.references.reference(&seed_feed(), &receipt.device, window.1) else {
+    let Some(row) = engines.references.reference(&seed_feed(), &receipt.device, window.1) else {
         return nobody("storage.seed-unknown", "a seed from after the round", "none yet");
     };
-    let Ok(seed) = <[u8; 4 * SEED_WORDS]>::try_from(output_bytes(words)) else {
+    let Ok(seed) = <[u8; 4 * SEED_WORDS]>::try_from(output_bytes(row.words)) else {
         return nobody("storage.seed-form", "8 words", "another number");
     };
     let asked = Asked { job: case.job_id, node: &receipt.node, device: &receipt.device, round };

@@ -18,6 +18,8 @@ use std::collections::BTreeMap;
 pub const HOURS: usize = 24;
 /// Quantities of a station: temperature, humidity, pressure.
 pub const QUANTITIES: usize = 3;
+/// Bytes that a word of the model's input takes: it is between -127 and 127.
+pub const WORD_BYTES: u8 = 1;
 /// Hours that a line may fill.
 pub const GAP_HOURS: u64 = 3;
 /// Most stations whose mean is a reference.

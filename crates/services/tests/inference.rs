@@ -63,14 +63,21 @@ fn domain() -> Domain {
 }
 fn feed() -> ReferenceTable {
     let row = |day: u64| ((device().device(), START_S + day * DAY_S), vec![day as i32, -7]);
-    ReferenceTable::new((0..3).map(row).collect())
+    ReferenceTable::new(1, (0..3).map(row).collect()).expect("words of a byte")
 }
 fn terms() -> Terms {
     Terms { class: Some(0), window_s: DAY_S, phase_s: PHASE_S, feed: Some(feed().commitment()) }
 }
 fn card() -> ModelCard {
     let classes = ["genuine", "replay", "tampered", "stuck"].map(str::to_owned).to_vec();
-    ModelCard { name: "weather-qod".into(), output_words: 2, public_words: 2, classes, multiply_adds: 35_840 }
+    ModelCard {
+        name: "weather-qod".into(),
+        output_words: 2,
+        public_words: 2,
+        word_bytes: 1,
+        classes,
+        multiply_adds: 35_840,
+    }
 }
 fn job() -> Job {
     Job {
@@ -231,6 +238,7 @@ fn windows_outputs_models_and_feeds_that_do_not_fit() {
     assert_eq!(name(&|handed| handed.output = vec![0, 1, 2]), "inference.wrong-output");
     assert_eq!(name(&|handed| handed.models = false), "inference.model-unknown");
     assert_eq!(name(&|handed| handed.card.public_words = 3), "inference.reference-length");
+    assert_eq!(name(&|handed| handed.card.word_bytes = 4), "inference.reference-width");
     assert_eq!(name(&with_terms(|terms| terms.feed = None)), "inference.reference-length");
     assert_eq!(name(&with_terms(|terms| terms.feed = Some(Hash32([1; 32])))), "inference.reference-missing");
     let later =

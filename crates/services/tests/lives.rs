@@ -14,7 +14,7 @@ use proofmesh_market::state::{JobStatus, ReceiptStatus, Standing};
 use proofmesh_market::*;
 use proofmesh_services::inference::{self, ModelCard, ProofCheck, Rejection, Stated};
 use proofmesh_services::metered::{self, Line, Quantity, Range, SignedTick};
-use proofmesh_services::reference::{NoReferences, References};
+use proofmesh_services::reference::{NoReferences, References, Row};
 use proofmesh_services::seed::{Seeds, WithSeeds};
 use proofmesh_services::storage::challenge::{Asked, Challenge};
 use proofmesh_services::storage::merkle::{CHUNK_BYTES, Tree};
@@ -254,8 +254,14 @@ impl Kind {
     /// What `by` finds, with the row's own check.
     fn verdict(&self, world: &World, digest: &Hash32, evidence: &[u8], by: &AccountSecret) -> Verdict {
         let classes = Vec::new();
-        let card =
-            ModelCard { name: "m".into(), output_words: 2, public_words: 0, classes, multiply_adds: 1 };
+        let card = ModelCard {
+            name: "m".into(),
+            output_words: 2,
+            public_words: 0,
+            word_bytes: 1,
+            classes,
+            multiply_adds: 1,
+        };
         let (models, seeds) = (BTreeMap::from([(model(), card)]), seeds());
         let references = WithSeeds { feeds: &NoReferences, seeds: &seeds };
         let engines = Engines { proofs: &StandIn, models: &models, references: &references };
@@ -382,8 +388,14 @@ fn a_job_that_expires_gives_the_rest_back() {
 fn rows_describe_and_price_their_jobs() {
     for kind in &KINDS {
         let classes = Vec::new();
-        let card =
-            ModelCard { name: "m".into(), output_words: 2, public_words: 0, classes, multiply_adds: 1 };
+        let card = ModelCard {
+            name: "m".into(),
+            output_words: 2,
+            public_words: 0,
+            word_bytes: 1,
+            classes,
+            multiply_adds: 1,
+        };
         let models = BTreeMap::from([(model(), card)]);
         let engines = Engines { proofs: &StandIn, models: &models, references: &NoReferences };
         let (service, mut job) = (kind.service(), kind.job());
@@ -410,8 +422,14 @@ fn wraps_that_do_not_fit_their_job_have_names() {
         lie(&mut receipt);
         let signed = receipt.sign(&domain(), output, &device(0), &node(0)).expect("own keys");
         let classes = Vec::new();
-        let card =
-            ModelCard { name: "m".into(), output_words: 2, public_words: 0, classes, multiply_adds: 1 };
+        let card = ModelCard {
+            name: "m".into(),
+            output_words: 2,
+            public_words: 0,
+            word_bytes: 1,
+            classes,
+            multiply_adds: 1,
+        };
         let models = BTreeMap::from([(model(), card)]);
         let engines = Engines { proofs: &StandIn, models: &models, references: &NoReferences };
         match examine(&domain(), &job, &signed, &evidence, &kind.service().checker(engines)) {
@@ -533,8 +551,8 @@ fn seeds_of_the_logs_in_vectors_are_what_their_states_hold() {
 /// A feed whose rows are no seeds.
 struct Short;
 impl References for Short {
-    fn reference(&self, _: &Hash32, _: &Device, _: u64) -> Option<&[i32]> {
-        Some(&[1, 2])
+    fn reference(&self, _: &Hash32, _: &Device, _: u64) -> Option<Row<'_>> {
+        Some(Row { words: &[1, 2], word_bytes: 4 })
     }
 }
 

@@ -162,12 +162,6 @@ pub struct Cover {
     pub quorum: u8,
     /// Payout.
     pub payout: Usd,
-    /// Model.
-    pub model: Hash32,
-    /// Stations.
-    pub stations: [Device; 3],
-    /// The job of each station.
-    pub jobs: [Hash32; 3],
     /// State.
     pub state: CoverState,
 }
@@ -191,8 +185,8 @@ pub struct Evidence {
     pub receipt: SignedReceipt,
     /// The job that it names, with the service's terms.
     pub job: Job,
-    /// Public words of the window, from the job's feed; none if there is no feed.
-    pub public_words: Vec<i32>,
+    /// Public words of the window as the job's feed has them (`reference::packed`); empty if there is no feed.
+    pub public_words: Vec<u8>,
     /// Siblings from the window's row to the feed's commitment (`ReferenceTable::proof`).
     pub feed_proof: Vec<Hash32>,
     /// The Groth16 proof: A, B, C, 256 bytes.
@@ -514,8 +508,17 @@ pub trait Settlement: Send + Sync {
     async fn cover_report(&self, by: &Signer, id: Hash32, report: &CoverReport) -> Result<Done>;
     /// The insurer takes back the money of an expired policy.
     async fn cover_reclaim(&self, by: &Signer, id: Hash32) -> Result<Done>;
-    /// A policy, `None` if unknown.
+    /// A policy, `None` if unknown. Which stations, jobs and model it counts the chain has as hashes: the id commits to them, and
+    /// [`Settlement::cover_station`] asks for one.
     async fn cover(&self, id: Hash32) -> Result<Option<Cover>>;
+    /// Which of the policy's stations, from 0, a device is whose receipts of this job and model count, if it is one.
+    async fn cover_station(
+        &self,
+        id: Hash32,
+        device: Device,
+        job: Hash32,
+        model: Hash32,
+    ) -> Result<Option<usize>>;
     /// Which of the policy's stations proved `day`.
     async fn cover_day(&self, id: Hash32, day: u64) -> Result<[bool; 3]>;
 

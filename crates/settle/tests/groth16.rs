@@ -122,10 +122,10 @@ fn cases(toy: &Toy) -> Vec<Value> {
     out
 }
 
-fn row(model: [u8; 32], context: [u8; 32], input: [u8; 32], public: &[i32], output: &[i32]) -> Value {
+fn row(model: [u8; 32], context: [u8; 32], input: [u8; 32], public: &[u8], output: &[i32]) -> Value {
     json!({
         "model": hex(&model), "context": hex(&context), "input": hex(&input),
-        "public_words": hex(&output_bytes(public)), "output": hex(&output_bytes(output)),
+        "public_words": hex(public), "output": hex(&output_bytes(output)),
         "public_input": hex(&statement(&model, &context, &input, public, output)),
     })
 }
@@ -136,14 +136,14 @@ fn the_vectors_are_what_arkworks_says() {
     let key = toy.key();
     let word = |seed: &str| keccak256(seed).0;
     let (model, context, commitment) = (word("model"), word("context"), word("input"));
-    let many: Vec<i32> = (0..72).map(|i| (i * 37) % 256 - 128).collect();
+    let many: Vec<u8> = (0..72u8).map(|i| i.wrapping_mul(37)).collect();
     let statements = [
         row(model, context, commitment, &[], &[0, 1]),
         row(model, context, commitment, &many, &[0, 1]),
-        row(model, context, [0; 32], &[i32::MIN, -1, i32::MAX], &[]),
+        row(model, context, [0; 32], &output_bytes(&[i32::MIN, -1, i32::MAX]), &[]),
         // Words moved over from one list to the other are another statement.
-        row(model, context, commitment, &[0], &[1]),
-        row(model, context, commitment, &[0, 1], &[]),
+        row(model, context, commitment, &[0; 4], &[1]),
+        row(model, context, commitment, &output_bytes(&[0, 1]), &[]),
     ];
     let doc = json!({
         "about": "Groth16 over BN254, one public input; words 32 bytes big-endian, points of G2 with the imaginary part first (EIP-197). \

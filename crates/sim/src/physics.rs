@@ -92,6 +92,7 @@ pub fn models(model: Hash32) -> BTreeMap<Hash32, ModelCard> {
         name: "weather-qod".into(),
         output_words: 2,
         public_words: 0,
+        word_bytes: 1,
         classes,
         multiply_adds: 35_840,
     };

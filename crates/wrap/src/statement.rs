@@ -4,10 +4,11 @@
 //!
 //! ```text
 //! model id 32 | context 32 | u32 number of inputs | their commitments, 32 bytes each
-//! | u32 number of public words | the inputs' public elements, input by input, i32 each
+//! | u32 n | the inputs' public elements, input by input, w bytes each, zeros up to 4 n bytes
 //! | u32 number of output words | the outputs, input by input, then the batch's, i32 each
 //! ```
 //!
+//! Integers are in two's complement; w is 1, 2 or 4, by the input's interval ([`proofmesh_graph::program::InputSpec::public_bytes`]).
 //! `contracts/src/Statements.sol` computes the same. Counts follow from the program and the batch size: a key serves one preimage length.
 
 use ark_bn254::Fr;
@@ -53,12 +54,29 @@ pub fn preimage(statement: &Statement) -> Result<Vec<u8>, Reject> {
     let count = |n: usize| (n as u32).to_be_bytes();
     bytes.extend(count(statement.inputs.len()));
     statement.inputs.iter().for_each(|i| bytes.extend(i.commitment));
-    let public = statement.inputs.iter().flat_map(|i| &i.public);
     let outputs = statement.outputs.iter().flatten().chain(&statement.batch_outputs);
-    bytes.extend(count(public.clone().count()));
-    public.for_each(|v| bytes.extend(v.to_be_bytes()));
+    let public = public_bytes(statement)?;
+    bytes.extend(count(public.len() / 4));
+    bytes.extend(public);
     bytes.extend(count(outputs.clone().count()));
     outputs.for_each(|v| bytes.extend(v.to_be_bytes()));
+    Ok(bytes)
+}
+
+/// The inputs' public elements as the preimage has them, whole groups of four bytes.
+///
+/// Errors: `statement.input` for an element outside of the program's interval.
+pub fn public_bytes(statement: &Statement) -> Result<Vec<u8>, Reject> {
+    let spec = &statement.program.input;
+    let width = usize::from(spec.public_bytes());
+    let mut bytes = Vec::new();
+    for value in statement.inputs.iter().flat_map(|i| &i.public) {
+        if !(spec.interval.lo..=spec.interval.hi).contains(value) {
+            return Err(Reject::new("statement.input", "an element of the program's interval", value));
+        }
+        bytes.extend(&value.to_be_bytes()[4 - width..]);
+    }
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
     Ok(bytes)
 }
 
@@ -94,8 +112,8 @@ enum Kind {
     Opaque,
     /// An element of KoalaBear as a digest has it: four bytes, little-endian.
     Digest,
-    /// An integer of an interval.
-    Integer(Interval),
+    /// Integers of an interval, `bytes` each, from the top; what they leave is zero.
+    Integers { interval: Interval, bytes: usize, count: usize },
 }
 
 /// The kinds of the preimage's words, in order.
@@ -109,14 +127,20 @@ fn kinds(statement: &Statement) -> Result<Vec<Kind>, Reject> {
     let hashed = !program.input.private_elements().is_empty();
     kinds.extend((0..batch * RATE).map(|_| if hashed { Kind::Digest } else { Kind::Fixed }));
     kinds.push(Kind::Fixed);
-    let public = batch * program.input.public_elements().len();
-    kinds.extend((0..public).map(|_| Kind::Integer(program.input.interval)));
+    let (interval, bytes) = (program.input.interval, usize::from(program.input.public_bytes()));
+    let mut public = batch * program.input.public_elements().len();
+    while public > 0 {
+        let count = public.min(4 / bytes);
+        kinds.push(Kind::Integers { interval, bytes, count });
+        public -= count;
+    }
     kinds.push(Kind::Fixed);
     let mut outputs = |of_batch: bool| {
         for output in &program.outputs {
             let words = output.words(&types[output.value()], batch);
             if words.batch == of_batch {
-                kinds.extend((0..words.count).map(|_| Kind::Integer(words.interval)));
+                let kind = || Kind::Integers { interval: words.interval, bytes: 4, count: 1 };
+                kinds.extend((0..words.count).map(|_| kind()));
             }
         }
     };
@@ -125,29 +149,39 @@ fn kinds(statement: &Statement) -> Result<Vec<Kind>, Reject> {
     Ok(kinds)
 }
 
-/// One word of the preimage: its bits, and what claims read it as.
-fn word(circuit: &Circuit, kind: &Kind, bytes: [u8; 4]) -> (Word, Option<Num>) {
+/// One word of the preimage: its bits, and the values that claims read from it.
+fn word(circuit: &Circuit, kind: &Kind, stated: [u8; 4]) -> (Word, Vec<Num>) {
     let b = &mut *circuit.builder();
     match kind {
-        Kind::Fixed => (gadget::known(u32::from_be_bytes(bytes)), None),
-        Kind::Opaque => (gadget::witness(b, u32::from_be_bytes(bytes)), None),
+        Kind::Fixed => (gadget::known(u32::from_be_bytes(stated)), Vec::new()),
+        Kind::Opaque => (gadget::witness(b, u32::from_be_bytes(stated)), Vec::new()),
         Kind::Digest => {
-            let value = u32::from_le_bytes(bytes);
+            let value = u32::from_le_bytes(stated);
             let bits: Vec<Num> = (0..31).map(|i| bit(b, value >> i & 1 == 1)).collect();
             canonical(b, &bits);
             // Byte k of the element is byte 3 - k of the word.
             let place = |i: usize| 8 * (3 - i / 8) + i % 8;
             let word = core::array::from_fn(|i| bits.get(place(i)).cloned().unwrap_or_default());
-            (word, Some(number(&bits)))
+            (word, vec![number(&bits)])
         }
-        Kind::Integer(interval) => {
-            let word = gadget::witness(b, u32::from_be_bytes(bytes));
-            let value = number(&word[..31]).plus_scaled(&word[31], -power_of_two(31));
-            let bits = (i64::from(interval.hi) - i64::from(interval.lo)).max(1).ilog2() as usize + 1;
-            range(b, &value.shifted(-Fr::from(interval.lo)), bits);
-            range(b, &value.scaled(-Fr::ONE).shifted(Fr::from(interval.hi)), bits);
-            let value = b.variable(&value);
-            (word, Some(value))
+        Kind::Integers { interval, bytes, count } => {
+            let (width, value) = (8 * bytes, u32::from_be_bytes(stated));
+            let spare = 32 - width * count;
+            let word: Word = core::array::from_fn(|i| match i < spare {
+                true => Num::default(),
+                false => bit(b, value >> i & 1 == 1),
+            });
+            let range_bits = (i64::from(interval.hi) - i64::from(interval.lo)).max(1).ilog2() as usize + 1;
+            let integer = |bits: &[Num]| {
+                let (low, sign) = bits.split_at(width - 1);
+                let value = number(low).plus_scaled(&sign[0], -power_of_two(width - 1));
+                range(b, &value.shifted(-Fr::from(interval.lo)), range_bits);
+                range(b, &value.scaled(-Fr::ONE).shifted(Fr::from(interval.hi)), range_bits);
+                b.variable(&value)
+            };
+            // The first integer stands at the top.
+            let values = word[spare..].rchunks(width).map(integer).collect();
+            (word, values)
         }
     }
 }
@@ -166,14 +200,14 @@ pub fn words<'c>(
     assert_eq!(message.len(), 4 * stated.len(), "every word of the preimage has a kind");
     let parts =
         message.as_chunks::<4>().0.iter().zip(&stated).map(|(bytes, kind)| word(circuit, kind, *bytes));
-    let (bits, values): (Vec<Word>, Vec<Option<Num>>) = parts.unzip();
+    let (bits, values): (Vec<Word>, Vec<Vec<Num>>) = parts.unzip();
     {
         let b = &mut *circuit.builder();
         let digest = gadget::digest(b, &bits);
         let public = b.public();
         b.equal(&gadget::truncated(&digest), &public);
     }
-    let given = in_claims_order(statement, &values);
+    let given = in_claims_order(statement, values.into_iter().flatten());
     let nums = follow(&mut circuit.builder(), &words.rules, given);
     circuit.builder().enter(before);
     // Everything here is an integer between -2^31 and 2^31.
@@ -181,17 +215,16 @@ pub fn words<'c>(
 }
 
 /// The preimage has all commitments before all public elements; claims have them input by input.
-fn in_claims_order(statement: &Statement, values: &[Option<Num>]) -> Vec<Num> {
+fn in_claims_order(statement: &Statement, mut values: impl Iterator<Item = Num>) -> Vec<Num> {
     let batch = statement.inputs.len();
-    let (commitments, rest) = values[17..].split_at(batch * RATE);
-    let public = statement.inputs.first().map_or(0, |i| i.public.len());
-    let (public_words, outputs) = rest[1..].split_at(batch * public);
+    let hashed = !statement.program.input.private_elements().is_empty();
+    let digests: Vec<Num> = values.by_ref().take(if hashed { batch * RATE } else { 0 }).collect();
     let mut order = Vec::new();
-    for i in 0..batch {
-        order.extend(commitments[i * RATE..(i + 1) * RATE].iter().flatten().cloned());
-        order.extend(public_words[i * public..(i + 1) * public].iter().flatten().cloned());
+    for (i, input) in statement.inputs.iter().enumerate() {
+        order.extend(digests.iter().skip(i * RATE).take(RATE).cloned());
+        order.extend(values.by_ref().take(input.public.len()));
     }
-    order.extend(outputs[1..].iter().flatten().cloned());
+    order.extend(values);
     order
 }
 
@@ -228,4 +261,45 @@ fn follow(b: &mut Builder, rules: &[Rule], mut nums: Vec<Num>) -> Vec<Num> {
         }
     }
     nums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A word of integers: what is read from it, and whether the constraints hold.
+    fn read(interval: Interval, bytes: usize, values: &[i32]) -> (Vec<Num>, bool) {
+        let mut stated = [0; 4];
+        for (place, value) in stated.chunks_mut(bytes).zip(values) {
+            place.copy_from_slice(&value.to_be_bytes()[4 - bytes..]);
+        }
+        let circuit = Circuit::new(Fr::ONE);
+        let (word, values) = word(&circuit, &Kind::Integers { interval, bytes, count: values.len() }, stated);
+        assert_eq!(number(&word).value, Fr::from(u32::from_be_bytes(stated)), "the bits that are hashed");
+        (values, circuit.into_builder().broken().is_none())
+    }
+
+    #[test]
+    fn integers_are_read_from_the_bytes_that_are_hashed() {
+        let (int8, int16) = (Interval { lo: -127, hi: 127 }, Interval { lo: -1_000, hi: 1_000 });
+        let whole = Interval { lo: i32::MIN / 2, hi: i32::MAX / 2 };
+        let cases: [(Interval, usize, &[i32]); 6] = [
+            (int8, 1, &[-127, 127, 0, -1]),
+            (int8, 1, &[5]),
+            (int8, 1, &[-1, 1, -2]),
+            (int16, 2, &[-1_000, 1_000]),
+            (int16, 2, &[-3]),
+            (whole, 4, &[i32::MIN / 2]),
+        ];
+        for (interval, bytes, values) in cases {
+            let (read, holds) = read(interval, bytes, values);
+            let expected: Vec<Fr> = values.iter().map(|v| Fr::from(*v)).collect();
+            assert_eq!((read.iter().map(|n| n.value).collect::<Vec<_>>(), holds), (expected, true));
+        }
+        for (interval, bytes, values) in
+            [(int8, 1, [0, -128]), (int16, 2, [1_001, 0]), (int16, 2, [0, -1_001])]
+        {
+            assert!(!read(interval, bytes, &values).1, "{values:?} is outside of the interval");
+        }
+    }
 }

@@ -32,7 +32,7 @@ fn program() -> Program {
     let interval = Interval { lo: -127, hi: 127 };
     Program {
         name: "small".into(),
-        input: InputSpec { shape: Shape::new(4, 1, 1), interval, public_channels: 3..4 },
+        input: InputSpec { shape: Shape::new(4, 1, 1), interval, public_channels: 2..4 },
         nodes: vec![Node { name: "dense".into(), op: dense, inputs: vec![0] }],
         outputs: vec![Output::Values(1), Output::ArgMax(1)],
         weights: WeightMode::Public,
@@ -131,7 +131,7 @@ fn a_proof_of_one_statement_satisfies_no_other() {
         |s| s.outputs[0][0] = if s.outputs[0][0] > 0 { s.outputs[0][0] - 1 } else { s.outputs[0][0] + 1 },
         |s| s.outputs[0][3] = (s.outputs[0][3] + 1) % 3,
         |s| s.inputs[0].commitment[0] ^= 1,
-        |s| s.inputs[0].public[0] += 1,
+        |s| s.inputs[0].public[0] -= 1,
         |s| s.context[5] ^= 1,
     ];
     for (i, lie) in lies.iter().enumerate() {
@@ -174,7 +174,7 @@ fn preimages_are_those_of_the_vectors() {
         let input = &of.inputs[0];
         serde_json::json!({
             "model": hex(&of.model_id()), "context": hex(context), "input": hex(&input.commitment),
-            "public_words": words(&input.public), "output": words(&of.outputs[0]),
+            "public_words": hex(&proofmesh_wrap::statement::public_bytes(&of).expect("of the interval")), "output": words(&of.outputs[0]),
             "preimage": hex(&proofmesh_wrap::statement::preimage(&of).expect("can be wrapped")),
             "public_input": hex(&binding(&of).expect("can be wrapped")),
         })
@@ -199,7 +199,7 @@ fn the_digest_is_that_of_the_contract() {
     assert_eq!(preimage.len(), 32 + 32 + 4 + 32 + 4 + 4 + 4 + 4 * 4);
     assert_eq!(preimage[..32], statement.model_id());
     assert_eq!(preimage[64..68], [0, 0, 0, 1]);
-    assert_eq!(preimage[100..108], [0, 0, 0, 1, 0, 0, 0, 4]);
+    assert_eq!(preimage[100..112], [0, 0, 0, 1, 127, 4, 0, 0, 0, 0, 0, 4]);
     let x = public_input(statement).unwrap();
     assert!(x.into_bigint().0[3] >> 61 == 0 && x != ark_bn254::Fr::ZERO);
 }

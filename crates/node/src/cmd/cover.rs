@@ -83,6 +83,16 @@ pub struct OpenArgs {
     salt: String,
 }
 
+/// A new cover with what the chain keeps as a hash.
+#[derive(Serialize)]
+struct OpenedDoc {
+    #[serde(flatten)]
+    cover: CoverDoc,
+    model: Hash32,
+    /// Each station, and the job whose receipts of it count.
+    stations: Vec<(Device, Hash32)>,
+}
+
 #[derive(Serialize)]
 struct ReportedDoc {
     counted_before: bool,
@@ -102,7 +112,13 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
             client.faucet(insurer.address(), terms.payout).await?;
             let id = open_cover(&*settlement, &insurer, &terms, salt(&args.salt)).await?;
             let doc = cover(&*settlement, id).await?;
-            context.print(&doc, || describe(&doc))
+            let stations: Vec<(Device, Hash32)> = terms.stations.into_iter().zip(terms.jobs).collect();
+            let doc = OpenedDoc { cover: doc, model: terms.model, stations };
+            context.print(&doc, || {
+                let counts =
+                    doc.stations.iter().map(|(station, job)| format!("counts    {station} by job {job}"));
+                [describe(&doc.cover)].into_iter().chain(counts).collect::<Vec<_>>().join("\n")
+            })
         }
         Command::Report { id, receipt, by } => {
             let (id, digest): (Hash32, Hash32) =
@@ -216,9 +232,6 @@ fn describe(doc: &CoverDoc) -> String {
         ),
         format!("days      {} from {}", doc.day_count, date(doc.start_s)),
     ];
-    for (station, job) in doc.stations.iter().zip(&doc.jobs) {
-        lines.push(format!("counts    {station} by job {job}"));
-    }
     for (day, stations) in &doc.days {
         let proved = stations.iter().filter(|proved| **proved).count();
         lines.push(format!("  {}  {proved} of 3 stations", date(doc.start_s + day * 86_400)));

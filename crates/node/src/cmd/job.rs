@@ -109,7 +109,7 @@ async fn posted(
         }
     };
     let from_s = day_start_s(&args.from)?;
-    let table = feed(&airports(), &[(number, device)], from_s, args.days.min(366));
+    let table = feed(&airports(), &[(number, device)], from_s, args.days.min(366))?;
     let buyer = keys.account(&args.buyer)?;
     let deadline_s = status.now_s.saturating_add(args.open.saturating_mul(3_600));
     let wanted = DaysWanted {

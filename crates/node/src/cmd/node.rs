@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::engine::keys::Keys;
 use crate::fault::{Fault, Result};
-use crate::onchain::evidence;
+use crate::onchain::public_words;
 use crate::operator::{DayDoc, windows};
 use crate::out::{Context, bar, median};
 use crate::time::Time;
@@ -172,7 +172,7 @@ async fn wrap(args: WrapArgs, context: &Context) -> Result<()> {
         operator.hear(window)?;
     }
     let model = client.model(&signed.receipt.model).await?;
-    let public = evidence(&client, signed.clone(), Vec::new()).await?.public_words;
+    let public = public_words(&client, &signed.receipt).await?;
     let began = Instant::now();
     let proof = tokio::task::block_in_place(|| {
         operator.wrap(&model, &crate::wrapped::key(&context.dir, &model.program, 1)?, &signed, &public)

@@ -159,13 +159,13 @@ impl FeedDoc {
             start_s: *start_s,
             words: words.clone(),
         };
-        FeedDoc { rows: table.rows().iter().map(row).collect() }
+        FeedDoc { word_bytes: table.word_bytes(), rows: table.rows().iter().map(row).collect() }
     }
 
     /// The table, with its commitment.
     ///
     /// # Errors
-    /// `feed.too-large`, `feed.row-twice`.
+    /// `feed.too-large`, `feed.row-twice`, `inference.reference-width`.
     pub fn table(&self) -> Result<ReferenceTable> {
         let large = self.rows.iter().any(|row| row.words.len() > FEED_WORDS_MAX);
         if large || self.rows.len() > FEED_ROWS_MAX {
@@ -178,7 +178,7 @@ impl FeedDoc {
                 return Err(Fault::refused("feed.row-twice", "one row a device and window", row.start_s));
             }
         }
-        Ok(ReferenceTable::new(rows))
+        Ok(ReferenceTable::new(self.word_bytes, rows).map_err(|reason| Fault::from(&reason))?)
     }
 }
 

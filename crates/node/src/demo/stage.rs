@@ -116,7 +116,7 @@ impl Stage {
             minted: settlement.deployment().params.poster_bond.micro() + seats_cost(CHECKER_PLEDGE).micro(),
             insurer: keys.account("insurer")?,
             farmer: keys.account("farmer")?,
-            feed: ReferenceTable::new(std::collections::BTreeMap::new()),
+            feed: feed(&airports(), &[], 0, 0)?,
             cover: Hash32::ZERO,
             operators: Vec::new(),
             workers: Vec::new(),
@@ -162,7 +162,7 @@ impl Stage {
         }
         let devices: Vec<_> =
             self.operators.iter().enumerate().map(|(at, node)| (at, node.device().device())).collect();
-        self.feed = feed(&airports, &devices, self.first_s, MONTH);
+        self.feed = feed(&airports, &devices, self.first_s, MONTH)?;
         Ok(())
     }
 
@@ -218,7 +218,7 @@ impl Stage {
     /// The public input of a station's day.
     pub(super) fn public(&self, station: usize, start_s: u64) -> Option<Vec<i32>> {
         let device = self.operators[station].device().device();
-        self.feed.reference(&self.feed.commitment(), &device, start_s).map(<[i32]>::to_vec)
+        self.feed.reference(&self.feed.commitment(), &device, start_s).map(|row| row.words.to_vec())
     }
 
     /// One station's day.

@@ -199,7 +199,7 @@ fn offered(dir: &Path, model: &ModelFile) -> (Job, FeedDoc) {
     let keys = Keys::open(&dir.join("keys")).expect("keys");
     let device = keys.device(NODE_NAME).expect("a device").device();
     let from_s = day_start_s("2013-01-22").expect("a date");
-    let table = feed(&airports(), &[(0, device)], from_s, RECEIPTS);
+    let table = feed(&airports(), &[(0, device)], from_s, RECEIPTS).expect("words fit");
     let wanted = DaysWanted {
         model: zk::model_id(model).expect("an id"),
         device,

@@ -246,7 +246,6 @@ sol! {
     interface Frost {
         struct Policy {
             address beneficiary; uint56 start; bool proofs; uint16 dayCount; uint8 quorum; uint8 status; address insurer; uint96 payout;
-            bytes32 model; bytes32[3] stations; bytes32[3] jobs;
         }
 
         function open(Terms terms, bytes32 salt) external returns (bytes32 id);
@@ -254,6 +253,7 @@ sol! {
         function reclaim(bytes32 id) external;
         function policy(bytes32 id) external view returns (Policy memory);
         function policyId(address insurer, bytes32 salt, Terms terms) external pure returns (bytes32);
+        function stationOf(bytes32 id, bytes32 device, bytes32 job, bytes32 model) external view returns (uint256);
         function dayMarks(bytes32 id, uint256 day) external view returns (uint256 bits, uint256 count);
 
         error BadConfig();
@@ -265,8 +265,7 @@ sol! {
         error StationElsewhere(bytes32 key, uint64 cell);
         error ModelNotActive(bytes32 model);
         error NotAStation(bytes32 device);
-        error WrongJob(bytes32 expected, bytes32 got);
-        error WrongModel(bytes32 expected, bytes32 got);
+        error WrongWork(bytes32 device, bytes32 job, bytes32 model);
         error NotADay(uint64 windowStart, uint64 windowEnd);
         error OutputMismatch();
         error BadOutput(uint256 length);
@@ -418,7 +417,7 @@ impl From<&crate::Evidence> for Bundle {
         Self {
             job: (&e.job).into(),
             terms: e.job.terms.clone().into(),
-            publicWords: proofmesh_market::receipt::output_bytes(&e.public_words).into(),
+            publicWords: e.public_words.clone().into(),
             feedProof: e.feed_proof.iter().map(|h| h.0.into()).collect(),
             output: e.receipt.output_bytes().to_vec().into(),
             signature: e.receipt.node_signature.0.to_vec().into(),

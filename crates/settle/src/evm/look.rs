@@ -87,15 +87,10 @@ impl<P: Provider> Evm<P> {
 
     pub(super) async fn counted(&self, id: Hash, report: &CoverReport) -> Result<bool> {
         let Some(cover) = self.cover(id).await? else { return Ok(false) };
-        let Some(station) = cover.stations.iter().position(|s| *s == report.receipt.receipt.device) else {
-            return Ok(false);
-        };
-        if cover.jobs[station] != report.receipt.receipt.job {
-            return Ok(false);
-        }
-        let Some(second) = report.receipt.receipt.window_start.checked_sub(cover.start) else {
-            return Ok(false);
-        };
+        let receipt = &report.receipt.receipt;
+        let Some(second) = receipt.window_start.checked_sub(cover.start) else { return Ok(false) };
+        let station = self.cover_station(id, receipt.device, receipt.job, receipt.model).await?;
+        let Some(station) = station else { return Ok(false) };
         Ok(second % 86_400 == 0 && self.cover_day(id, second / 86_400).await?[station])
     }
 

@@ -657,11 +657,17 @@ impl<P: Provider> Settlement for Evm<P> {
             day_count: p.dayCount,
             quorum: p.quorum,
             payout: money(p.payout)?,
-            model: to_hash(p.model),
-            stations: p.stations.map(|s| Device(s.0)),
-            jobs: p.jobs.map(to_hash),
             state,
         }))
+    }
+
+    async fn cover_station(&self, id: Hash, device: Device, job: Hash, model: Hash) -> Result<Option<usize>> {
+        let (id, device, job, model) = (id.0.into(), device.0.into(), job.0.into(), model.0.into());
+        let number = self.sender.view(self.frost, Frost::stationOfCall { id, device, job, model }).await?;
+        match number.try_into() {
+            Ok(n @ 0..=3usize) => Ok(n.checked_sub(1)),
+            _ => Err(SettleError::WrongChain(format!("station {number} of three"))),
+        }
     }
 
     async fn cover_day(&self, id: Hash, day: u64) -> Result<[bool; 3]> {

@@ -4,7 +4,6 @@
 use crate::scenario::*;
 use crate::toy::{Toy, statement};
 use proofmesh_market::hash::{Words, keccak_pair};
-use proofmesh_market::receipt::output_bytes;
 use proofmesh_market::tree::Tree;
 use proofmesh_market::{Address, Assurance, Device, Domain, Hash32, Job, Order, Receipt, Usd, keccak};
 use proofmesh_settle::{
@@ -23,8 +22,9 @@ struct Work {
     job: Job,
 }
 
-fn words_of(station: u8) -> Vec<i32> {
-    (0..72).map(|i| i * i32::from(station) % 256 - 128).collect()
+/// The public words of a station's row: 72, a byte each.
+fn row_of(station: u8) -> Vec<u8> {
+    (0..72u32).map(|i| (i * u32::from(station)) as u8).collect()
 }
 
 impl Work {
@@ -32,7 +32,7 @@ impl Work {
         let row = |station: u8| {
             let mut bytes = device(station).device().0.to_vec();
             bytes.extend_from_slice(&START.to_be_bytes());
-            bytes.extend(output_bytes(&words_of(station)));
+            bytes.extend(row_of(station));
             keccak(&keccak(&bytes).0)
         };
         let feed = Tree::new([21, 22, 23].map(row).to_vec());
@@ -65,7 +65,7 @@ impl Work {
     fn proven(&self, station: u8, sequence: u64, words: &[i32]) -> Evidence {
         let before = receipt(&self.domain, NODE, station, sequence, Hash32::ZERO, words).receipt;
         let receipt = Receipt { job: self.job.digest(&self.domain), ..before };
-        let public_words = words_of(station);
+        let public_words = row_of(station);
         let context = receipt.context(&self.domain);
         let x = statement(&receipt.model.0, &context.0, &receipt.input.0, &public_words, words);
         let signed = receipt.sign(&self.domain, words, &device(station), &secret(NODE));

@@ -269,10 +269,14 @@ async fn cover(s: &dyn Settlement, gas: &mut Gas, (closed, receipts): &(Closed, 
     already(s.cover_open(&signer(INSURER), &terms, Hash32::ZERO).await);
     let found = s.cover(id).await.expect("reads").expect("the contract has the id that we computed");
     assert_eq!((found.insurer, found.payout, found.state), (who(INSURER), usd(50), CoverState::Open));
-    assert_eq!((found.stations, found.jobs), (terms.stations, terms.jobs));
+    let [first, second, _] = terms.stations;
+    assert_eq!(s.cover_station(id, first, terms.jobs[0], model()).await.expect("reads"), Some(0));
+    assert_eq!(s.cover_station(id, second, terms.jobs[1], model()).await.expect("reads"), Some(1));
+    assert_eq!(s.cover_station(id, first, keccak(b"another"), model()).await.expect("reads"), None);
+    assert_eq!(s.cover_station(id, device(1).device(), terms.jobs[0], model()).await.expect("reads"), None);
 
     let by = signer(STRANGER);
-    refused(s.cover_report(&by, id, &report(closed, receipts, 5)).await, "WrongJob");
+    refused(s.cover_report(&by, id, &report(closed, receipts, 5)).await, "WrongWork");
     refused(s.cover_report(&by, id, &report(closed, receipts, 3)).await, "NotTriggered");
     refused(s.cover_report(&by, id, &report(closed, receipts, 4)).await, "NotGenuine");
     let mut lie = report(closed, receipts, 0);
@@ -280,7 +284,7 @@ async fn cover(s: &dyn Settlement, gas: &mut Gas, (closed, receipts): &(Closed, 
     refused(s.cover_report(&by, id, &lie).await, "NotSettled");
     let mut lie = report(closed, receipts, 0);
     lie.receipt.receipt.model = keccak(b"another model");
-    refused(s.cover_report(&by, id, &lie).await, "WrongModel");
+    refused(s.cover_report(&by, id, &lie).await, "WrongWork");
     let mut lie = report(closed, receipts, 0);
     lie.receipt.receipt.output = output_hash(&[0, 2]);
     refused(s.cover_report(&by, id, &lie).await, "OutputMismatch");
@@ -292,7 +296,7 @@ async fn cover(s: &dyn Settlement, gas: &mut Gas, (closed, receipts): &(Closed, 
     sent(gas, "cover_report", s.cover_report(&by, id, &report(closed, receipts, 0)).await);
     already(s.cover_report(&by, id, &report(closed, receipts, 0)).await);
     // That the day is counted does not make a stranger's job one of the cover's.
-    refused(s.cover_report(&by, id, &report(closed, receipts, 5)).await, "WrongJob");
+    refused(s.cover_report(&by, id, &report(closed, receipts, 5)).await, "WrongWork");
     assert_eq!(s.cover_day(id, 0).await.expect("reads"), [true, false, false]);
     assert_eq!(s.balance_of(who(FARMER)).await.expect("reads"), Usd::ZERO);
     sent(gas, "cover_report_pays", s.cover_report(&by, id, &report(closed, receipts, 1)).await);

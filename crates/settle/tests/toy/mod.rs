@@ -19,7 +19,7 @@ pub fn statement(
     model: &[u8; 32],
     context: &[u8; 32],
     input: &[u8; 32],
-    public_words: &[i32],
+    public: &[u8],
     output: &[i32],
 ) -> [u8; 32] {
     let mut hasher = Sha256::new();
@@ -27,9 +27,9 @@ pub fn statement(
     hasher.update(context);
     hasher.update(1u32.to_be_bytes());
     hasher.update(input);
-    for words in [public_words, output] {
-        hasher.update((words.len() as u32).to_be_bytes());
-        hasher.update(output_bytes(words));
+    for bytes in [public, &output_bytes(output)] {
+        hasher.update((bytes.len() as u32 / 4).to_be_bytes());
+        hasher.update(bytes);
     }
     let mut digest: [u8; 32] = hasher.finalize().into();
     digest[0] &= 0x1f;

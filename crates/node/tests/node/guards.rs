@@ -54,7 +54,7 @@ impl Scene {
         let keys = proofmesh::engine::keys::Keys::open(&place.path("keys")).expect("keys");
         let buyer = keys.account("insurer").expect("an account");
         let from_s = day_start_s("2013-01-22").expect("a date");
-        let table = feed(&airports(), &[(0, operator.device().device())], from_s, DAYS);
+        let table = feed(&airports(), &[(0, operator.device().device())], from_s, DAYS).expect("words fit");
         client.add_feed(&FeedDoc::of(&table)).await.expect("kept");
         let wanted = DaysWanted {
             model,
@@ -167,9 +167,10 @@ async fn a_dispute_is_decided_by_the_panel_at_once() {
     let posted = scene.client.job(&scene.job).await.expect("known");
     let model = import_model().expect("the model").file;
     let public = {
-        let table = feed(&airports(), &[(0, scene.operator.device().device())], scene.from_s, DAYS);
+        let table = feed(&airports(), &[(0, scene.operator.device().device())], scene.from_s, DAYS)
+            .expect("words fit");
         let device = scene.operator.device().device();
-        table.reference(&table.commitment(), &device, scene.from_s).map(<[i32]>::to_vec)
+        table.reference(&table.commitment(), &device, scene.from_s).map(|row| row.words.to_vec())
     };
     let day = scene.operator.work(&model, &scene.job, &posted.job, public.as_deref(), scene.from_s).await;
     let day = day.expect("no trouble");

@@ -4,9 +4,9 @@ use alloy::primitives::{B256, U256};
 use alloy::providers::Provider;
 
 use super::Evm;
-use super::abi::{self, Books, Place};
+use super::abi::{self, Books, Frost, Place};
 use crate::*;
-use proofmesh_market::{Hash32 as Hash, Usd};
+use proofmesh_market::{Device, Hash32 as Hash, Usd};
 
 /// `reach!(self, by, look, to, call)`: answers `Already` if `look` is true, else sends `call` to `to`;
 /// again if the nonce went elsewhere. `look` is between two readings of the nonce and the call is sent with it: what
@@ -89,9 +89,24 @@ impl<P: Provider> Evm<P> {
         let Some(cover) = self.cover(id).await? else { return Ok(false) };
         let receipt = &report.receipt.receipt;
         let Some(second) = receipt.window_start.checked_sub(cover.start) else { return Ok(false) };
-        let station = self.cover_station(id, receipt.device, receipt.job, receipt.model).await?;
+        let station = self.station_of(id, receipt.device, receipt.job, receipt.model).await?;
         let Some(station) = station else { return Ok(false) };
         Ok(second % 86_400 == 0 && self.cover_day(id, second / 86_400).await?[station])
+    }
+
+    pub(super) async fn station_of(
+        &self,
+        id: Hash,
+        device: Device,
+        job: Hash,
+        model: Hash,
+    ) -> Result<Option<usize>> {
+        let (id, device, job, model) = (id.0.into(), device.0.into(), job.0.into(), model.0.into());
+        let number = self.sender.view(self.frost, Frost::stationOfCall { id, device, job, model }).await?;
+        match number.try_into() {
+            Ok(n @ 0..=3usize) => Ok(n.checked_sub(1)),
+            _ => Err(SettleError::WrongChain(format!("station {number} of three"))),
+        }
     }
 
     /// True if the roll of the maker `by` has a device at place `first`; refuses a place that leaves a gap.

@@ -662,12 +662,7 @@ impl<P: Provider> Settlement for Evm<P> {
     }
 
     async fn cover_station(&self, id: Hash, device: Device, job: Hash, model: Hash) -> Result<Option<usize>> {
-        let (id, device, job, model) = (id.0.into(), device.0.into(), job.0.into(), model.0.into());
-        let number = self.sender.view(self.frost, Frost::stationOfCall { id, device, job, model }).await?;
-        match number.try_into() {
-            Ok(n @ 0..=3usize) => Ok(n.checked_sub(1)),
-            _ => Err(SettleError::WrongChain(format!("station {number} of three"))),
-        }
+        self.station_of(id, device, job, model).await
     }
 
     async fn cover_day(&self, id: Hash, day: u64) -> Result<[bool; 3]> {

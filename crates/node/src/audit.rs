@@ -18,7 +18,7 @@ use crate::fault::{Fault, Result};
 use crate::zk::Models;
 use proofmesh_market::audit::{Difference, audit_seen, recheck};
 use proofmesh_market::{
-    Address, ChainRef, Check, Epoch, Event, Hash32, Job, SignedReceipt, State, Usd, What, conservation,
+    Address, Check, Epoch, Event, Hash32, Job, SignedReceipt, State, Usd, What, conservation,
 };
 use proofmesh_services::inference::Terms;
 use proofmesh_services::reference::ReferenceTable;
@@ -224,7 +224,8 @@ async fn posted(settlement: &dyn Settlement) -> Result<Vec<Epoch>> {
 /// What the chain's events say about money.
 #[derive(Default)]
 struct ChainMoney {
-    deposits: BTreeMap<ChainRef, (Address, Usd)>,
+    /// Of each account, all it ever deposited.
+    deposits: BTreeMap<Address, Usd>,
     deposited: Usd,
     claimed: Usd,
 }
@@ -236,9 +237,8 @@ async fn money(settlement: &dyn Settlement) -> Result<ChainMoney> {
         let page = settlement.events_since(&cursor, 512).await?;
         for event in &page.events {
             match &event.kind {
-                EventKind::Deposited { account, amount, .. } => {
-                    let chain_ref = ChainRef { tx: event.tx, log_index: event.log_index as u32 };
-                    money.deposits.insert(chain_ref, (*account, *amount));
+                EventKind::Deposited { account, amount, deposited } => {
+                    money.deposits.insert(*account, *deposited);
                     money.deposited = money.deposited.checked_add(*amount).ok_or_else(too_much)?;
                 }
                 EventKind::Claimed { amount, .. } => {
@@ -255,13 +255,17 @@ async fn money(settlement: &dyn Settlement) -> Result<ChainMoney> {
 }
 
 async fn compare_money(public: &Public, state: &State, chain: &ChainMoney) -> Result<()> {
+    // By account, not by transaction: a chain may take a block back and mine its transactions in another.
+    let mut credited: BTreeMap<Address, Usd> = BTreeMap::new();
     for record in &public.records {
-        if let Ok(Event { what: What::DepositSeen { chain_ref, account, amount }, .. }) =
-            Event::decode(record)
-            && chain.deposits.get(&chain_ref) != Some(&(account, amount))
-        {
-            let expected = format!("a deposit of {amount} by {account}");
-            return Err(Fault::refused("audit.deposit-unknown", expected, chain_ref.tx));
+        if let Ok(Event { what: What::DepositSeen { account, amount, .. }, .. }) = Event::decode(record) {
+            let sum = credited.entry(account).or_default();
+            *sum = sum.checked_add(amount).unwrap_or(Usd::from_micro(u64::MAX));
+            let most = chain.deposits.get(&account).copied().unwrap_or_default();
+            if *sum > most {
+                let expected = format!("at most {most} credited to {account}");
+                return Err(Fault::refused("audit.deposit-unknown", expected, *sum));
+            }
         }
     }
     let settlement = &*public.settlement;

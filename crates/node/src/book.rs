@@ -6,8 +6,9 @@
 use crate::engine::log::Log;
 use crate::fault::{Fault, Result};
 use crate::time::Time;
-use proofmesh_market::{Effect, Event, SignedReceipt, State, What};
+use proofmesh_market::{Address, Effect, Event, SignedReceipt, State, Usd, What};
 use proofmesh_services::seed::Seeds;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -21,6 +22,7 @@ pub struct Book {
     draws: u64,
     equivocations: Vec<(SignedReceipt, SignedReceipt)>,
     seeds: Arc<Seeds>,
+    credited: BTreeMap<Address, Usd>,
     news: watch::Sender<()>,
 }
 
@@ -42,7 +44,8 @@ impl Book {
         let opened = Log::open(path)?;
         let (state, news) = (State::new(), watch::Sender::new(()));
         let (equivocations, seeds) = (Vec::new(), Arc::<Seeds>::default());
-        let mut book = Book { log: opened.log, state, time, draws: 0, equivocations, seeds, news };
+        let credited = BTreeMap::new();
+        let mut book = Book { log: opened.log, state, time, draws: 0, equivocations, seeds, credited, news };
         for (number, record) in opened.records.iter().enumerate() {
             let fold = Event::decode(record).and_then(|event| Ok((book.state.step(&event)?, event)));
             let (effects, event) = fold.map_err(|refusal| {
@@ -57,6 +60,10 @@ impl Book {
     fn count(&mut self, event: &Event, effects: &[Effect]) {
         self.draws += u64::from(matches!(event.what, What::DrawCommitted { .. }));
         Arc::make_mut(&mut self.seeds).note(event, &self.state);
+        if let What::DepositSeen { account, amount, .. } = &event.what {
+            let credited = self.credited.entry(*account).or_default();
+            *credited = credited.checked_add(*amount).unwrap_or(*credited); // the ledger's sums are below 2^64
+        }
         for effect in effects {
             if let Effect::Equivocated { first, second, .. } = effect {
                 self.equivocations.push((first.clone(), second.clone()));
@@ -118,6 +125,18 @@ impl Book {
     #[must_use]
     pub fn seeds(&self) -> &Arc<Seeds> {
         &self.seeds
+    }
+
+    /// All deposits of an account that the log took.
+    #[must_use]
+    pub fn credited(&self, account: &Address) -> Usd {
+        self.credited.get(account).copied().unwrap_or_default()
+    }
+
+    /// The same for every account that ever deposited.
+    #[must_use]
+    pub fn all_credited(&self) -> &BTreeMap<Address, Usd> {
+        &self.credited
     }
 
     /// Draws committed to so far.

@@ -7,6 +7,7 @@ use crate::storage::store::{Keeping, ObjectDoc, Store};
 use proofmesh_services::storage::pieces::Coding;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Largest object that these commands read into memory.
@@ -24,6 +25,7 @@ Examples:
   proofmesh storage list
   proofmesh storage get 0x... photo.raw
   proofmesh storage repair 0x... --at http://127.0.0.1:7204
+  proofmesh storage serve a --port 7201 --leave              its pieces go where the next repair puts them
 
 A keeper with a directory of its own needs a key of the coordinator's (`proofmesh api key new`; to be given test money and
 enrolled on a development chain, the owner's, keys/owner.seed).
@@ -41,6 +43,9 @@ pub enum Command {
         /// Bytes of room
         #[arg(long, default_value_t = 1 << 30, value_name = "BYTES")]
         room: u64,
+        /// Take nothing more, give every piece to the keeper that its buyer's `storage repair` names, then end
+        #[arg(long)]
+        leave: bool,
     },
     /// Seal a file, cut it, place and pay its pieces
     Put {
@@ -96,26 +101,12 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
     let client = context.client()?;
     let store = async |buyer: &str| Store::open(client.clone(), &context.dir, buyer).await;
     match command {
-        Command::Serve { name, port, room } => {
+        Command::Serve { name, port, room, leave } => {
             let keeper = Keeper::join(client.clone(), &context.dir, &name, room).await?;
-            let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-            let listening = keeper.serve(address).await?;
-            let doc = serde_json::json!({ "url": listening.url, "keeper": keeper.doc() });
-            context.print(&doc, || format!("keeper      {}\nready; Ctrl-C stops", listening.url))?;
-            loop {
-                tokio::select! {
-                    () = super::up::interrupted() => return Ok(()),
-                    () = tokio::time::sleep(LOOK_AGAIN) => match keeper.look().await {
-                        Ok(shown) => {
-                            for one in shown {
-                                let status = &one.delivered.receipt.status;
-                                context.tell(&format!("round {} of {}: {status}", one.round, one.job));
-                            }
-                        }
-                        Err(fault) => context.tell(&format!("tried again: {fault}")),
-                    },
-                }
+            if leave {
+                keeper.leave();
             }
+            serve(&keeper, port, context).await
         }
         Command::Put { file, keepers, pieces, days, price, buyer } => {
             let object = super::read_file(&file, OBJECT_BYTES_MAX)?;
@@ -146,6 +137,31 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Repair { id, keepers, buyer } => {
             let lost = store(&buyer).await?.repair(&super::parse(&id, "object")?, &keepers).await?;
             context.print(&lost, || format!("{} pieces rebuilt and placed again: {lost:?}", lost.len()))
+        }
+    }
+}
+
+/// Serves and shows until interrupted, or until a keeper that leaves holds nothing more.
+async fn serve(keeper: &Arc<Keeper>, port: u16, context: &Context) -> Result<()> {
+    let listening = keeper.serve(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)).await?;
+    let doc = serde_json::json!({ "url": listening.url, "keeper": keeper.doc() });
+    context.print(&doc, || format!("keeper      {}\nready; Ctrl-C stops", listening.url))?;
+    loop {
+        if keeper.is_leaving() && keeper.owes().await.is_ok_and(|jobs| jobs == 0) {
+            context.tell("nothing is held here any more");
+            return Ok(());
+        }
+        tokio::select! {
+            () = super::up::interrupted() => return Ok(()),
+            () = tokio::time::sleep(LOOK_AGAIN) => match keeper.look().await {
+                Ok(shown) => {
+                    for one in shown {
+                        let status = &one.delivered.receipt.status;
+                        context.tell(&format!("round {} of {}: {status}", one.round, one.job));
+                    }
+                }
+                Err(fault) => context.tell(&format!("tried again: {fault}")),
+            },
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Epochs and the chain: events read into the log, epochs closed and posted, equivocators slashed.
+//! Epochs and the chain: epochs closed and posted, equivocators slashed.
 //!
 //! All of it may be cut off anywhere and called again. The log says what was closed; the chain says what was
 //! posted; neither is ever done twice.
@@ -7,87 +7,10 @@ use super::Coordinator;
 use crate::engine::crash;
 use crate::fault::{Fault, Result};
 use crate::wire::{ClosedDoc, PostedDoc};
-use proofmesh_market::{ChainRef, Hash32, SignedReceipt, Usd, What};
-use proofmesh_settle::{ChainEvent, Done, EventKind};
-
-/// Events of one read.
-const PAGE: usize = 256;
+use proofmesh_market::{Hash32, SignedReceipt, What};
+use proofmesh_settle::Done;
 
 impl Coordinator {
-    /// Reads what happened on the chain since the last look: deposits, bonds, posted epochs.
-    ///
-    /// # Errors
-    /// The chain's; `chain.log-behind` when the chain holds an epoch that this log never closed.
-    pub async fn sync_chain(&self) -> Result<()> {
-        let mut cursor = self.cursor.lock().await;
-        loop {
-            let page = self.settlement().events_since(&cursor, PAGE).await?;
-            for event in &page.events {
-                self.chain_event(event).await?;
-            }
-            if page.next == *cursor {
-                return Ok(());
-            }
-            *cursor = page.next;
-        }
-    }
-
-    async fn chain_event(&self, event: &ChainEvent) -> Result<()> {
-        let log_index = u32::try_from(event.log_index)
-            .map_err(|_| Fault::trouble("chain.log-index", "below 2^32", event.log_index))?;
-        let chain_ref = ChainRef { tx: event.tx, log_index };
-        match &event.kind {
-            EventKind::Deposited { account, amount, .. } => {
-                let what = What::DepositSeen { chain_ref, account: *account, amount: *amount };
-                unless_known(self.take(what), "deposit.already-seen")
-            }
-            EventKind::EpochPosted(epoch) => {
-                let what = What::EpochPosted { epoch: epoch.clone(), chain_ref };
-                let Err(fault) = unless_known(self.take(what), "epoch.already-posted") else { return Ok(()) };
-                // One that is not this log's and that the chain has struck since is nobody's.
-                let standing = self.settlement().epoch(epoch.number).await?;
-                if standing.is_none_or(|found| found.epoch != *epoch) {
-                    return Ok(());
-                }
-                let unknown = fault.is("epoch.unknown");
-                Err(if unknown { Fault { name: "chain.log-behind".into(), ..fault } } else { fault })
-            }
-            EventKind::Bonded { node, bonded, .. } => self.see_stake(*node, *bonded, event.block),
-            EventKind::NodeSlashed { node, .. } => self.see_stake(*node, Usd::ZERO, event.block),
-            _ => Ok(()),
-        }
-    }
-
-    /// A node's stake; unknown nodes and what the state knows already are left out.
-    fn see_stake(&self, node: proofmesh_market::Address, stake: Usd, block: u64) -> Result<()> {
-        let news = self.with_state(|state| {
-            let known = state.nodes().get(&node);
-            known.is_some_and(|known| block > known.stake_block)
-        });
-        if news {
-            self.take(What::StakeSeen { node, stake, block })?;
-        }
-        Ok(())
-    }
-
-    /// Looks at a node's bond on chain now: it may have bonded before it enrolled.
-    ///
-    /// # Errors
-    /// The chain's.
-    pub async fn look_at_stake(&self, node: proofmesh_market::Address) -> Result<()> {
-        let bonded = self.settlement().bond(node).await?.bonded;
-        let block = self.cursor.lock().await.block;
-        let differs = self.with_state(|state| {
-            let known = state.nodes().get(&node);
-            known.is_some_and(|known| known.stake != bonded && block >= known.stake_block)
-        });
-        if differs {
-            self.take(What::StakeSeen { node, stake: bonded, block })?;
-            self.assign_open()?;
-        }
-        Ok(())
-    }
-
     /// Closes an epoch and posts it.
     ///
     /// # Errors
@@ -165,12 +88,5 @@ impl Coordinator {
             done => done.map(|_| ())?,
         }
         self.sync_chain().await
-    }
-}
-
-fn unless_known<T>(taken: Result<T>, known: &str) -> Result<()> {
-    match taken {
-        Err(fault) if fault.is(known) => Ok(()),
-        other => other.map(drop),
     }
 }

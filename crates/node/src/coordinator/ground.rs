@@ -140,7 +140,7 @@ impl Ground {
     }
 
     /// Roles of the governor and the bond of the poster.
-    async fn stand(&self) -> Result<()> {
+    pub(super) async fn stand(&self) -> Result<()> {
         let both = Roles { maker: true, publisher: true };
         self.settlement.set_roles(&self.governor, self.governor.account(), both).await?;
         crash::point();

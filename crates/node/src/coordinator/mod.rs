@@ -5,6 +5,7 @@
 //! crash: what is in the log is not taken twice, what is on the chain is not sent twice.
 //! [`Coordinator::open`] finishes whatever an earlier process left undone.
 
+mod chain;
 mod check;
 mod draw;
 mod epochs;
@@ -21,12 +22,13 @@ use crate::fault::{Fault, Result};
 use crate::onchain::Registered;
 use crate::time::Time;
 use crate::zk::Models;
+use chain::Reader;
 use draw::Draws;
 use ground::Ground;
 use proofmesh_market::{AccountSecret, Domain, Effect, Hash32, State, What};
 use proofmesh_model::ModelFile;
 use proofmesh_services::reference::ReferenceTable;
-use proofmesh_settle::{Cursor, Settlement, VerifierKey};
+use proofmesh_settle::{Settlement, VerifierKey};
 use rounds::Checkers;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -62,7 +64,7 @@ pub struct Coordinator {
     draws: Draws,
     models: RwLock<Models>,
     feeds: RwLock<BTreeMap<Hash32, ReferenceTable>>,
-    cursor: tokio::sync::Mutex<Cursor>,
+    reader: tokio::sync::Mutex<Reader>,
     closing: tokio::sync::Mutex<()>,
     // One transaction of the governor's at a time: each takes its account's next nonce.
     governing: tokio::sync::Mutex<()>,
@@ -116,7 +118,7 @@ impl Coordinator {
             blobs: Blobs::open(&dir.join("blobs"))?,
             models: RwLock::new(read_models(dir)?),
             feeds: RwLock::new(intake::read_feeds(dir)?),
-            cursor: tokio::sync::Mutex::new(Cursor::default()),
+            reader: tokio::sync::Mutex::default(),
             closing: tokio::sync::Mutex::new(()),
             governing: tokio::sync::Mutex::new(()),
             book: Mutex::new(book),
@@ -132,10 +134,7 @@ impl Coordinator {
     }
 
     async fn recover(&self, tell: &dyn Fn(&str)) -> Result<()> {
-        let models = self.models.read().unwrap_or_else(PoisonError::into_inner).ids();
-        for id in models {
-            self.ground.register_model(id, read_key(&self.dir, &id)?.as_ref()).await?;
-        }
+        self.register_models().await?;
         self.sync_chain().await?;
         self.seat_checkers(tell).await?;
         let waiting = self.pending();

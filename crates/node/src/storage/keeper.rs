@@ -6,6 +6,7 @@
 //!
 //! Refuses: `storage.not-mine`, `storage.room`, `storage.piece-differs`, `storage.piece.unknown`, `keeper.listen`.
 
+use super::leave::{HandoverDoc, LeaveDoc};
 use super::{KeeperDoc, PIECE_BYTES_MAX};
 use crate::client::Client;
 use crate::engine::blobs::replace;
@@ -17,7 +18,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Path as Segment, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use proofmesh_market::receipt::output_hash;
 use proofmesh_market::{Hash32, Job, Receipt, keccak};
 use proofmesh_services::storage::challenge::{Asked, Challenge};
@@ -27,6 +28,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinHandle;
 
 /// Rounds of one job that are looked at.
@@ -34,8 +36,9 @@ const ROUNDS_MAX: u64 = 4_096;
 
 /// A node that keeps pieces.
 pub struct Keeper {
-    member: Member,
+    pub(super) member: Member,
     room: u64,
+    leaving: AtomicBool,
 }
 
 /// What became of a round.
@@ -70,7 +73,7 @@ impl Keeper {
     pub async fn join(client: Client, dir: &Path, name: &str, room: u64) -> Result<Arc<Self>> {
         let member = Member::open(client, dir, name).await?;
         member.join(member.client.status().await?.rules.min_stake).await?;
-        let keeper = Keeper { member, room };
+        let keeper = Keeper { member, room, leaving: AtomicBool::new(false) };
         keeper.be_ready().await?;
         keeper.member.resume().await?;
         Ok(Arc::new(keeper))
@@ -90,8 +93,20 @@ impl Keeper {
     /// Who it is.
     #[must_use]
     pub fn doc(&self) -> KeeperDoc {
-        let room = self.room.saturating_sub(self.used());
-        KeeperDoc { node: self.member.address(), device: self.member.device.device(), room }
+        let leaving = self.is_leaving();
+        let room = if leaving { 0 } else { self.room.saturating_sub(self.used()) };
+        KeeperDoc { node: self.member.address(), device: self.member.device.device(), room, leaving }
+    }
+
+    /// From now on it takes nothing more, and gives its pieces to whom their buyers name.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it leaves.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::SeqCst)
     }
 
     /// The file of a piece.
@@ -151,13 +166,8 @@ impl Keeper {
     /// # Errors
     /// Trouble; what the coordinator refuses is told in [`Shown`].
     pub async fn look(&self) -> Result<Vec<Shown>> {
-        let node = self.member.address();
-        let jobs = self.member.client.jobs().await?;
-        let mine = |job: &JobDoc| {
-            job.status == "assigned" && job.job.service == SERVICE.id() && job.nodes.contains(&node)
-        };
         let mut shown = Vec::new();
-        for job in jobs.into_iter().filter(mine) {
+        for job in self.assigned().await? {
             let Ok(piece) = self.piece(&job.job.input) else { continue };
             let tree = Tree::new(&piece)?;
             if tree.commitment() != job.job.input {
@@ -168,6 +178,15 @@ impl Keeper {
             }
         }
         Ok(shown)
+    }
+
+    /// The storage jobs that it was drawn for and that are not over.
+    pub(super) async fn assigned(&self) -> Result<Vec<JobDoc>> {
+        let node = self.member.address();
+        let mine = |job: &JobDoc| {
+            job.status == "assigned" && job.job.service == SERVICE.id() && job.nodes.contains(&node)
+        };
+        Ok(self.member.client.jobs().await?.into_iter().filter(mine).collect())
     }
 
     /// Rounds of a job that are over and without a receipt.
@@ -241,6 +260,8 @@ impl Keeper {
         let app = Router::new()
             .route("/keeper", get(|State(it): State<Arc<Keeper>>| async move { axum::Json(it.doc()) }))
             .route("/pieces/{name}", put(take).get(give))
+            .route("/leave/{job}", post(leave))
+            .route("/handovers", post(take_over))
             .with_state(self.clone());
         let task = tokio::spawn(async move {
             // Accept errors are retried inside; there is nobody to tell about the rest.
@@ -276,4 +297,20 @@ async fn take(State(it): State<Arc<Keeper>>, Segment(job): Segment<String>, body
 
 async fn give(State(it): State<Arc<Keeper>>, Segment(commitment): Segment<String>) -> Response {
     answer(hash(&commitment).and_then(|commitment| tokio::task::block_in_place(|| it.piece(&commitment))))
+}
+
+async fn leave(
+    State(it): State<Arc<Keeper>>,
+    Segment(job): Segment<String>,
+    axum::Json(to): axum::Json<LeaveDoc>,
+) -> Response {
+    let done = async {
+        let signed = it.hand_over(&hash(&job)?, &to).await?;
+        Ok(axum::Json(HandoverDoc { wire: Hex(signed.encode()) }))
+    };
+    answer(done.await)
+}
+
+async fn take_over(State(it): State<Arc<Keeper>>, axum::Json(given): axum::Json<HandoverDoc>) -> Response {
+    answer(tokio::task::block_in_place(|| it.take_over(&given)).map(axum::Json))
 }

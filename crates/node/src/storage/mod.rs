@@ -1,8 +1,9 @@
 //! Storage through the network: [`keeper`] is the node that holds pieces on its own disk and shows them each round,
-//! [`store`] the client that seals, cuts, places, fetches and repairs. What a piece, a round and a challenge are:
+//! [`store`] the client that seals, cuts, places, fetches and repairs, [`leave`] how a keeper goes without loss. What a piece, a round and a challenge are:
 //! docs/spec/services.md, `proofmesh_services::storage`.
 
 pub mod keeper;
+pub mod leave;
 pub mod store;
 
 use proofmesh_market::{Address, Device};
@@ -20,4 +21,6 @@ pub struct KeeperDoc {
     pub device: Device,
     /// Bytes that it still has room for.
     pub room: u64,
+    /// It takes nothing more and gives its pieces away.
+    pub leaving: bool,
 }

@@ -8,6 +8,7 @@
 //! `proofmesh_services::storage`.
 
 use super::KeeperDoc;
+use super::leave::{HandoverDoc, LeaveDoc};
 use crate::buyer::{fund, post};
 use crate::client::Client;
 use crate::engine::blobs::replace;
@@ -15,6 +16,7 @@ use crate::engine::keys::Keys;
 use crate::fault::{Fault, Result};
 use crate::wire::Hex;
 use proofmesh_market::{AccountSecret, Address, Assurance, Device, Domain, Hash32, Job, Usd, keccak};
+use proofmesh_services::storage::handover::{Handover, SignedHandover};
 use proofmesh_services::storage::pieces::{Coding, Manifest};
 use proofmesh_services::storage::placement::{Candidate, place};
 use proofmesh_services::storage::seal::{NONCE_BYTES, ObjectKey};
@@ -52,6 +54,9 @@ pub struct PlacedPiece {
     pub device: Device,
     /// Who runs it.
     pub operator: Address,
+    /// The handover by which it came from a keeper that left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handover: Option<Hex>,
 }
 
 /// What the client keeps of an object.
@@ -168,7 +173,43 @@ impl Store {
         keeper: Offered,
         from_s: u64,
     ) -> Result<PlacedPiece> {
-        let bytes = piece.len() as u64;
+        let placed = self.hire(doc, commitment, piece.len() as u64, keeper, from_s).await?;
+        Client::new(&placed.url)?.put(&format!("/pieces/{}", placed.job), piece.to_vec()).await?;
+        Ok(placed)
+    }
+
+    /// Moves a piece from a keeper that leaves to another, without rebuilding or carrying it.
+    async fn move_on(
+        &self,
+        doc: &ObjectDoc,
+        number: usize,
+        manifest: &Manifest,
+        keeper: Offered,
+        from_s: u64,
+    ) -> Result<PlacedPiece> {
+        let (old, commitment) = (&doc.pieces[number], manifest.commitments()[number]);
+        let mut placed = self.hire(doc, commitment, manifest.piece_bytes(), keeper, from_s).await?;
+        let to = LeaveDoc { job: placed.job, url: placed.url.clone() };
+        let answer: HandoverDoc = Client::new(&old.url)?.post(&format!("/leave/{}", old.job), &to).await?;
+        let signed = SignedHandover::decode(&answer.wire.0)?;
+        signed.verify()?;
+        let Handover { piece, from, to, .. } = signed.handover;
+        if (piece, from, to) != (commitment, old.device, placed.device) {
+            return Err(Fault::refused("storage.handover-form", "the handover of this piece", piece));
+        }
+        placed.handover = Some(answer.wire);
+        Ok(placed)
+    }
+
+    /// Posts a piece's job from a second on.
+    async fn hire(
+        &self,
+        doc: &ObjectDoc,
+        commitment: Hash32,
+        bytes: u64,
+        keeper: Offered,
+        from_s: u64,
+    ) -> Result<PlacedPiece> {
         let terms = Terms { piece_bytes: bytes, round_s: DAY_S, unit_byte_days: bytes, questions: QUESTIONS };
         let mut salt = [0; 32];
         crate::zk::os_rng()?.fill_bytes(&mut salt);
@@ -199,8 +240,8 @@ impl Store {
         if status != "assigned" {
             return Err(Fault::refused("storage.keeper", "a keeper that the market lets work", keeper.url));
         }
-        Client::new(&keeper.url)?.put(&format!("/pieces/{job}"), piece.to_vec()).await?;
-        Ok(PlacedPiece { job, url: keeper.url, device: keeper.device, operator: keeper.operator })
+        let Offered { url, device, operator } = keeper;
+        Ok(PlacedPiece { job, url, device, operator, handover: None })
     }
 
     /// Keepers that answer, are what the market says of them, have room, and are run by nobody of `taken`.
@@ -253,7 +294,8 @@ impl Store {
     }
 
     /// Rebuilds every piece that does not come back whole, or whose node may not work any more, and places it with
-    /// another operator for the days that are left. Gives the numbers of the pieces.
+    /// another operator for the days that are left; one of a keeper that leaves is handed over. Gives the numbers of
+    /// the pieces.
     ///
     /// # Errors
     /// `storage.pieces-missing`, `storage.operators`, the keepers' and the market's refusals.
@@ -266,18 +308,16 @@ impl Store {
             of.is_some_and(|member| member.node.standing == "active")
         };
         let (mut pieces, _) = fetch(&doc, &manifest, doc.pieces.len()).await?;
+        let leaving = leaving(&doc.pieces).await;
         let lost: Vec<u16> = (0..manifest.coding().n())
             .filter(|number| {
                 let placed = &doc.pieces[usize::from(*number)];
-                !pieces.contains_key(number) || !works(&placed.device)
+                let stays = works(&placed.device) && !leaving.contains(&placed.device);
+                !pieces.contains_key(number) || !stays
             })
             .collect();
         for number in &lost {
             let at = usize::from(*number);
-            let piece = match pieces.get(number) {
-                Some(piece) => piece.clone(),
-                None => tokio::task::block_in_place(|| manifest.repair(&pieces, *number))?,
-            };
             let taken = doc.pieces.iter().enumerate().filter(|(other, _)| *other != at);
             let mut taken: BTreeSet<Address> = taken.map(|(_, placed)| placed.operator).collect();
             taken.insert(doc.pieces[at].operator); // not the one that lost it
@@ -286,8 +326,17 @@ impl Store {
             // Rounds begin where the object's do, so that days stay days.
             let passed = self.client.status().await?.now_s.saturating_sub(doc.from_s) / DAY_S;
             let from_s = doc.from_s.saturating_add(passed.saturating_mul(DAY_S));
-            doc.pieces[at] = self.hand_over(&doc, manifest.commitments()[at], &piece, keeper, from_s).await?;
-            pieces.insert(*number, piece);
+            doc.pieces[at] = if pieces.contains_key(number) && leaving.contains(&doc.pieces[at].device) {
+                self.move_on(&doc, at, &manifest, keeper, from_s).await?
+            } else {
+                let piece = match pieces.get(number) {
+                    Some(piece) => piece.clone(),
+                    None => tokio::task::block_in_place(|| manifest.repair(&pieces, *number))?,
+                };
+                let placed = self.hand_over(&doc, manifest.commitments()[at], &piece, keeper, from_s).await?;
+                pieces.insert(*number, piece);
+                placed
+            };
             self.write(&doc)?;
         }
         Ok(lost)
@@ -332,6 +381,18 @@ struct Offered {
     url: String,
     device: Device,
     operator: Address,
+}
+
+/// Devices of keepers that say that they leave.
+async fn leaving(pieces: &[PlacedPiece]) -> BTreeSet<Device> {
+    let mut leaving = BTreeSet::new();
+    for placed in pieces {
+        let Ok(client) = Client::new(&placed.url) else { continue };
+        if let Ok(KeeperDoc { leaving: true, .. }) = client.get("/keeper").await {
+            leaving.insert(placed.device);
+        }
+    }
+    leaving
 }
 
 fn read(path: &Path) -> Result<ObjectDoc> {

@@ -163,3 +163,40 @@ async fn a_total_that_the_consumer_does_not_see_ends_the_line_and_loses_one_tick
         assert_eq!(Gauge::file(&place.path("nothing")).err().expect("no file").name, "file.io");
     }
 }
+
+/// Datagrams that a socket gets before it is quiet.
+async fn count(socket: &UdpSocket) -> u64 {
+    let (mut buffer, mut count) = ([0; 2_048], 0);
+    while tokio::time::timeout(Duration::from_millis(300), socket.recv(&mut buffer)).await.is_ok() {
+        count += 1;
+    }
+    count
+}
+
+/// A consumer that takes and signs no more: beyond one tick's most nothing is passed on to it or acknowledged, so the
+/// provider's loss is at most that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_stops_signing_gets_one_tick_and_no_more() {
+    let place = Place::new("meter-silent");
+    let (_up, client) = up(&place).await;
+    let consumer = UdpSocket::bind(any()).await.expect("a socket");
+    let to = consumer.local_addr().expect("an address");
+    let provider = Gateways::listen(any(), Some(to)).await.expect("listens");
+    let gateway = UdpSocket::bind(any()).await.expect("a socket");
+    gateway.connect(provider.address).await.expect("connected");
+    let its_meter = Gauge::Packets(Gateways::listen(any(), None).await.expect("listens"));
+    let (mut delivery, answering) =
+        begin(&place, &client, (Quantity::Packets, 1), (Gauge::Packets(provider), its_meter)).await;
+    delivery.tick().await.expect("tick 0");
+    drop(answering); // it goes on receiving and answers no tick
+    for number in 0..12 {
+        gateway.send(&push(number, u32::from(number), true)).await.expect("sent");
+    }
+    let tick_max = 5;
+    assert_eq!(count(&gateway).await, tick_max, "acknowledged: the gateway keeps the others");
+    assert_eq!(count(&consumer).await, tick_max, "passed on");
+    client.pass_time(TICK_S).await.expect("later");
+    delivery.tick().await.expect_err("nobody signs");
+    assert_eq!(delivery.gauge.total().expect("counted"), tick_max);
+    assert!(delivery.end().await.expect("nothing to hand in").is_none());
+}

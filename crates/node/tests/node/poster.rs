@@ -1,10 +1,10 @@
 //! A poster that settles a receipt without worth is challenged and loses its bond, on the embedded chain and on a real anvil.
 
 #[path = "../../../settle/tests/anvil/mod.rs"]
-mod anvil;
+pub mod anvil;
 
 /// What the anvil's genesis needs to know.
-mod scenario {
+pub mod scenario {
     /// Where the demo's clock stands at its beginning: 2012-12-31, 05:00 UTC.
     pub const START: u64 = 1_356_930_000;
 }

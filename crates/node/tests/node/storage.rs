@@ -5,10 +5,12 @@ use proofmesh::audit::of_url;
 use proofmesh::client::Client;
 use proofmesh::coordinator::{Config, MarketTerms};
 use proofmesh::storage::keeper::{Keeper, Listening};
+use proofmesh::storage::leave::LeaveDoc;
 use proofmesh::storage::store::{Keeping, Store};
 use proofmesh::time::Time;
 use proofmesh::up::Up;
 use proofmesh_services::storage::DAY_S;
+use proofmesh_services::storage::handover::SignedHandover;
 use proofmesh_services::storage::merkle::{CHUNK_BYTES, Tree};
 use proofmesh_services::storage::pieces::Coding;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -159,4 +161,54 @@ async fn a_keeper_that_drops_three_per_cent_in_silence_is_cut_within_thirty_days
     assert_eq!(lost.len(), 1);
     let (back, _) = store.get(&doc.id).await.expect("comes back");
     assert!(back == bytes);
+}
+
+/// A keeper leaves: it takes nothing more, its piece goes to another against a signature, nobody else can have it sent
+/// anywhere, and the object is whole at every moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keeper_that_leaves_hands_its_pieces_over() {
+    let place = Place::new("storage-leave");
+    let (_up, client) = up(&place).await;
+    let mut keepers = Vec::new();
+    for name in ["a", "b", "c"] {
+        keepers.push(keeper(&place, &client, name).await);
+    }
+    let urls: Vec<String> = keepers.iter().map(|(_, listening)| listening.url.clone()).collect();
+    let store = Store::open(client.clone(), &place.path("client"), "storer").await.expect("opens");
+    let how = Keeping { coding: Coding::new(2, 3).expect("a coding"), days: 5, price: None };
+    let bytes = object(50_000, 3);
+    let doc = store.put("letters", &bytes, &urls, how).await.expect("kept");
+    client.pass_time(DAY_S + 60).await.expect("a day");
+    let (leaver, _) = &keepers[1];
+    assert_eq!(leaver.look().await.expect("no trouble").len(), 1, "paid for the day before it goes");
+    let piece = doc.pieces.iter().find(|it| it.device == leaver.doc().device).expect("holds one").clone();
+    let fresh = keeper(&place, &client, "d").await;
+    let to = LeaveDoc { job: piece.job, url: fresh.1.url.clone() };
+    assert_eq!(leaver.hand_over(&piece.job, &to).await.expect_err("it stays").name, "storage.not-leaving");
+    leaver.leave();
+    assert_eq!((leaver.doc().room, leaver.owes().await.expect("known")), (0, 1));
+    // Not to a keeper that no job of the buyer names.
+    assert_eq!(leaver.hand_over(&piece.job, &to).await.expect_err("no job").name, "storage.not-mine");
+    let commitment = client.job(&piece.job).await.expect("known").job.input;
+    assert!(leaver.piece(&commitment).is_ok(), "still there");
+    let moved = store.repair(&doc.id, std::slice::from_ref(&fresh.1.url)).await.expect("handed over");
+    assert_eq!(moved.len(), 1);
+    assert_eq!(leaver.piece(&commitment).expect_err("dropped").name, "storage.piece.unknown");
+    assert_eq!(leaver.owes().await.expect("known"), 0, "it may go");
+    let placed = store.list().expect("a list")[0].pieces[usize::from(moved[0])].clone();
+    let signed = SignedHandover::decode(&placed.handover.expect("signatures").0).expect("a handover");
+    signed.verify().expect("both signed");
+    assert_eq!((signed.handover.from, signed.handover.to), (piece.device, fresh.0.doc().device));
+    // With the leaver and one more gone, it is two of three; the new keeper is paid for the day in which it came.
+    drop(keepers);
+    let (last, _listening) = keeper(&place, &client, "a").await;
+    let path = place.path("a").join("nodes/a/pieces");
+    assert_eq!(std::fs::read_dir(path).expect("a disk").count(), 1, "what it kept outlives it");
+    client.pass_time(DAY_S).await.expect("a day");
+    for shown in fresh.0.look().await.expect("no trouble") {
+        assert_eq!(shown.delivered.receipt.status, "accepted", "{:?}", shown.delivered.receipt.reason);
+    }
+    assert_eq!(last.look().await.expect("no trouble").len(), 2, "both days, shown after its return");
+    client.close_epoch().await.expect("closed");
+    assert_eq!(of_url(&client).await.expect("no difference").verdicts, 4);
 }

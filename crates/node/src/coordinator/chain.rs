@@ -1,0 +1,187 @@
+//! What the chain says, read into the log: deposits, bonds, posted epochs.
+//!
+//! A reader goes on from its cursor. When the cursor's block is gone (`settle.reorg`) it reads all of it again, and what
+//! rested on blocks that are no more is made good:
+//!
+//! - *Deposits.* An account is credited up to what the chain says that it ever deposited, and no further: a deposit
+//!   that stands in another block now, or was made again, counts once. Money that was credited and is gone is
+//!   `chain.deposit-gone`; no order, no epoch is taken until it is back, for somebody else would pay it out.
+//! - *Stakes* are what the chain says now. *Roles, the poster's bond, models* are made again.
+//! - *Epochs* whose posting is gone are posted again with the next one: the chain says which it has.
+
+use super::Coordinator;
+use crate::fault::{Fault, Result};
+use proofmesh_market::{Address, ChainRef, Usd, What};
+use proofmesh_settle::{ChainEvent, Cursor, EventKind, SettleError};
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+/// Events of one read.
+const PAGE: usize = 256;
+/// Times that one look begins anew; a chain that moves more often is looked at again later.
+const RESTARTS_MAX: usize = 3;
+
+/// What was read of the chain since its first block.
+#[derive(Default)]
+pub(super) struct Reader {
+    cursor: Cursor,
+    /// All that an account ever deposited.
+    deposited: BTreeMap<Address, Usd>,
+    /// What nodes have bonded.
+    bonded: BTreeMap<Address, Usd>,
+    /// Log and chain were held against each other since the beginning of this reading.
+    compared: bool,
+    /// This reading began after blocks were taken back, and what they held is not made good yet.
+    taken_back: bool,
+}
+
+impl Coordinator {
+    /// Reads what happened on the chain since the last look: deposits, bonds, posted epochs.
+    ///
+    /// # Errors
+    /// The chain's; `chain.log-behind` when the chain holds an epoch that this log never closed, `chain.deposit-gone`
+    /// when it took back a deposit that was credited.
+    pub async fn sync_chain(&self) -> Result<()> {
+        let mut reader = self.reader.lock().await;
+        let mut restarts = 0;
+        loop {
+            let page = match self.settlement().events_since(&reader.cursor, PAGE).await {
+                Err(SettleError::Reorg { .. }) if restarts < RESTARTS_MAX => {
+                    *reader = Reader { taken_back: true, ..Reader::default() };
+                    restarts += 1;
+                    continue;
+                }
+                page => page?,
+            };
+            for event in &page.events {
+                self.chain_event(&mut reader, event).await?;
+            }
+            if page.next == reader.cursor {
+                break;
+            }
+            reader.cursor = page.next;
+        }
+        if !reader.compared {
+            self.require_deposits(&reader)?;
+            reader.compared = true;
+        }
+        if reader.taken_back {
+            self.ground.stand().await?;
+            self.register_models().await?;
+            reader.taken_back = !self.restake(&reader)?;
+        }
+        Ok(())
+    }
+
+    async fn chain_event(&self, reader: &mut Reader, event: &ChainEvent) -> Result<()> {
+        let log_index = u32::try_from(event.log_index)
+            .map_err(|_| Fault::trouble("chain.log-index", "below 2^32", event.log_index))?;
+        let chain_ref = ChainRef { tx: event.tx, log_index };
+        match &event.kind {
+            EventKind::Deposited { account, amount, deposited } => {
+                reader.deposited.insert(*account, *deposited);
+                let credited = self.book().credited(account);
+                let due = deposited.checked_sub(credited).unwrap_or_default().min(*amount);
+                if due.is_zero() {
+                    return Ok(());
+                }
+                self.take(What::DepositSeen { chain_ref, account: *account, amount: due }).map(drop)
+            }
+            EventKind::EpochPosted(epoch) => {
+                let what = What::EpochPosted { epoch: epoch.clone(), chain_ref };
+                let fault = match self.take(what) {
+                    Err(fault) if !fault.is("epoch.already-posted") => fault,
+                    _ => return Ok(()),
+                };
+                // One that is not this log's and that the chain has struck since is nobody's.
+                let standing = self.settlement().epoch(epoch.number).await?;
+                if standing.is_none_or(|found| found.epoch != *epoch) {
+                    return Ok(());
+                }
+                let unknown = fault.is("epoch.unknown");
+                Err(if unknown { Fault { name: "chain.log-behind".into(), ..fault } } else { fault })
+            }
+            EventKind::Bonded { node, bonded, .. } => {
+                reader.bonded.insert(*node, *bonded);
+                self.see_stake(*node, *bonded, event.block)
+            }
+            EventKind::NodeSlashed { node, .. } => {
+                reader.bonded.insert(*node, Usd::ZERO);
+                self.see_stake(*node, Usd::ZERO, event.block)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Nobody is credited with more than the chain says that it deposited.
+    fn require_deposits(&self, reader: &Reader) -> Result<()> {
+        let book = self.book();
+        for (account, credited) in book.all_credited() {
+            let found = reader.deposited.get(account).copied().unwrap_or_default();
+            if found < *credited {
+                let expected = format!("deposits of {credited} by {account}, mined or made again");
+                return Err(Fault::trouble("chain.deposit-gone", expected, found));
+            }
+        }
+        Ok(())
+    }
+
+    /// A node's stake; unknown nodes and what the state knows already are left out.
+    fn see_stake(&self, node: Address, stake: Usd, block: u64) -> Result<()> {
+        let news = self.with_state(|state| {
+            let known = state.nodes().get(&node);
+            known.is_some_and(|known| block > known.stake_block)
+        });
+        if news {
+            self.take(What::StakeSeen { node, stake, block })?;
+        }
+        Ok(())
+    }
+
+    /// Sets every stake that differs from the chain's. False while the chain is shorter than it was when one was seen:
+    /// the log takes no older block.
+    fn restake(&self, reader: &Reader) -> Result<bool> {
+        let block = reader.cursor.block;
+        let bonded = |node: &Address| reader.bonded.get(node).copied().unwrap_or_default();
+        let differing: Vec<(Address, u64)> = self.with_state(|state| {
+            let differs = state.nodes().iter().filter(|(node, known)| known.stake != bonded(node));
+            differs.map(|(node, known)| (*node, known.stake_block)).collect()
+        });
+        let mut all = true;
+        for (node, known_block) in differing {
+            if block >= known_block {
+                self.take(What::StakeSeen { node, stake: bonded(&node), block })?;
+            } else {
+                all = false;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Looks at a node's bond on chain now: it may have bonded before it enrolled.
+    ///
+    /// # Errors
+    /// The chain's.
+    pub async fn look_at_stake(&self, node: Address) -> Result<()> {
+        let bonded = self.settlement().bond(node).await?.bonded;
+        let block = self.reader.lock().await.cursor.block;
+        let differs = self.with_state(|state| {
+            let known = state.nodes().get(&node);
+            known.is_some_and(|known| known.stake != bonded && block >= known.stake_block)
+        });
+        if differs {
+            self.take(What::StakeSeen { node, stake: bonded, block })?;
+            self.assign_open()?;
+        }
+        Ok(())
+    }
+
+    /// Registers every model of the directory on chain, as far as it is not.
+    pub(super) async fn register_models(&self) -> Result<()> {
+        let models = self.models.read().unwrap_or_else(PoisonError::into_inner).ids();
+        for id in models {
+            self.ground.register_model(id, super::read_key(&self.dir, &id)?.as_ref()).await?;
+        }
+        Ok(())
+    }
+}

@@ -178,7 +178,7 @@ impl FeedDoc {
                 return Err(Fault::refused("feed.row-twice", "one row a device and window", row.start_s));
             }
         }
-        Ok(ReferenceTable::new(self.word_bytes, rows).map_err(|reason| Fault::from(&reason))?)
+        ReferenceTable::new(self.word_bytes, rows).map_err(|reason| Fault::from(&reason))
     }
 }
 

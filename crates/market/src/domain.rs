@@ -25,6 +25,21 @@ pub struct Domain {
 }
 
 impl Domain {
+    /// The domain of a contract on a chain that is not Ethereum's kind, so that receipts keep one encoding everywhere: the chain's id is the
+    /// first eight bytes of `H(chain)`, the settlement the last twenty of `H(H(chain) || contract)`.
+    ///
+    /// `chain` is the CAIP-2 id (`cosmos:juno-1`), `contract` the contract's bytes on that chain. Another contract with the same domain
+    /// is a second preimage of 160 bits.
+    #[must_use]
+    pub fn of_contract(chain: &str, contract: &[u8]) -> Self {
+        let chain = keccak(chain.as_bytes());
+        let name = keccak(&[&chain.0, contract].concat());
+        let mut domain = Domain { chain_id: 0, settlement: Address([0; 20]) };
+        domain.chain_id = u64::from_be_bytes(chain.0[..8].try_into().expect("eight bytes"));
+        domain.settlement.0.copy_from_slice(&name.0[12..]);
+        domain
+    }
+
     /// `H(abi.encode(typeHash, H(name), H(version), chainId, verifyingContract))`.
     #[must_use]
     pub fn separator(&self) -> Hash32 {
@@ -52,4 +67,24 @@ impl Domain {
 /// The words of a struct, begun with the hash of its type string.
 pub(crate) fn struct_words(type_string: &str) -> Words {
     Words::new().hash(&keccak(type_string.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contracts_and_chains_that_are_not_ethereums_have_domains_of_their_own() {
+        let domain = Domain::of_contract("cosmos:juno-1", &[1; 32]);
+        assert_eq!(domain, Domain::of_contract("cosmos:juno-1", &[1; 32]));
+        let other_chain = Domain::of_contract("cosmos:juno-2", &[1; 32]);
+        assert_ne!(domain.chain_id, other_chain.chain_id);
+        assert_ne!(domain.settlement, other_chain.settlement);
+        // The chain's name has a fixed length before the contract's: no byte can move from one to the other.
+        assert_ne!(
+            domain.settlement,
+            Domain::of_contract("cosmos:juno-", &[&b"1"[..], &[1; 32]].concat()).settlement
+        );
+        assert_ne!(domain.settlement, Domain::of_contract("cosmos:juno-1", &[1; 31]).settlement);
+    }
 }

@@ -13,6 +13,7 @@ use crate::key::{Address, Device};
 use crate::limits::{JOB_DEVICES_MAX, JOB_SLOTS_MAX, TERMS_BYTES_MAX};
 use crate::money::Usd;
 use crate::order::Order;
+use crate::receipt::Receipt;
 use crate::refusal::{Refusal, require};
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +109,30 @@ impl Job {
         self.unit_price.checked_mul(self.max_units).ok_or_else(|| {
             Refusal::new("job.price-overflow", "unit price x units below 2^64", self.max_units)
         })
+    }
+}
+
+impl Job {
+    /// Refuses a receipt that breaks a term of the job that its fields alone show; `at_s` is now, Unix.
+    ///
+    /// # Errors
+    /// `receipt.wrong-device`, `receipt.wrong-service`, `receipt.wrong-model`, `receipt.wrong-input`, `receipt.wrong-window`,
+    /// `receipt.window-not-over`, `receipt.no-units`.
+    pub fn require_kept(&self, receipt: &Receipt, at_s: u64) -> Result<(), Refusal> {
+        let wanted = self.devices.is_empty() || self.devices.binary_search(&receipt.device).is_ok();
+        require(wanted, "receipt.wrong-device", "a device of the node that the job wants", receipt.device)?;
+        require(receipt.service == self.service, "receipt.wrong-service", self.service, receipt.service)?;
+        require(receipt.model == self.model, "receipt.wrong-model", self.model, receipt.model)?;
+        let any_input = self.input == Hash32::ZERO;
+        require(any_input || receipt.input == self.input, "receipt.wrong-input", self.input, receipt.input)?;
+        let inside = receipt.window_start >= self.window_from_s && receipt.window_end <= self.window_until_s;
+        let forward = receipt.window_start < receipt.window_end;
+        let span = format_args!("{} to {}", self.window_from_s, self.window_until_s);
+        let got = format_args!("{} to {}", receipt.window_start, receipt.window_end);
+        require(inside && forward, "receipt.wrong-window", span, got)?;
+        let over = receipt.window_end <= at_s;
+        require(over, "receipt.window-not-over", format_args!("an end by {at_s}"), receipt.window_end)?;
+        require(receipt.units > 0, "receipt.no-units", "at least one unit", receipt.units)
     }
 }
 

@@ -102,14 +102,19 @@ impl ReferenceTable {
     }
 }
 
+/// The leaf of one row as [`packed`] gives it, for who holds it against the commitment without the others.
+#[must_use]
+pub fn row_leaf(device: &Device, window_start_s: u64, row: &[u8]) -> Hash32 {
+    keccak(&keccak(&[&device.0[..], &window_start_s.to_be_bytes(), row].concat()).0)
+}
+
 fn tree(word_bytes: u8, rows: &BTreeMap<(Device, u64), Vec<i32>>) -> Result<Tree, Reason> {
     let leaf = |((device, start_s), words): (&(Device, u64), &Vec<i32>)| {
         let row = packed(Row { words, word_bytes }).ok_or_else(|| {
             let expected = "words of 1, 2 or 4 bytes that fit them";
             Reason::new("inference.reference-width", Blame::Nobody, expected, word_bytes)
         })?;
-        let bytes = [&device.0[..], &start_s.to_be_bytes(), &row].concat();
-        Ok(keccak(&keccak(&bytes).0))
+        Ok(row_leaf(device, *start_s, &row))
     };
     Ok(Tree::new(rows.iter().map(leaf).collect::<Result<_, Reason>>()?))
 }

@@ -137,30 +137,8 @@ impl Fold<'_> {
         let binding = self.state.devices.get(&receipt.device);
         let owned =
             binding.is_some_and(|binding| binding.node == receipt.node && stands_in(binding, job.cell));
-        let wanted = job.devices.is_empty() || job.devices.binary_search(&receipt.device).is_ok();
-        require(
-            owned && wanted,
-            "receipt.wrong-device",
-            "a device of the node that the job wants",
-            receipt.device,
-        )?;
-        require(receipt.service == job.service, "receipt.wrong-service", job.service, receipt.service)?;
-        require(receipt.model == job.model, "receipt.wrong-model", job.model, receipt.model)?;
-        let any_input = job.input == Hash32::ZERO;
-        require(any_input || receipt.input == job.input, "receipt.wrong-input", job.input, receipt.input)?;
-        let inside = receipt.window_start >= job.window_from_s && receipt.window_end <= job.window_until_s;
-        let forward = receipt.window_start < receipt.window_end;
-        let span = format_args!("{} to {}", job.window_from_s, job.window_until_s);
-        let got = format_args!("{} to {}", receipt.window_start, receipt.window_end);
-        require(inside && forward, "receipt.wrong-window", span, got)?;
-        let over = receipt.window_end <= self.at_s;
-        require(
-            over,
-            "receipt.window-not-over",
-            format_args!("an end by {}", self.at_s),
-            receipt.window_end,
-        )?;
-        require(receipt.units > 0, "receipt.no-units", "at least one unit", receipt.units)?;
+        require(owned, "receipt.wrong-device", "a device of the node that the job wants", receipt.device)?;
+        job.require_kept(receipt, self.at_s)?;
         let price = self.require_unpaid(receipt)?;
         self.require_guarded(receipt, price.gross)?;
         Ok(posted)

@@ -10,11 +10,10 @@ use ark_relations::gr1cs::{ConstraintSynthesizer, ConstraintSystemRef, Synthesis
 use ark_relations::lc;
 use ark_std::rand::SeedableRng;
 use ark_std::rand::rngs::StdRng;
-use proofmesh_market::receipt::output_bytes;
-use sha2::{Digest, Sha256};
+use proofmesh_market::Hash32;
+use proofmesh_market::statement::public_input;
 
-/// The one public input of a wrapped proof about one receipt (docs/spec/market.md, "Statement"), as
-/// contracts/src/Statements.sol computes it.
+/// The one public input of a wrapped proof about one receipt, of plain bytes.
 pub fn statement(
     model: &[u8; 32],
     context: &[u8; 32],
@@ -22,18 +21,7 @@ pub fn statement(
     public: &[u8],
     output: &[i32],
 ) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    hasher.update(model);
-    hasher.update(context);
-    hasher.update(1u32.to_be_bytes());
-    hasher.update(input);
-    for bytes in [public, &output_bytes(output)] {
-        hasher.update((bytes.len() as u32 / 4).to_be_bytes());
-        hasher.update(bytes);
-    }
-    let mut digest: [u8; 32] = hasher.finalize().into();
-    digest[0] &= 0x1f;
-    digest
+    public_input(&Hash32(*model), &Hash32(*context), &Hash32(*input), public, output)
 }
 
 /// `x = a b`, and a chain of squares so that it is no single constraint.

@@ -62,7 +62,8 @@ impl ProofCheck for Wrapped {
         proof: &[u8],
     ) -> core::result::Result<(), Rejection> {
         let [model, context, input] = [model, context, input].map(Hash32);
-        let statement = statement::public_input(&model, &context, &input, &output_bytes(public_input), output);
+        let statement =
+            statement::public_input(&model, &context, &input, &output_bytes(public_input), output);
         self.0.verify(&statement, proof).map_err(|refusal| Rejection {
             check: refusal.name.trim_start_matches("groth16.").to_owned(),
             expected: refusal.expected,
@@ -121,12 +122,18 @@ pub fn check(
         return refuse("model.unknown", "a model with a key", receipt.model);
     };
     let (groups, rest) = shown.public_words.as_slice().as_chunks::<4>();
-    require(rest.is_empty(), "evidence.public-words", "whole groups of four bytes", shown.public_words.len())?;
+    require(
+        rest.is_empty(),
+        "evidence.public-words",
+        "whole groups of four bytes",
+        shown.public_words.len(),
+    )?;
     let groups: Vec<i32> = groups.iter().map(|group| i32::from_be_bytes(*group)).collect();
     let card = Card(ModelCard {
         name: String::new(),
         output_words: signed.output_bytes().len() / 4,
         public_words: groups.len(),
+        word_bytes: 4,
         classes: Vec::new(),
         multiply_adds: 0,
     });

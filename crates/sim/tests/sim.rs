@@ -110,7 +110,7 @@ fn a_node_that_does_not_wait_after_a_crash_is_sometimes_jailed() {
         base.faults.crashes = 3_000;
         base.faults.lying_disks = 1_000;
         base.faults.slow_links = 1_000;
-        sweep(&base, 0..8, threads(), &|_, _| {}).refusals.get("node.jailed").copied().unwrap_or(0)
+        sweep(&base, 24..40, threads(), &|_, _| {}).refusals.get("node.jailed").copied().unwrap_or(0)
     };
     assert_eq!(wronged(Setting::new(0).regime.linger_s), 0);
     assert!(wronged(0) > 0, "the faults are too mild to show anything");

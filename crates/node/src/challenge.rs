@@ -11,7 +11,7 @@ use crate::fault::{Fault, Kind, Result};
 use crate::wire::ReasonDoc;
 use proofmesh_market::tree::{Tree, receipt_leaf};
 use proofmesh_market::{Domain, Hash32, Receipt, SignedReceipt, Usd};
-use proofmesh_settle::{Done, Settlement, Signer};
+use proofmesh_settle::{Done, Evidence, Settlement, Signer};
 use serde::Serialize;
 
 /// The receipts of an epoch, in the order of its tree.
@@ -126,13 +126,38 @@ pub struct Won {
     pub gas: u64,
 }
 
+/// Answers a challenge with the evidence of its receipt: the challenger's bond goes to the poster. Gives the gas.
+///
+/// # Errors
+/// `challenge.not-open`; the contract's refusals.
+pub async fn answer(
+    settlement: &dyn Settlement,
+    by: &Signer,
+    epoch: u64,
+    evidence: &Evidence,
+) -> Result<u64> {
+    Ok(ended(settlement.answer(by, epoch, evidence).await?, epoch)?.gas())
+}
+
+/// Whoever ends a challenge wants to know that it was this call that did.
+fn ended(done: Done, epoch: u64) -> Result<Done> {
+    match done {
+        Done::Already => Err(Fault::refused(
+            "challenge.not-open",
+            format_args!("an open challenge of this receipt in epoch {epoch}"),
+            "none: it was answered or ended before, or never made",
+        )),
+        sent @ Done::Sent(_) => Ok(sent),
+    }
+}
+
 /// Ends a challenge whose time is over: the epoch and all after it are struck, the poster's bond goes half to the challenger and half to nobody.
 ///
 /// # Errors
-/// `chain.TooEarly`, the contract's other refusals.
+/// `challenge.not-open`; `chain.TooEarly`, the contract's other refusals.
 pub async fn resolve(settlement: &dyn Settlement, by: &Signer, epoch: u64, digest: Hash32) -> Result<Won> {
     let before = (settlement.balance_of(by.account()).await?, settlement.poster_bond().await?);
-    let done = settlement.resolve(by, epoch, digest).await?;
+    let done = ended(settlement.resolve(by, epoch, digest).await?, epoch)?;
     let after = (settlement.balance_of(by.account()).await?, settlement.poster_bond().await?);
     Ok(Won {
         received: after.0.checked_sub(before.0).unwrap_or_default(),

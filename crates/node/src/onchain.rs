@@ -11,7 +11,7 @@ use proofmesh_market::{Address, Hash32, Job, Receipt, SignedReceipt};
 use proofmesh_model::ModelFile;
 use proofmesh_services::inference::Terms;
 use proofmesh_services::reference::{ReferenceTable, References, Row, packed};
-use proofmesh_settle::{Evidence, Settlement, Signer, VerifierKey};
+use proofmesh_settle::{ChainProfile, Evidence, Settlement, Signer, VerifierKey};
 use proofmesh_wrap::development;
 use proofmesh_wrap::groth16::{KEY_WORDS, key_words};
 use proofmesh_wrap::keys::{Origin, decode_verification, hex};
@@ -108,17 +108,16 @@ pub fn verifier_key(words: &[[u8; 32]; KEY_WORDS]) -> VerifierKey {
 pub fn verifiers(
     files: &[Vec<u8>],
     models: &[ModelFile],
-    settlement: &dyn Settlement,
+    chain: &ChainProfile,
 ) -> Result<Vec<Option<VerifierKey>>> {
     let mut keys = vec![None; models.len()];
     let mut circuits = Vec::new();
     for file in files {
         let (origin, circuit, key) = decode_verification(file)?;
-        if origin == Origin::Development && !settlement.profile().development {
-            let chain = settlement.profile().name;
+        if origin == Origin::Development && !chain.development {
             return Err(Fault::refused(
                 "model.development-key",
-                format_args!("a ceremony's key on {chain}"),
+                format_args!("a ceremony's key on {}", chain.name),
                 "a DEVELOPMENT key",
             ));
         }

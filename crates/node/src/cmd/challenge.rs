@@ -1,6 +1,6 @@
 //! `proofmesh challenge`: demand on chain that the poster proves a receipt; answer such a demand; end it.
 
-use crate::challenge::{Published, Won, Wrong, open, resolve, wrong};
+use crate::challenge::{Published, Won, Wrong, answer, open, resolve, wrong};
 use crate::client::Client;
 use crate::engine::keys::Keys;
 use crate::fault::{Kind, Result};
@@ -97,8 +97,8 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
             let signed = SignedReceipt::decode(&client.receipt(&digest).await?.wire.0)?;
             let proof = super::read_file(&proof, proofmesh_wrap::groth16::PROOF_BYTES)?;
             let evidence = evidence(&client, signed, proof).await?;
-            let done = settlement.answer(&Signer::new(&keys.account(&by)?), epoch, &evidence).await?;
-            let doc = EndDoc { epoch, receipt: digest, gas: done.gas(), won: None };
+            let gas = answer(&*settlement, &Signer::new(&keys.account(&by)?), epoch, &evidence).await?;
+            let doc = EndDoc { epoch, receipt: digest, gas, won: None };
             context
                 .print(&doc, || format!("answered, {} gas: the challenger's bond is the poster's", doc.gas))
         }

@@ -242,7 +242,7 @@ async fn add_models(paths: &[Option<&Path>], keys: &[PathBuf], up: &Up, context:
     let files =
         keys.iter().map(|path| super::read_file(path, VERIFIER_BYTES_MAX)).collect::<Result<Vec<_>>>()?;
     let settlement = up.coordinator.settlement();
-    let keys = tokio::task::block_in_place(|| verifiers(&files, &models, &**settlement))?;
+    let keys = tokio::task::block_in_place(|| verifiers(&files, &models, settlement.profile()))?;
     for (model, key) in models.into_iter().zip(keys) {
         let (id, registered) = up.coordinator.add_model_with(model, key).await?;
         match registered {

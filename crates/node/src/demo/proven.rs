@@ -2,7 +2,7 @@
 //! No epoch, no poster, no window. A receipt that is wrapped anyway also shows the other end of a challenge: somebody doubts it on chain, and loses.
 
 use super::stage::{Frost, Stage};
-use crate::challenge::{Published, open};
+use crate::challenge::{Published, answer, open};
 use crate::fault::Result;
 use crate::onchain::evidence;
 use crate::out::Context;
@@ -93,14 +93,9 @@ pub(super) async fn doubted(stage: &mut Stage, epoch: u64) -> Result<()> {
         stage.minted += stage.client.faucet(doubter.address(), bond).await?.micro();
         let by = Signer::new(&doubter);
         let challenged = open(&*stage.settlement, &by, epoch, &evidence.receipt.receipt, &path).await?;
-        let answered = stage.settlement.answer(&Signer::new(&poster), epoch, evidence).await?;
-        stage.answered = Some(AnsweredDoc {
-            epoch,
-            receipt,
-            bond,
-            challenge_gas: challenged.gas(),
-            answer_gas: answered.gas(),
-        });
+        let answer_gas = answer(&*stage.settlement, &Signer::new(&poster), epoch, evidence).await?;
+        stage.answered =
+            Some(AnsweredDoc { epoch, receipt, bond, challenge_gas: challenged.gas(), answer_gas });
         break;
     }
     Ok(())

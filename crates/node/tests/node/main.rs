@@ -17,6 +17,7 @@ mod own;
 mod parts;
 mod place;
 mod poster;
+mod registered;
 mod reorg;
 mod secrets;
 mod storage;

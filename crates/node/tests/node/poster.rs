@@ -39,7 +39,7 @@ fn a_planted_receipt_costs_the_poster_its_bond() {
     let place = Place::new("poster");
     let dir = place.path("state");
     let dir = dir.to_str().expect("a path in text");
-    convicted(&["--dir", dir]);
+    let poster = convicted(&["--dir", dir]);
     // Whoever looks afterwards finds honest epochs only.
     let model = place.path("none.pmesh");
     std::fs::write(
@@ -52,6 +52,29 @@ fn a_planted_receipt_costs_the_poster_its_bond() {
         document(&run(&["challenge", "find", "--all", "--json", "--dir", dir, "--url", &running.api]));
     assert_eq!(found["wrong"], json!([]));
     assert!(found["receipts"].as_u64().is_some_and(|checked| checked > 0), "{found}");
+    // Nothing is open any more: who answers or ends what nobody demanded is refused by the contract.
+    let proof = place.path("some.proof");
+    std::fs::write(&proof, [0; 256]).expect("written");
+    let (proof, digest) = (proof.to_str().expect("text"), poster["receipt"].as_str().expect("a digest"));
+    for verb in [&["resolve", "1", digest][..], &["answer", "1", digest, "--proof", proof]] {
+        let refused = run(&[&["challenge"], verb, &["--json", "--dir", dir, "--url", &running.api]].concat());
+        let talk = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{talk}");
+        assert!(talk.contains("challenge.not-open"), "{verb:?}: {talk}");
+    }
+    let found: Value = document(&run(&[
+        "challenge",
+        "find",
+        "--all",
+        "--by",
+        "auditor",
+        "--json",
+        "--dir",
+        dir,
+        "--url",
+        &running.api,
+    ]));
+    assert_eq!((&found["wrong"], &found["challenged"]), (&json!([]), &json!([])), "nothing to put a bond on");
 }
 
 #[test]

@@ -16,9 +16,12 @@ const root = join(here, "../..");
 const artifacts = join(here, "artifacts");
 const sums = join(artifacts, "SHA256SUMS");
 const target = "wasm32-unknown-unknown";
-const contracts = ["settlement"];
+// Profile of each contract, and how binaryen passes over it: what a verifier gains by speed is not worth more code than a chain stores.
+const contracts = {
+  settlement: { profile: "release", passes: ["-Os"] },
+  zk: { profile: "small", passes: ["-Oz", "--one-caller-inline-max-function-size=50"] },
+};
 const lowering = [
-  "-Os",
   ...["bulk-memory", "nontrapping-float-to-int", "sign-ext", "mutable-globals", "reference-types", "multivalue"].map((f) => `--enable-${f}`),
   ...["llvm-memory-copy-fill", "llvm-nontrapping-fptoint", "signext"].map((pass) => `--${pass}-lowering`),
 ];
@@ -33,7 +36,7 @@ const missing = [
 ].find(([there]) => !there)?.[1];
 const tools = () => `# ${command(rustc, "--version")}, ${command(optimiser, "--version")}\n`;
 const digest = (file) => createHash("sha256").update(readFileSync(file)).digest("hex");
-const listed = () => contracts.map((name) => `${digest(join(artifacts, `${name}.wasm`))}  ${name}.wasm\n`).join("");
+const listed = () => Object.keys(contracts).map((name) => `${digest(join(artifacts, `${name}.wasm`))}  ${name}.wasm\n`).join("");
 
 function fail(why) {
   console.error(`${why}: npm run build, and commit`);
@@ -49,6 +52,7 @@ const fixed = "/tmp/proofmesh-source";
 
 /// Compiles, with no path of this machine in the result; gives the file.
 function build(name) {
+  const { profile, passes } = contracts[name];
   rmSync(fixed, { force: true });
   symlinkSync(root.replace(/\/$/, ""), fixed);
   const manifest = `--manifest-path=${fixed}/chains/cosmwasm/Cargo.toml`;
@@ -62,18 +66,18 @@ function build(name) {
     '--cfg=getrandom_backend="unsupported"',
   ];
   const crate = `proofmesh-cosmwasm-${name}`;
-  const args = ["rustc", manifest, "--locked", "-p", crate, "--lib", "--crate-type", "cdylib", "--release", "--target", target];
+  const args = ["rustc", manifest, "--locked", "-p", crate, "--lib", "--crate-type", "cdylib", "--profile", profile, "--target", target];
   run("cargo", [...args, "--", "-Cllvm-args=-inline-threshold=25"], { ...process.env, CARGO_ENCODED_RUSTFLAGS: flags.join("\x1f") });
   const metadata = JSON.parse(command("cargo", "metadata", manifest, "--format-version=1", "--no-deps", "--locked"));
-  const folder = join(metadata.target_directory, target, "release");
+  const folder = join(metadata.target_directory, target, profile);
   const lowered = join(folder, `${name}.lowered.wasm`);
-  run(optimiser, [...lowering, join(folder, `${crate.replaceAll("-", "_")}.wasm`), "-o", lowered]);
+  run(optimiser, [...passes, ...lowering, join(folder, `${crate.replaceAll("-", "_")}.wasm`), "-o", lowered]);
   return lowered;
 }
 
 if (!process.argv.includes("--check")) {
   if (missing) fail(`missing: ${missing}`);
-  for (const name of contracts) copyFileSync(build(name), join(artifacts, `${name}.wasm`));
+  for (const name of Object.keys(contracts)) copyFileSync(build(name), join(artifacts, `${name}.wasm`));
   writeFileSync(sums, tools() + listed());
   console.log("artifacts/ is written");
 } else {
@@ -83,7 +87,7 @@ if (!process.argv.includes("--check")) {
   if (skipped) {
     console.log(`artifacts/ is as listed. SKIPPED: rebuilding and comparing them (${skipped.trim()})`);
   } else {
-    for (const name of contracts) {
+    for (const name of Object.keys(contracts)) {
       if (digest(build(name)) !== digest(join(artifacts, `${name}.wasm`))) fail(`artifacts/${name}.wasm is not what the sources give`);
     }
     console.log("artifacts/ is what the sources give, byte for byte");

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which crates each crate may use: the picture in ARCHITECTURE.md. An arrow that is not here needs a note in docs/decisions.
-pub const MAY_USE: [(&str, &[&str]); 17] = [
+pub const MAY_USE: [(&str, &[&str]); 18] = [
     ("proof", &[]),
     ("graph", &["proof"]),
     ("prover", &["graph", "proof"]),
@@ -24,6 +24,7 @@ pub const MAY_USE: [(&str, &[&str]); 17] = [
     ("xtask", &[]),
     // chains/: contracts, each a Cargo project of its own.
     ("settlement", &["market", "services"]),
+    ("zk", &["graph", "proof", "verifier"]),
     ("run", &[]),
     ("program", &[]),
 ];

@@ -144,7 +144,9 @@ fn every_verb_does_what_it_says_and_costs_what_is_written() {
 
 /// wasmd's limit on a contract's code, unpacked (`MaxWasmSize`).
 #[test]
-fn the_contract_is_small_enough_to_be_stored() {
-    let bytes = artifact("settlement").len();
-    assert!(bytes <= 800 * 1_024, "{bytes}");
+fn the_contracts_are_small_enough_to_be_stored() {
+    for name in ["settlement", "zk"] {
+        let bytes = artifact(name).len();
+        assert!(bytes <= 800 * 1_024, "{name}: {bytes}");
+    }
 }

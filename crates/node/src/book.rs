@@ -59,7 +59,9 @@ impl Book {
 
     fn count(&mut self, event: &Event, effects: &[Effect]) {
         self.draws += u64::from(matches!(event.what, What::DrawCommitted { .. }));
-        Arc::make_mut(&mut self.seeds).note(event, &self.state);
+        if matches!(event.what, What::EpochClosed { .. } | What::BeaconClosed { .. }) {
+            Arc::make_mut(&mut self.seeds).note(event, &self.state); // a copy while a check still reads the old ones
+        }
         if let What::DepositSeen { account, amount, .. } = &event.what {
             let credited = self.credited.entry(*account).or_default();
             *credited = credited.checked_add(*amount).unwrap_or(*credited); // the ledger's sums are below 2^64

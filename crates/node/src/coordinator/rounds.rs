@@ -18,8 +18,11 @@ use crate::fault::{Fault, Result};
 use crate::wire::overview::GuardsDoc;
 use proofmesh_market::guard::{Guarded, beacon_commitment};
 use proofmesh_market::order::{BeaconCommit, Pledge};
-use proofmesh_market::{AccountSecret, Address, Hash32, Signed, State, Usd, What, keccak};
+use proofmesh_market::{
+    AccountSecret, Address, Case, Check, Hash32, Reason, Signed, State, Usd, What, examine, keccak,
+};
 use proofmesh_settle::Signer;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -34,14 +37,48 @@ const ROUNDS_MAX: u32 = 12;
 pub(super) struct Checkers {
     accounts: Vec<AccountSecret>,
     seed: [u8; 32],
-    /// Milliseconds of the last check of each receipt that a request waits for.
-    took_ms: Mutex<BTreeMap<Hash32, f64>>,
+    /// Receipts that requests wait for, and what the service's check said of them.
+    looked: Mutex<BTreeMap<Hash32, Looked>>,
+}
+
+/// A look at a receipt before its checker is drawn, on the thread of whoever hands it in: checks of many receipts run at
+/// once, and the drawn checker signs what its own program found. Only what holds is kept: a receipt that fails may have
+/// come before the seed that its challenge follows from, and is looked at again. Panels always look again.
+#[derive(Clone, Copy, Default)]
+struct Looked {
+    units: Option<u64>,
+    took_ms: f64,
+}
+
+/// A check that keeps what it said.
+struct Keeping<'a> {
+    check: &'a dyn Check,
+    looked: Cell<Looked>,
+}
+
+impl Check for Keeping<'_> {
+    fn check(&self, case: &Case<'_>) -> std::result::Result<u64, Reason> {
+        let began = Instant::now();
+        let said = self.check.check(case);
+        let took_ms = began.elapsed().as_secs_f64() * 1_000.0;
+        self.looked.set(Looked { units: said.as_ref().ok().copied(), took_ms });
+        said
+    }
+}
+
+/// What was said before.
+struct Said(u64);
+
+impl Check for Said {
+    fn check(&self, _: &Case<'_>) -> std::result::Result<u64, Reason> {
+        Ok(self.0)
+    }
 }
 
 impl Checkers {
     pub(super) fn open(keys: &Keys) -> Result<Self> {
         let accounts = NAMES.iter().map(|name| keys.account(name)).collect::<Result<_>>()?;
-        Ok(Checkers { accounts, seed: keys.seed("beacon")?, took_ms: Mutex::default() })
+        Ok(Checkers { accounts, seed: keys.seed("beacon")?, looked: Mutex::default() })
     }
 
     /// Their accounts.
@@ -58,8 +95,8 @@ impl Checkers {
         self.accounts.iter().find(|account| account.address() == *address)
     }
 
-    fn took_ms(&self) -> MutexGuard<'_, BTreeMap<Hash32, f64>> {
-        self.took_ms.lock().unwrap_or_else(PoisonError::into_inner)
+    fn looked(&self) -> MutexGuard<'_, BTreeMap<Hash32, Looked>> {
+        self.looked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn secret(&self, checker: &Address, round: u64) -> Hash32 {
@@ -123,15 +160,32 @@ impl Coordinator {
         self.rounds(false, |book| is_so(book.state())).await
     }
 
-    /// Goes on until a receipt is judged. Gives the milliseconds of its last check, waiting left out.
+    /// Looks at a receipt, and goes on until it is judged. Gives the milliseconds of the look.
     ///
     /// # Errors
     /// As [`Self::rounds_until`].
     pub(super) async fn judged(&self, receipt: &Hash32) -> Result<f64> {
-        self.checkers.took_ms().insert(*receipt, 0.0);
+        if !self.with_state(|state| is_pending(state, receipt)) {
+            return Ok(0.0); // refused at the door
+        }
+        let looked = tokio::task::block_in_place(|| self.look(receipt))?;
+        self.checkers.looked().insert(*receipt, looked);
         let done = self.rounds_until(|state| !is_pending(state, receipt)).await;
-        let took_ms = self.checkers.took_ms().remove(receipt);
-        done.map(|()| took_ms.unwrap_or_default())
+        self.checkers.looked().remove(receipt);
+        done.map(|()| looked.took_ms)
+    }
+
+    /// Runs the service's check of a receipt, as far as its form lets it come to that.
+    fn look(&self, receipt: &Hash32) -> Result<Looked> {
+        let (job, signed, evidence) = self.case(receipt)?;
+        let began = Instant::now();
+        let looked = self.with_service(&job.service, |check| {
+            let keeping = Keeping { check, looked: Cell::default() };
+            examine(&self.domain(), &job, &signed, &evidence, &keeping)?;
+            Ok(keeping.looked.get())
+        })?;
+        crate::monitor::checked(receipt, began);
+        Ok(looked)
     }
 
     /// The public seed that came first at or after a second that is over. One that nothing else asked for is drawn now.
@@ -191,8 +245,8 @@ impl Coordinator {
             for step in due.unwrap_or_default() {
                 match step {
                     Due::Take(what) => self.take_if_legal(*what)?,
-                    Due::Judge(receipt, checker) => self.say(&receipt, &checker, What::Judged)?,
-                    Due::Vote(receipt, checker) => self.say(&receipt, &checker, What::PanelVoted)?,
+                    Due::Judge(receipt, checker) => self.judge_drawn(&receipt, &checker)?,
+                    Due::Vote(receipt, checker) => self.vote(&receipt, &checker)?,
                 }
                 crash::point();
             }
@@ -255,21 +309,26 @@ impl Coordinator {
         due
     }
 
-    /// A checker's word about a receipt, as a first verdict or as a vote. What another has decided meanwhile is left.
-    fn say(
-        &self,
-        receipt: &Hash32,
-        checker: &Address,
-        kind: fn(proofmesh_market::Verdict) -> What,
-    ) -> Result<()> {
+    /// The drawn checker's verdict about a receipt. What another has decided meanwhile is left.
+    fn judge_drawn(&self, receipt: &Hash32, checker: &Address) -> Result<()> {
         let Some(checker) = self.checkers.of(checker) else { return Ok(()) };
         let (job, signed, evidence) = self.case(receipt)?;
-        let began = Instant::now();
+        let units = self.checkers.looked().get(receipt).and_then(|looked| looked.units);
+        let verdict = match units {
+            Some(units) => {
+                proofmesh_market::check(&self.domain(), &job, &signed, &evidence, &Said(units), checker)?
+            }
+            None => self.verdict(&job, &signed, &evidence, checker)?,
+        };
+        self.take_if_legal(What::Judged(verdict))
+    }
+
+    /// A checker's vote on a panel, by a check of its own.
+    fn vote(&self, receipt: &Hash32, checker: &Address) -> Result<()> {
+        let Some(checker) = self.checkers.of(checker) else { return Ok(()) };
+        let (job, signed, evidence) = self.case(receipt)?;
         let verdict = self.verdict(&job, &signed, &evidence, checker)?;
-        if let Some(took_ms) = self.checkers.took_ms().get_mut(receipt) {
-            *took_ms = began.elapsed().as_secs_f64() * 1_000.0;
-        }
-        self.take_if_legal(kind(verdict))
+        self.take_if_legal(What::PanelVoted(verdict))
     }
 
     /// What the guards are and remember.

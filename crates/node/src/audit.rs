@@ -13,7 +13,7 @@
 use crate::client::Client;
 use crate::coordinator::{embedded_url, read_deployment, read_feeds, read_models};
 use crate::engine::blobs::Blobs;
-use crate::engine::log::scan;
+use crate::engine::place;
 use crate::fault::{Fault, Result};
 use crate::zk::Models;
 use proofmesh_market::audit::{Difference, audit_seen, recheck};
@@ -94,16 +94,14 @@ struct Public {
 /// # Errors
 /// The first difference, by its name; trouble.
 pub async fn of_dir(dir: &Path) -> Result<AuditDoc> {
-    let path = dir.join("log");
-    let bytes = std::fs::read(&path).map_err(|error| Fault::file(&path, &error))?;
-    let found = scan(&bytes)?;
-    let torn_bytes = (bytes.len() - found.good_bytes) as u64;
+    let found = place::look(dir)?
+        .ok_or_else(|| Fault::trouble("log.none", "the directory of a coordinator", dir.display()))?;
     let deployment = read_deployment(dir)?
         .ok_or_else(|| Fault::trouble("deployment.json", "the directory of a coordinator", dir.display()))?;
     let chain = Chain::open(&embedded_url(dir), Clock::system()).await?;
     let public = Public {
-        records: found.records.into_iter().map(<[u8]>::to_vec).collect(),
-        torn_bytes,
+        records: found.records,
+        torn_bytes: found.torn_bytes,
         models: read_models(dir)?,
         feeds: read_feeds(dir)?,
         settlement: chain.attach(&deployment).await?,

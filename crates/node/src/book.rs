@@ -1,22 +1,23 @@
-//! The book: the event log with the state folded from it. An event is in both or in neither.
+//! The book: the journal with the state folded from it. An event is in both or in neither.
 //!
-//! The state is asked first (it refuses what is illegal), then the record is made durable. If the disk fails
-//! in between, the book takes nothing more: what the log holds decides, at the next start.
+//! The state is asked first (it refuses what is illegal), then the record is made durable. If that fails, the book owes the
+//! journal this record: it takes nothing more before the record is in. A journal on a server takes it when the server is
+//! back; the embedded one at no time: what the log holds decides, at the next start.
 
-use crate::engine::log::Log;
+use crate::engine::{Journal, Opened};
 use crate::fault::{Fault, Result};
 use crate::time::Time;
 use proofmesh_market::{Address, Effect, Event, SignedReceipt, State, Usd, What};
 use proofmesh_services::seed::Seeds;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
 
 /// A log and its fold.
 #[derive(Debug)]
 pub struct Book {
-    log: Log,
+    journal: Box<dyn Journal>,
+    owed: Option<Vec<u8>>,
     state: State,
     time: Time,
     draws: u64,
@@ -36,16 +37,15 @@ pub struct OpenedBook {
 }
 
 impl Book {
-    /// Opens the log at `path` and folds it.
+    /// Folds a journal.
     ///
     /// # Errors
-    /// What [`Log::open`] refuses; `book.event-refused` when the log holds an event that is illegal.
-    pub fn open(path: &Path, time: Time) -> Result<OpenedBook> {
-        let opened = Log::open(path)?;
+    /// `book.event-refused` when the journal holds an event that is illegal.
+    pub fn open(opened: Opened, time: Time) -> Result<OpenedBook> {
         let (state, news) = (State::new(), watch::Sender::new(()));
-        let (equivocations, seeds) = (Vec::new(), Arc::<Seeds>::default());
-        let credited = BTreeMap::new();
-        let mut book = Book { log: opened.log, state, time, draws: 0, equivocations, seeds, credited, news };
+        let (journal, equivocations, seeds) = (opened.journal, Vec::new(), Arc::<Seeds>::default());
+        let (owed, credited) = (None, BTreeMap::new());
+        let mut book = Book { journal, owed, state, time, draws: 0, equivocations, seeds, credited, news };
         for (number, record) in opened.records.iter().enumerate() {
             let fold = Event::decode(record).and_then(|event| Ok((book.state.step(&event)?, event)));
             let (effects, event) = fold.map_err(|refusal| {
@@ -76,11 +76,12 @@ impl Book {
     /// Takes something that happened, now. When this returns it is durable.
     ///
     /// # Errors
-    /// The market's refusal, by its name; `log.broken`, `file.io`.
+    /// The market's refusal, by its name; what [`Journal::append`] fails with.
     pub fn take(&mut self, what: What) -> Result<Vec<Effect>> {
+        self.settle()?;
         let event = Event { at_s: self.time.now_s().max(self.state.now_s()), what };
         let record = event.encode()?;
-        if self.log.head() != self.state.log_hash() {
+        if self.journal.head() != self.state.log_hash() {
             return Err(Fault::trouble(
                 "log.broken",
                 "a restart, which repairs the log",
@@ -88,10 +89,24 @@ impl Book {
             ));
         }
         let effects = self.state.step(&event)?;
-        self.log.append(&record)?;
         self.count(&event, &effects);
+        self.owed = Some(record);
+        self.settle()?;
         self.tell_news();
         Ok(effects)
+    }
+
+    /// Makes durable what the state holds and the journal may not. Nothing that follows from the state may leave the house
+    /// before.
+    ///
+    /// # Errors
+    /// What [`Journal::append`] fails with.
+    pub fn settle(&mut self) -> Result<()> {
+        if let Some(record) = &self.owed {
+            self.journal.append(record)?;
+            self.owed = None;
+        }
+        Ok(())
     }
 
     /// Wakes whoever waits for news.
@@ -111,10 +126,10 @@ impl Book {
         &self.state
     }
 
-    /// The log.
+    /// The journal.
     #[must_use]
-    pub fn log(&self) -> &Log {
-        &self.log
+    pub fn journal(&self) -> &dyn Journal {
+        &*self.journal
     }
 
     /// Pairs of receipts for one place in their node's chain: proof against it.

@@ -6,12 +6,13 @@
 //! version with old text: history only grows. What was changed by another hand is refused when it is read.
 //!
 //! Refuses: `config.syntax`, `config.unknown-key` (with the nearest name), `config.value`, `config.too-large`, `config.signature`, `config.hash`,
-//! `config.version-unknown`, `config.json`, and what trying it finds: `config.port`, `config.chain`, `config.broker`.
+//! `config.version-unknown`, `config.json`, and what trying it finds: `config.port`, `config.chain`, `config.engine`, `config.broker`.
 
 use crate::api::shape::{Named, Shape, Types};
 use crate::device::mqtt::Broker;
 use crate::engine::blobs::replace;
 use crate::engine::keys::Keys;
+use crate::engine::place::{Engines, probe_journal};
 use crate::fault::{Fault, Result};
 use crate::out::UpDoc;
 use crate::owner::{Limits, Policy, read_json, write_json};
@@ -36,6 +37,8 @@ pub struct Settings {
     pub api: ApiSettings,
     /// The chain and the market on it.
     pub chain: ChainSettings,
+    /// What the coordinator keeps its state in.
+    pub engines: Engines,
     /// Nodes by name.
     pub nodes: BTreeMap<String, NodeSettings>,
     /// Devices.
@@ -151,6 +154,7 @@ impl Settings {
             }
         }
         self.broker().map_err(|fault| bad("devices.mqtt", fault))?;
+        self.engines.check().map_err(|fault| bad("engines", fault))?;
         for (key, url) in [("chain.url", &self.chain.url), ("monitor.otlp", &self.monitor.otlp)] {
             if !url.is_empty() && !url.starts_with("http://") && !url.starts_with("https://") {
                 return Err(bad(
@@ -180,10 +184,10 @@ impl Settings {
     }
 
     /// Tries what can be tried without changing anything: ports are free or this directory's own coordinator's, the chain
-    /// answers and is the one of the directory, the broker takes a connection.
+    /// answers and is the one of the directory, engines answer, the broker takes a connection.
     ///
     /// # Errors
-    /// `config.port`, `config.chain`, `config.broker`.
+    /// `config.port`, `config.chain`, `config.engine`, `config.broker`.
     pub async fn try_out(&self, dir: &Path) -> Result<()> {
         let here: Option<UpDoc> = read_json(&dir.join("up.json"), "up.json").unwrap_or_default();
         for (key, port) in [("api.port", self.api.port), ("api.rpc_port", self.api.rpc_port)] {
@@ -220,6 +224,11 @@ impl Settings {
                 ));
             }
         }
+        probe_journal(&self.engines.state).map_err(|fault| Fault {
+            name: "config.engine".to_owned(),
+            kind: crate::fault::Kind::Refused,
+            ..fault
+        })?;
         if let Some(broker) = self.broker()? {
             require_broker(&broker).map_err(|fault| Fault {
                 name: "config.broker".to_owned(),

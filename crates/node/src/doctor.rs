@@ -1,12 +1,12 @@
 //! What is wrong with a machine, in plain words, and what to do next. Looks only; changes nothing but what opening the key directory
 //! makes.
 //!
-//! Every [`Finding`] has a name: `disk`, `clock`, `config`, `ports`, `keys`, `log`, `chain`, `coordinator`, `version`, `spool`, `broker`, `memory`.
+//! Every [`Finding`] has a name: `disk`, `clock`, `config`, `ports`, `keys`, `log`, `engines`, `chain`, `coordinator`, `version`, `spool`, `broker`, `memory`.
 
 use crate::client::Client;
 use crate::config::{History, Settings, chain_id, require_broker};
 use crate::coordinator::{read_deployment, read_models};
-use crate::engine::log::scan;
+use crate::engine::place::{self, Engines};
 use crate::fault::{Fault, Result};
 use crate::machine;
 use crate::monitor::collect::spooled;
@@ -99,6 +99,7 @@ pub async fn look(context: &Context) -> Vec<Finding> {
     findings.push(ports(&settings, up.as_ref(), running.is_some()));
     findings.push(Finding::of("keys", keys(dir)));
     findings.push(log(dir, running.is_some()));
+    findings.extend(engines(dir, &settings));
     findings.push(chain(dir, &settings, up.as_ref(), running.is_some()).await);
     findings.extend(coordinator(up.as_ref(), running.as_ref()));
     findings.push(Finding::of("spool", spool(dir, context).await));
@@ -229,29 +230,49 @@ fn keys(dir: &Path) -> Result<Finding> {
 }
 
 fn log(dir: &Path, is_running: bool) -> Finding {
-    let path = dir.join("log");
-    if !path.exists() {
-        return Finding::watch("log", "none yet", "the first `proofmesh up` begins it");
-    }
     let look = || {
-        let bytes = std::fs::read(&path).map_err(|error| Fault::file(&path, &error))?;
-        let scanned = scan(&bytes)?;
-        if let Some(last) = scanned.records.last() {
+        let Some(look) = place::look(dir)? else { return Ok(None) };
+        if let Some(last) = look.records.last() {
             Event::decode(last)?;
         }
-        Ok((scanned.records.len(), bytes.len() - scanned.good_bytes))
+        Ok(Some((look.records.len(), look.torn_bytes)))
     };
-    match look() {
-        Err(fault) => Finding::of("log", Err(fault)),
-        Ok((records, 0)) => Finding::well("log", format!("{records} events, its chain and its end intact")),
+    let found = match look() {
+        Err(fault) => return Finding::of("log", Err(fault)),
+        Ok(None) => return Finding::watch("log", "none yet", "the first `proofmesh up` begins it"),
+        Ok(Some(found)) => found,
+    };
+    match found {
+        (records, 0) => Finding::well("log", format!("{records} events, its chain and its end intact")),
         // A record that is being written.
-        Ok((records, _)) if is_running => {
-            Finding::well("log", format!("{records} events, one more on its way"))
-        }
-        Ok((records, torn)) => {
+        (records, _) if is_running => Finding::well("log", format!("{records} events, one more on its way")),
+        (records, torn) => {
             let found = format!("{records} events, and {torn} bytes of one that was never acknowledged");
             Finding::watch("log", found, "nothing is lost: the next `proofmesh up` cuts them off")
         }
+    }
+}
+
+/// The servers behind the coordinator.
+fn engines(dir: &Path, settings: &Settings) -> Option<Finding> {
+    let look = || {
+        let known = Engines::of(dir)?;
+        let wanted = &settings.engines.state;
+        if !wanted.is_empty() && *wanted != known.state && dir.join("engines.json").exists() {
+            let next = format!("`proofmesh config set engines.state {}`", known.state);
+            return Ok(Some(Finding::ill(
+                "engines",
+                format!("{wanted}, but the journal is elsewhere"),
+                next,
+            )));
+        }
+        let url = if wanted.is_empty() { &known.state } else { wanted };
+        let said = place::probe_journal(url)?;
+        Ok(said.map(|said| Finding::well("engines", format!("{url} answers: {said}"))))
+    };
+    match look() {
+        Ok(found) => found,
+        Err(fault) => Some(Finding::of("engines", Err(fault))),
     }
 }
 

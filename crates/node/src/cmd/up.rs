@@ -5,6 +5,7 @@ use crate::coordinator::{Config, MarketTerms};
 use crate::device::Readings;
 use crate::device::intake::Intake;
 use crate::device::mqtt::{Broker, listen};
+use crate::engine::place::Engines;
 use crate::fault::{Fault, Result};
 use crate::monitor::{canary, trace};
 use crate::onchain::{Registered, verifiers};
@@ -49,6 +50,10 @@ pub struct Args {
     /// Another chain than the embedded one
     #[arg(long, value_name = "URL")]
     chain: Option<String>,
+    /// Where the journal is: `embedded`, or postgres://USER@HOST:PORT/DATABASE with the password in PGPASSWORD
+    /// [default: the configuration's, or where it was] (docs/engines.md)
+    #[arg(long, value_name = "URL", env = "PROOFMESH_STATE")]
+    state: Option<String>,
     /// A model file that jobs may ask for, instead of the weather model; may be repeated
     #[arg(long = "model", value_name = "FILE")]
     models: Vec<PathBuf>,
@@ -178,6 +183,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
         dir: context.dir.clone(),
         chain: args.chain.clone().or_else(|| Some(url).filter(|url| !url.is_empty())),
         time: Time::system(),
+        engines: Engines { state: args.state.clone().unwrap_or(settings.engines.state.clone()) },
         terms: MarketTerms {
             challenge_window_s: args.challenge_window.unwrap_or(challenge_window_s),
             dispute_window_s: args.dispute_window.unwrap_or(dispute_window_s),

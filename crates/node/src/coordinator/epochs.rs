@@ -20,6 +20,11 @@ impl Coordinator {
         self.sync_chain().await?;
         // What was judged settles only after its chance of a second check.
         self.rounds_until(|state| !state.awaits_beacon(self.time().now_s())).await?;
+        // Those whose verdict an engine did not take, when it was away. Rounds see to the others.
+        let waiting = if self.is_guarded() { Vec::new() } else { self.pending() };
+        for digest in waiting {
+            tokio::task::block_in_place(|| self.judge(&digest))?;
+        }
         self.end_jobs()?;
         let number = {
             let mut book = self.book();
@@ -48,6 +53,7 @@ impl Coordinator {
         let _one_at_a_time = self.closing.lock().await;
         // The chain says what it has: an epoch that was struck there is posted again.
         let latest = self.settlement().latest_epoch().await?;
+        self.book().settle()?;
         let waiting: Vec<_> = self.with_state(|state| {
             let open = state.epochs().iter().filter(|closed| closed.epoch.number > latest);
             open.map(|closed| closed.epoch.clone()).collect()

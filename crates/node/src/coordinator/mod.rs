@@ -18,6 +18,7 @@ mod show;
 use crate::book::Book;
 use crate::engine::blobs::Blobs;
 use crate::engine::keys::Keys;
+use crate::engine::place::{Engines, open_journal};
 use crate::fault::{Fault, Result};
 use crate::onchain::Registered;
 use crate::time::Time;
@@ -25,7 +26,7 @@ use crate::zk::Models;
 use chain::Reader;
 use draw::Draws;
 use ground::Ground;
-use proofmesh_market::{AccountSecret, Domain, Effect, Hash32, State, What};
+use proofmesh_market::{AccountSecret, Address, Domain, Effect, Hash32, State, What};
 use proofmesh_model::ModelFile;
 use proofmesh_services::reference::ReferenceTable;
 use proofmesh_settle::{Settlement, VerifierKey};
@@ -50,6 +51,8 @@ pub struct Config {
     pub time: Time,
     /// Terms of a market that does not exist yet; an existing one keeps its own.
     pub terms: MarketTerms,
+    /// What it keeps its state in.
+    pub engines: Engines,
 }
 
 /// A running coordinator.
@@ -88,7 +91,7 @@ impl Coordinator {
     pub async fn open(config: Config, tell: &dyn Fn(&str)) -> Result<Arc<Self>> {
         let dir = &config.dir;
         std::fs::create_dir_all(dir).map_err(|error| Fault::file(dir, &error))?;
-        let opened = Book::open(&dir.join("log"), config.time.clone())?;
+        let opened = Book::open(open_journal(dir, &config.engines)?, config.time.clone())?;
         if opened.torn_bytes > 0 {
             tell(&format!(
                 "log: cut off {} bytes of an unfinished record, never acknowledged",
@@ -105,6 +108,7 @@ impl Coordinator {
             let domain = ground.settlement.deployment().domain();
             book.take(What::Opened(config.terms.rules(domain, vault, checkers.addresses())))?;
         }
+        require_own(book.state(), ground.settlement.deployment().domain(), checkers.first().address())?;
         // A market that was opened for guards has several checkers; a crash may have come between.
         if let Some(guards) = config.terms.guards(maker.address()) {
             let open = book.state();
@@ -191,7 +195,7 @@ impl Coordinator {
     /// # Errors
     /// `file.io`.
     pub fn records(&self, from: u64, most: usize) -> Result<Vec<Vec<u8>>> {
-        self.book().log().read(from, most)
+        self.book().journal().read(from, most)
     }
 
     /// The chain with the contracts.
@@ -287,6 +291,19 @@ impl Coordinator {
         let file =
             models.get(id).ok_or_else(|| Fault::refused("model.unknown", "a model of this market", id))?;
         Ok(file.encode()?)
+    }
+}
+
+/// Whether a journal is the one of this directory's contracts and keys: a server may hold another's.
+fn require_own(state: &State, domain: Domain, checker: Address) -> Result<()> {
+    match state.rules() {
+        Some(rules) if rules.domain == domain && rules.checkers.contains(&checker) => Ok(()),
+        rules => {
+            let expected = "the journal of this directory's market; for a second coordinator copy keys/, models/, verifiers/, feeds/ and \
+                            deployment.json of the first, and name the same --chain";
+            let got = rules.map_or("none".to_owned(), |rules| format!("a market of {:?}", rules.domain));
+            Err(Fault::refused("journal.other-market", expected, got))
+        }
     }
 }
 

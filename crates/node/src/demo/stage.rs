@@ -6,6 +6,7 @@ use crate::client::Client;
 use crate::coordinator::{CHECKER_PLEDGE, Config, MarketTerms, seats_cost};
 use crate::device::forge;
 use crate::engine::keys::Keys;
+use crate::engine::place::Engines;
 use crate::fault::Result;
 use crate::onchain::{development_verifier, verifier_key};
 use crate::operator::{DayDoc, Operator};
@@ -93,7 +94,13 @@ impl Stage {
             ..MarketTerms::default()
         };
         let time = Time::standing_at(first_s - WINDOW_S);
-        let config = Config { dir: dir.to_owned(), chain: plan.chain.clone(), time, terms };
+        let config = Config {
+            dir: dir.to_owned(),
+            chain: plan.chain.clone(),
+            time,
+            terms,
+            engines: Engines::default(),
+        };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let up = Up::start(config, any, any, &|text| context.tell(text)).await?;
         context.tell("a verifier contract for the model, under a DEVELOPMENT key");

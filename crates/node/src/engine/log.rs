@@ -10,7 +10,7 @@
 //! says so. It is unfinished when the file ends inside it, or when its end was never written (zeros). Every
 //! other damage is refused: `log.header`, `log.record-length`, `log.record-damaged`.
 
-use super::crash;
+use super::{Journal, crash};
 use crate::fault::{Fault, Result};
 use proofmesh_market::Hash32;
 use proofmesh_market::event::chain_log;
@@ -227,6 +227,24 @@ impl Log {
             Ok(bytes)
         };
         self.offsets[from..].iter().take(most).map(read).collect()
+    }
+}
+
+impl Journal for Log {
+    fn append(&mut self, record: &[u8]) -> Result<()> {
+        Log::append(self, record)
+    }
+
+    fn head(&self) -> Hash32 {
+        Log::head(self)
+    }
+
+    fn len(&self) -> u64 {
+        Log::len(self)
+    }
+
+    fn read(&self, from: u64, most: usize) -> Result<Vec<Vec<u8>>> {
+        Log::read(self, from, most)
     }
 }
 

@@ -33,10 +33,10 @@ const NODE_NAME: &str = "ewr";
 const DEADLINE_S: u64 = 4_000_000_000;
 
 /// What all runs share.
-struct Story {
-    place: Place,
+pub struct Story {
+    pub place: Place,
     model: ModelFile,
-    model_path: PathBuf,
+    pub model_path: PathBuf,
     job: Job,
     feed: FeedDoc,
     measure: MeasureDoc,
@@ -56,7 +56,7 @@ impl Story {
     }
 
     /// Plays everything once up to the first receipt, and keeps the directory as `ready`.
-    async fn prepare(name: &str, more: &'static [&'static str]) -> Self {
+    pub async fn prepare(name: &str, more: &'static [&'static str]) -> Self {
         let place = Place::new(name);
         let model = import_model().expect("the model").file;
         let model_path = place.path("weather.pmesh");
@@ -114,7 +114,7 @@ impl Story {
     }
 
     /// Joining and offering: every step may have been done before.
-    async fn set_up(&self, client: &Client, dir: &Path) -> Result<()> {
+    pub async fn set_up(&self, client: &Client, dir: &Path) -> Result<()> {
         let operator = Operator::new(client.clone(), dir, NODE_NAME, 0, airports()[0].clone()).await?;
         operator.join(client.status().await?.rules.min_stake).await?;
         if client.node(&operator.account()).await?.capabilities.is_empty() {
@@ -135,7 +135,7 @@ impl Story {
     }
 
     /// Work and pay: every step may have been done before. What was acknowledged is written down.
-    async fn work(&self, client: &Client, acknowledged: &mut BTreeSet<Hash32>) -> Result<()> {
+    pub async fn work(&self, client: &Client, acknowledged: &mut BTreeSet<Hash32>) -> Result<()> {
         for (receipt, proof) in &self.receipts {
             let digest = receipt.receipt.digest(&self.domain);
             match client.deliver(receipt, proof).await {
@@ -154,7 +154,7 @@ impl Story {
     }
 
     /// What must hold at the end, whatever died when.
-    async fn check(&self, client: &Client, acknowledged: &BTreeSet<Hash32>) -> Result<()> {
+    pub async fn check(&self, client: &Client, acknowledged: &BTreeSet<Hash32>) -> Result<()> {
         let account = self.keys().account(NODE_NAME)?.address();
         let node = client.node(&account).await?;
         assert_eq!(node.next_sequence, RECEIPTS, "each receipt took one place");
@@ -215,26 +215,32 @@ fn offered(dir: &Path, model: &ModelFile) -> (Job, FeedDoc) {
 
 /// How a run dies.
 #[derive(Clone, Copy, Debug)]
-enum Death {
+pub enum Death {
     /// At the n-th place, from an empty directory.
     Fresh(u64),
     /// At the n-th place, with everything ready for the first receipt.
     Ready(u64),
-    /// After so many microseconds of work.
+    /// After so many microseconds of work, with everything ready for the first receipt.
     Killed(u64),
+    /// After so many microseconds of work, from an empty directory.
+    Begun(u64),
 }
 
-/// One life, one death, one more life. Gives whether it died at all.
-async fn live(story: &Story, death: Death) -> bool {
+/// One life, one death, one more life, the journal at `state`. Gives whether it died at all.
+async fn live(story: &Story, death: Death, state: &str) -> bool {
     let place = Place::new("life");
+    let start = |abort_at| {
+        let more = [story.more, &["--state", state]].concat();
+        let start = || Running::start_with(&place.0, &story.model_path, abort_at, &more);
+        tokio::task::block_in_place(start)
+    };
     match death {
-        Death::Fresh(_) => copy(&story.place.path("ready/keys"), &place.path("keys")),
+        Death::Fresh(_) | Death::Begun(_) => copy(&story.place.path("ready/keys"), &place.path("keys")),
         Death::Ready(_) | Death::Killed(_) => copy(&story.place.path("ready"), &place.0),
     }
     let mut acknowledged = BTreeSet::new();
     let abort_at = if let Death::Fresh(at) | Death::Ready(at) = death { Some(at) } else { None };
-    let start = |abort_at| Running::start_with(&place.0, &story.model_path, abort_at, story.more);
-    let first = tokio::task::block_in_place(|| start(abort_at));
+    let first = start(abort_at);
     let mut died = first.is_none();
     if let Some(mut running) = first {
         let client = running.client();
@@ -243,7 +249,7 @@ async fn live(story: &Story, death: Death) -> bool {
             story.work(&client, &mut acknowledged).await
         };
         let done = match death {
-            Death::Killed(after_us) => tokio::select! {
+            Death::Killed(after_us) | Death::Begun(after_us) => tokio::select! {
                 done = work => done,
                 () = tokio::time::sleep(Duration::from_micros(after_us)) => {
                     running.kill();
@@ -257,7 +263,7 @@ async fn live(story: &Story, death: Death) -> bool {
             died = true;
         }
     }
-    let mut running = tokio::task::block_in_place(|| start(None));
+    let mut running = start(None);
     let running = running.as_mut().expect("starts again");
     let client = running.client();
     for digest in &acknowledged {
@@ -275,16 +281,16 @@ async fn live(story: &Story, death: Death) -> bool {
     died
 }
 
-/// Lives in parallel; gives those that died.
-async fn all(story: &Arc<Story>, deaths: Vec<Death>) -> Vec<Death> {
+/// Lives in parallel, each with the place of its journal; gives those that died.
+pub async fn all(story: &Arc<Story>, deaths: Vec<(Death, String)>) -> Vec<Death> {
     let (next, deaths) = (Arc::new(AtomicUsize::new(0)), Arc::new(deaths));
     let workers: Vec<_> = (0..4)
         .map(|_| {
             let (story, deaths, next) = (story.clone(), deaths.clone(), next.clone());
             tokio::spawn(async move {
                 let mut died = Vec::new();
-                while let Some(death) = deaths.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    if live(&story, *death).await {
+                while let Some((death, state)) = deaths.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    if live(&story, *death, state).await {
                         died.push(*death);
                     }
                 }
@@ -299,12 +305,17 @@ async fn all(story: &Arc<Story>, deaths: Vec<Death>) -> Vec<Death> {
     died
 }
 
+/// With the journal in the directory.
+fn embedded(death: Death) -> (Death, String) {
+    (death, "embedded".to_owned())
+}
+
 /// Deaths at random times, their seed fixed.
-fn random(count: usize, seed: u64) -> Vec<Death> {
+fn random(count: usize, seed: u64) -> Vec<(Death, String)> {
     let mut state = seed;
     let next = |_| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        Death::Killed((state >> 33) % 120_000)
+        embedded(Death::Killed((state >> 33) % 120_000))
     };
     (0..count).map(next).collect()
 }
@@ -317,8 +328,8 @@ async fn two_hundred_deaths_lose_nothing_and_pay_nothing_twice() {
     if cfg!(debug_assertions) {
         // Every place from the first receipt on, and every place from an empty directory. Those past the end do
         // not die.
-        ready = all(&story, (1..=60).map(Death::Ready).collect()).await.len();
-        fresh = all(&story, (1..=100).map(Death::Fresh).collect()).await.len();
+        ready = all(&story, (1..=60).map(Death::Ready).map(embedded).collect()).await.len();
+        fresh = all(&story, (1..=100).map(Death::Fresh).map(embedded).collect()).await.len();
     }
     let (mut killed, mut seed) = (0, 20_130_122);
     while fresh + ready + killed < 200 {
@@ -339,6 +350,6 @@ async fn deaths_between_the_rounds_of_the_beacon_lose_nothing() {
     } else {
         (0..8).map(|nth| Death::Killed(500_000 * (nth + 1))).collect()
     };
-    let died = all(&story, deaths).await.len();
+    let died = all(&story, deaths.into_iter().map(embedded).collect()).await.len();
     assert!(died >= 4, "only {died} of 8 died");
 }

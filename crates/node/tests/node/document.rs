@@ -7,6 +7,7 @@ use crate::place::Place;
 use proofmesh::api::openapi::describe;
 use proofmesh::api::routes::ROUTES;
 use proofmesh::coordinator::{Config, MarketTerms};
+use proofmesh::engine::place::Engines;
 use proofmesh::keys::{Keyring, LOCAL, PER_SECOND_MAX, SCOPES, Scope, WantedKey};
 use proofmesh::time::Time;
 use proofmesh::up::Up;
@@ -36,6 +37,7 @@ impl Net {
             chain: None,
             time: Time::standing_at(NOW_S),
             terms: MarketTerms::default(),
+            engines: Engines::default(),
         };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let up = Up::start(config, any, any, &|_| ()).await.expect("starts");

@@ -5,6 +5,7 @@ use proofmesh::audit::of_url;
 use proofmesh::buyer::{DaysWanted, fund, post};
 use proofmesh::client::Client;
 use proofmesh::coordinator::{Config, MarketTerms};
+use proofmesh::engine::place::Engines;
 use proofmesh::operator::Operator;
 use proofmesh::pledge::{EXPOSURE, thaw};
 use proofmesh::time::Time;
@@ -42,7 +43,13 @@ impl Scene {
         let place = Place::new(name);
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let terms = MarketTerms { dispute_window_s: 86_400, ..MarketTerms::default() };
-        let config = Config { dir: place.0.clone(), chain: None, time: Time::standing_at(NOW_S), terms };
+        let config = Config {
+            dir: place.0.clone(),
+            chain: None,
+            time: Time::standing_at(NOW_S),
+            terms,
+            engines: Engines::default(),
+        };
         let up = Up::start(config, any, any, &|_| ()).await.expect("starts");
         let file = import_model().expect("the model").file;
         let model = up.coordinator.add_model(file.clone()).await.expect("added");

@@ -3,6 +3,7 @@
 use crate::place::Place;
 use proofmesh::api::{BODY_BYTES_MAX, SMALL_BODY_BYTES_MAX};
 use proofmesh::coordinator::{Config, MarketTerms};
+use proofmesh::engine::place::Engines;
 use proofmesh::fault::Fault;
 use proofmesh::operator::Operator;
 use proofmesh::time::Time;
@@ -21,6 +22,7 @@ async fn up(place: &Place) -> Up {
         chain: None,
         time: Time::standing_at(1_767_225_600),
         terms: MarketTerms::default(),
+        engines: Engines::default(),
     };
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     Up::start(config, any, any, &|_| ()).await.expect("starts")

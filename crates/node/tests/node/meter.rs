@@ -6,6 +6,7 @@ use proofmesh::buyer::{fund, post};
 use proofmesh::client::Client;
 use proofmesh::coordinator::{Config, MarketTerms};
 use proofmesh::engine::keys::Keys;
+use proofmesh::engine::place::Engines;
 use proofmesh::meter::{Consumption, Delivery, Gateways, Gauge, Ticked, join};
 use proofmesh::time::Time;
 use proofmesh::up::Up;
@@ -25,7 +26,13 @@ fn any() -> SocketAddr {
 async fn up(place: &Place) -> (Up, Client) {
     // 2026-01-01 00:00 UTC.
     let time = Time::standing_at(1_767_225_600);
-    let config = Config { dir: place.path("up"), chain: None, time, terms: MarketTerms::default() };
+    let config = Config {
+        dir: place.path("up"),
+        chain: None,
+        time,
+        terms: MarketTerms::default(),
+        engines: Engines::default(),
+    };
     let up = Up::start(config, any(), any(), &|_| ()).await.expect("starts");
     let client = up.client().expect("a client");
     (up, client)

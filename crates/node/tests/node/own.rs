@@ -2,6 +2,7 @@
 
 use crate::place::Place;
 use proofmesh::coordinator::{Config, MarketTerms};
+use proofmesh::engine::place::Engines;
 use proofmesh::fault::Fault;
 use proofmesh::operator::DayDoc;
 use proofmesh::out::median;
@@ -38,6 +39,7 @@ async fn up(place: &Place) -> Up {
             chain: None,
             time: Time::standing_at(NOW_S),
             terms: MarketTerms::default(),
+            engines: Engines::default(),
         };
         match Up::start(config, any, any, &|_| ()).await {
             Err(fault) if fault.is("log.in-use") || fault.is("settle.store") => {

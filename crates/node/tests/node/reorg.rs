@@ -7,6 +7,7 @@ use proofmesh::buyer::fund;
 use proofmesh::client::Client;
 use proofmesh::coordinator::{Config, MarketTerms};
 use proofmesh::engine::keys::Keys;
+use proofmesh::engine::place::Engines;
 use proofmesh::time::Time;
 use proofmesh::up::Up;
 use proofmesh_market::order::Enroll;
@@ -38,6 +39,7 @@ impl Scene {
             chain: Some(chain.url.clone()),
             time: Time::standing_at(scenario::START),
             terms: MarketTerms { guarded: false, ..MarketTerms::default() },
+            engines: Engines::default(),
         };
         let up = Up::start(config, any, any, &|_| ()).await.expect("starts");
         let client = up.client().expect("a client");

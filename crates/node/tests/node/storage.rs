@@ -4,6 +4,7 @@ use crate::place::Place;
 use proofmesh::audit::of_url;
 use proofmesh::client::Client;
 use proofmesh::coordinator::{Config, MarketTerms};
+use proofmesh::engine::place::Engines;
 use proofmesh::storage::keeper::{Keeper, Listening};
 use proofmesh::storage::leave::LeaveDoc;
 use proofmesh::storage::store::{Keeping, Store};
@@ -25,7 +26,13 @@ fn any() -> SocketAddr {
 async fn up(place: &Place) -> (Up, Client) {
     // 2026-01-01 00:00 UTC.
     let time = Time::standing_at(1_767_225_600);
-    let config = Config { dir: place.path("up"), chain: None, time, terms: MarketTerms::default() };
+    let config = Config {
+        dir: place.path("up"),
+        chain: None,
+        time,
+        terms: MarketTerms::default(),
+        engines: Engines::default(),
+    };
     let up = Up::start(config, any(), any(), &|_| ()).await.expect("starts");
     let client = up.client().expect("a client");
     (up, client)

@@ -1,0 +1,371 @@
+//! The journal in PostgreSQL: one row a record, one transaction an append.
+//!
+//! *One writer.* The schema `proofmesh` has one row that names the writer's token. Whoever opens the journal for writing
+//! raises it, and every append is one statement that inserts only while its token stands, holding the row against a change
+//! until it is committed. So of two coordinators on one journal the earlier one can append nothing more, whatever it
+//! believes and however late its statement arrives: `journal.fenced`. An advisory lock of the session comes before that, so
+//! that a coordinator that lives is not deposed by mistake: `log.in-use`.
+//!
+//! *A lost connection* leaves it open whether the last append is in. The next session raises the token first, which ends
+//! every statement of the earlier one, and then looks.
+//!
+//! Rows carry the head of the market's hash chain after them: what was changed, moved or dropped is refused,
+//! `log.record-damaged`. A server that acknowledges before its disk does is refused: `journal.not-durable`.
+
+use super::speak::{ANSWER, wait};
+use super::{Journal, Opened, crash};
+use crate::fault::{Fault, Result};
+use proofmesh_market::Hash32;
+use proofmesh_market::event::chain_log;
+use proofmesh_market::limits::EVENT_BYTES_MAX;
+use rand::Rng;
+use std::fmt::{self, Display};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio_postgres::config::Host;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Config, NoTls, Statement};
+
+/// How long an append waits for a server that was there a moment ago.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long opening waits for the lock: the server takes a moment to notice that a writer died.
+const DEAD_FOR: Duration = Duration::from_secs(3);
+const AGAIN: Duration = Duration::from_millis(50);
+/// Rows of one read.
+const PAGE: usize = 512;
+/// The advisory lock's number: `proofmsh`.
+const LOCK: i64 = i64::from_be_bytes(*b"proofmsh");
+
+const TABLES: &str = "
+    CREATE SCHEMA IF NOT EXISTS proofmesh;
+    CREATE TABLE IF NOT EXISTS proofmesh.journal (number bigint PRIMARY KEY, record bytea NOT NULL, head bytea NOT NULL);
+    CREATE TABLE IF NOT EXISTS proofmesh.writer
+        (one boolean PRIMARY KEY DEFAULT true CHECK (one), token bigint NOT NULL, holder bigint, moved_to text);
+    INSERT INTO proofmesh.writer (token) VALUES (0) ON CONFLICT DO NOTHING;";
+const APPEND: &str = "
+    INSERT INTO proofmesh.journal (number, record, head)
+    SELECT $1, $2, $3 FROM proofmesh.writer WHERE token = $4 AND moved_to IS NULL FOR SHARE";
+const LOOK: &str = "SELECT head FROM proofmesh.journal WHERE number = $1";
+const DURABLE: &str = "SELECT current_setting('fsync'), current_setting('synchronous_commit')";
+const RAISE: &str = "
+    UPDATE proofmesh.writer SET token = token + 1, holder = $1 WHERE holder = $1 OR NOT $2
+    RETURNING token, moved_to";
+const READ: &str =
+    "SELECT number, record, head FROM proofmesh.journal WHERE number >= $1 ORDER BY number LIMIT $2";
+
+type Answer<T> = std::result::Result<T, tokio_postgres::Error>;
+
+/// Where a server is: `postgres://USER@HOST:PORT/DATABASE`. The password comes from `PGPASSWORD`.
+#[derive(Clone)]
+pub struct At {
+    config: Config,
+    name: String,
+}
+
+impl fmt::Debug for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl At {
+    /// Reads a URL.
+    ///
+    /// # Errors
+    /// `engine.url`, `engine.password`.
+    pub fn parse(url: &str) -> Result<Self> {
+        let mut config: Config = url.parse().map_err(|error| {
+            Fault::misuse("engine.url", "postgres://USER@HOST:PORT/DATABASE", format_args!("{error}"))
+        })?;
+        if config.get_password().is_some() {
+            let got = "a password in a URL, which logs and other users see";
+            return Err(Fault::misuse("engine.password", "the password in PGPASSWORD", got));
+        }
+        if let Ok(password) = std::env::var("PGPASSWORD") {
+            config.password(password);
+        }
+        config.connect_timeout(ANSWER).application_name("proofmesh");
+        let host = match config.get_hosts().first() {
+            Some(Host::Tcp(host)) => host.clone(),
+            Some(Host::Unix(path)) => path.display().to_string(),
+            None => return Err(Fault::misuse("engine.url", "postgres://USER@HOST:PORT/DATABASE", "no host")),
+        };
+        let port = config.get_ports().first().copied().unwrap_or(5_432);
+        let name = format!("PostgreSQL at {host}:{port}");
+        Ok(At { config, name })
+    }
+
+    fn away(&self, got: impl Display) -> Fault {
+        let expected = format!("{} to answer; start it, what waits goes on by itself", self.name);
+        Fault::trouble("journal.unreachable", expected, got)
+    }
+
+    /// What an error of the server is: one that may pass (the server is away or starts), or one that stays.
+    fn fault(&self, error: &tokio_postgres::Error) -> Fault {
+        let passes = [
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CRASH_SHUTDOWN,
+            SqlState::CANNOT_CONNECT_NOW,
+            SqlState::TOO_MANY_CONNECTIONS,
+        ];
+        match error.as_db_error() {
+            Some(said) if !passes.contains(said.code()) => {
+                let got = format!("{} ({})", said.message(), said.code().code());
+                Fault::trouble("journal.refused", format_args!("{} to agree", self.name), got)
+            }
+            Some(said) => self.away(said.message()),
+            None => self.away(reason(error)),
+        }
+    }
+
+    async fn connect(&self) -> Result<Client> {
+        let (client, connection) = self.config.connect(NoTls).await.map_err(|error| self.fault(&error))?;
+        tokio::spawn(connection); // ends with the client, and its errors are the client's
+        Ok(client)
+    }
+
+    async fn in_time<T>(&self, asked: impl Future<Output = Answer<T>>) -> Result<T> {
+        match tokio::time::timeout(ANSWER, asked).await {
+            Ok(answer) => answer.map_err(|error| self.fault(&error)),
+            Err(_) => Err(self.away(format_args!("no answer within {} s", ANSWER.as_secs()))),
+        }
+    }
+
+    /// Whether a server answers there; gives its version.
+    ///
+    /// # Errors
+    /// `journal.unreachable`, `journal.refused`.
+    pub fn probe(&self) -> Result<String> {
+        let at = self.clone();
+        wait(async move {
+            let client = at.connect().await?;
+            let row = at.in_time(client.query_one("SHOW server_version", &[])).await?;
+            Ok(row.get(0))
+        })
+    }
+}
+
+/// An error with its causes: the outermost says little.
+fn reason(error: &tokio_postgres::Error) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    format!("{error}{}", cause.unwrap_or_default())
+}
+
+/// Reads records without asking to be the writer.
+#[derive(Debug)]
+pub struct Reader {
+    at: At,
+    client: Mutex<Option<Arc<Client>>>,
+}
+
+/// A row: its number, record and head.
+type Row = (u64, Vec<u8>, Vec<u8>);
+
+impl Reader {
+    /// A reader of the journal there; connects when it is asked.
+    #[must_use]
+    pub fn new(at: At) -> Self {
+        Reader { at, client: Mutex::new(None) }
+    }
+
+    fn rows(&self, from: u64, most: usize) -> Result<Vec<Row>> {
+        let mut place = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, known) = (self.at.clone(), place.take().filter(|client| !client.is_closed()));
+        let (client, rows) = wait(async move {
+            let client = match known {
+                Some(client) => client,
+                None => Arc::new(at.connect().await?),
+            };
+            let (from, most) = (i64::try_from(from).unwrap_or(i64::MAX), most as i64);
+            let rows = at.in_time(client.query(READ, &[&from, &most])).await?;
+            let rows = rows.iter().map(|row| (row.get::<_, i64>(0) as u64, row.get(1), row.get(2))).collect();
+            Ok((client, rows))
+        })?;
+        *place = Some(client);
+        Ok(rows)
+    }
+
+    /// Records `from ..`, at most `most`.
+    ///
+    /// # Errors
+    /// `journal.unreachable`.
+    pub fn read(&self, from: u64, most: usize) -> Result<Vec<Vec<u8>>> {
+        Ok(self.rows(from, most)?.into_iter().map(|(_, record, _)| record).collect())
+    }
+
+    /// All records, each held against the hash chain, and its head.
+    ///
+    /// # Errors
+    /// `log.record-damaged`, `journal.unreachable`.
+    pub fn all(&self) -> Result<(Vec<Vec<u8>>, Hash32)> {
+        let (mut records, mut head) = (Vec::new(), Hash32::ZERO);
+        loop {
+            let page = self.rows(records.len() as u64, PAGE)?;
+            let whole = page.len() < PAGE;
+            for (number, record, mark) in page {
+                head = chain_log(&head, &record);
+                if number != records.len() as u64 || mark != head.0 || record.len() > EVENT_BYTES_MAX {
+                    let expected = "rows as they were written; restore the database from a copy";
+                    return Err(Fault::trouble("log.record-damaged", expected, format_args!("row {number}")));
+                }
+                records.push(record);
+            }
+            if whole {
+                return Ok((records, head));
+            }
+        }
+    }
+}
+
+/// A session that holds the lock and the token.
+#[derive(Debug)]
+struct Session {
+    client: Client,
+    append: Statement,
+    token: i64,
+}
+
+/// Becomes the writer: a new one, or with `again` the same that it was, in a new session.
+async fn hold(at: &At, holder: i64, again: bool) -> Result<Session> {
+    let client = at.connect().await?;
+    let begun = Instant::now();
+    loop {
+        let row = at.in_time(client.query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK])).await?;
+        if row.get(0) {
+            break;
+        }
+        if begun.elapsed() > DEAD_FOR {
+            let expected = format!("no other coordinator on the journal of {}", at.name);
+            return Err(Fault::trouble("log.in-use", expected, "one that is connected"));
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+    at.in_time(client.batch_execute(TABLES)).await?;
+    let row = at.in_time(client.query_one(DURABLE, &[])).await?;
+    let (fsync, commit): (String, String) = (row.get(0), row.get(1));
+    if fsync == "off" || commit == "off" {
+        let expected = format!("fsync and synchronous_commit on at {}", at.name);
+        return Err(Fault::refused("journal.not-durable", expected, format_args!("{fsync} and {commit}")));
+    }
+    let Some(row) = at.in_time(client.query_opt(RAISE, &[&holder, &again])).await? else {
+        return Err(fenced(at));
+    };
+    if let Some(place) = row.get::<_, Option<String>>(1) {
+        return Err(moved(&place));
+    }
+    let token = row.get(0);
+    let append = at.in_time(client.prepare(APPEND)).await?;
+    Ok(Session { client, append, token })
+}
+
+fn fenced(at: &At) -> Fault {
+    let expected = format!("to be the only coordinator on the journal of {}; stop this one", at.name);
+    Fault::trouble("journal.fenced", expected, "another took over")
+}
+
+/// The journal has gone on elsewhere.
+fn moved(place: &str) -> Fault {
+    Fault::trouble("journal.moved", format_args!("`--state {place}`"), "a journal that was moved there")
+}
+
+/// The journal, with the right to append.
+#[derive(Debug)]
+pub struct Postgres {
+    reader: Reader,
+    session: Option<Session>,
+    holder: i64,
+    head: Hash32,
+    len: u64,
+    /// The server answered last time: it is worth waiting for.
+    was_there: bool,
+}
+
+impl Postgres {
+    /// Opens or starts the journal of a database, for writing.
+    ///
+    /// # Errors
+    /// `log.in-use`, `log.record-damaged`, `journal.*`.
+    pub fn open(at: At) -> Result<Opened> {
+        let holder = crate::zk::os_rng()?.next_u64() as i64;
+        let asked = at.clone();
+        let session = wait(async move { hold(&asked, holder, false).await })?;
+        let reader = Reader::new(at);
+        let (records, head) = reader.all()?;
+        let len = records.len() as u64;
+        let journal = Postgres { reader, session: Some(session), holder, head, len, was_there: true };
+        Ok(Opened { journal: Box::new(journal), records, torn_bytes: 0 })
+    }
+}
+
+impl Journal for Postgres {
+    fn append(&mut self, record: &[u8]) -> Result<()> {
+        if record.is_empty() || record.len() > EVENT_BYTES_MAX {
+            let expected = format!("1 to {EVENT_BYTES_MAX} bytes");
+            return Err(Fault::refused("log.record-length", expected, record.len()));
+        }
+        let head = chain_log(&self.head, record);
+        let (at, holder, number) = (self.reader.at.clone(), self.holder, self.len as i64);
+        let (mut session, record, mark) = (self.session.take(), record.to_vec(), head.0);
+        let patience = if self.was_there { PATIENCE } else { Duration::ZERO };
+        crash::point();
+        let (session, done) = wait(async move {
+            let begun = Instant::now();
+            loop {
+                let done = append(&at, &mut session, holder, number, &record, &mark).await;
+                match &done {
+                    Err(fault) if fault.is("journal.unreachable") => session = None,
+                    _ => return Ok((session, done)),
+                }
+                if begun.elapsed() >= patience {
+                    return Ok((session, done));
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+        })?;
+        (self.session, self.was_there) = (session, done.is_ok());
+        done?;
+        crash::point();
+        (self.head, self.len) = (head, self.len + 1);
+        Ok(())
+    }
+
+    fn head(&self) -> Hash32 {
+        self.head
+    }
+
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read(&self, from: u64, most: usize) -> Result<Vec<Vec<u8>>> {
+        self.reader.read(from, most)
+    }
+}
+
+/// One attempt.
+async fn append(
+    at: &At,
+    place: &mut Option<Session>,
+    holder: i64,
+    number: i64,
+    record: &[u8],
+    head: &[u8],
+) -> Result<()> {
+    if place.as_ref().is_none_or(|session| session.client.is_closed()) {
+        *place = Some(hold(at, holder, true).await?);
+    }
+    let Some(session) = place else { return Err(at.away("no session")) };
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] = [&number, &record, &head, &session.token];
+    let answer = tokio::time::timeout(ANSWER, session.client.execute(&session.append, &values)).await;
+    match answer {
+        Ok(Ok(1)) => Ok(()),
+        Ok(Ok(_)) => Err(fenced(at)),
+        // There is a record of this number: ours, whose answer was lost with the session before, or another's.
+        Ok(Err(error)) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+            let row = at.in_time(session.client.query_one(LOOK, &[&number])).await?;
+            if row.get::<_, &[u8]>(0) == head { Ok(()) } else { Err(fenced(at)) }
+        }
+        Ok(Err(error)) => Err(at.fault(&error)),
+        Err(_) => Err(at.away(format_args!("no answer within {} s", ANSWER.as_secs()))),
+    }
+}

@@ -58,7 +58,7 @@ type Answer<T> = std::result::Result<T, tokio_postgres::Error>;
 /// Where a server is: `postgres://USER@HOST:PORT/DATABASE`. The password comes from `PGPASSWORD`.
 #[derive(Clone)]
 pub struct At {
-    config: Config,
+    config: Box<Config>,
     name: String,
 }
 
@@ -92,7 +92,7 @@ impl At {
         };
         let port = config.get_ports().first().copied().unwrap_or(5_432);
         let name = format!("PostgreSQL at {host}:{port}");
-        Ok(At { config, name })
+        Ok(At { config: Box::new(config), name })
     }
 
     fn away(&self, got: impl Display) -> Fault {

@@ -407,6 +407,7 @@ pub fn verify(statement: &Statement, file: &[u8]) -> Result<(), Reject> {
         Kind::Device => verify_as::<Device>(statement, file),
         Kind::Chain => verify_as::<Chain>(statement, file),
         Kind::Plain => Err(Reject::new("statement.profile", "a profile that hides", Kind::Plain.name())),
+        Kind::Hired => Err(Reject::new("statement.profile", "a profile of proof files", Kind::Hired.name())),
     }
 }
 

@@ -1,15 +1,15 @@
-//! Wrapped proofs, as a node makes them: the plain proof of a job, the circuit that verifies it, one Groth16 proof around that
-//! (docs/spec/wrap.md).
+//! Wrapped proofs, as a node makes them: the plain proof of a job, or a proof that hides and that another handed over; the circuit that
+//! verifies it, one Groth16 proof around that (docs/spec/wrap.md).
 
 use crate::fault::{Fault, Result};
 use proofmesh_graph::program::Program;
 use proofmesh_graph::statement::Statement;
 use proofmesh_proof::reject::Reject;
-use proofmesh_prover::{Job, ProveError, prove_plain};
+use proofmesh_prover::{Job, ProveError, prove_hired, prove_plain};
 use proofmesh_wrap::groth16::{self, PROOF_BYTES, VerifyingKey};
 use proofmesh_wrap::keys::{Key, Origin, hex};
 use proofmesh_wrap::r1cs::Builder;
-use proofmesh_wrap::{statement, verifier};
+use proofmesh_wrap::{hired, plain, statement, verifier};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use std::io::BufWriter;
@@ -34,7 +34,16 @@ pub struct Wrapped {
 /// `wrap.lattice` and others of [`statement::preimage`].
 pub fn blank(program: &Program, batch: usize) -> Result<Builder> {
     let statement = statement::blank(program, batch).map_err(refused)?;
-    verifier::circuit(&statement, None).map_err(refused)
+    plain::circuit(&statement, None).map_err(refused)
+}
+
+/// As [`blank`], the circuit of proofs that hide: for whoever wraps what another proved.
+///
+/// # Errors
+/// As there.
+pub fn blank_hired(program: &Program, batch: usize) -> Result<Builder> {
+    let statement = statement::blank(program, batch).map_err(refused)?;
+    hired::circuit(&statement, None).map_err(refused)
 }
 
 /// The digest that names the circuit of a program and batch size, and so its keys.
@@ -126,13 +135,54 @@ pub fn wrap_watched(
     watch: &mut dyn FnMut(&'static str),
 ) -> Result<Wrapped> {
     watch("plain proof");
-    let (of, proof) = prove_plain(job, verifier::binding, rng).map_err(|error| match error {
+    let (of, proof) = prove_plain(job, verifier::binding, rng).map_err(unproved)?;
+    watch("circuit");
+    let circuit = plain::circuit(&of, Some(&proof));
+    around(of, circuit, key, watch)
+}
+
+/// Proves a job so that a stranger can wrap it: the statement, and the bytes of a proof that hides.
+///
+/// # Errors
+/// `wrap.context`, `wrap.lattice`, `prover.failed`.
+pub fn hide(job: &Job<'_>, rng: &mut StdRng) -> Result<(Statement, Vec<u8>)> {
+    let (of, proof) = prove_hired(job, verifier::binding, rng).map_err(unproved)?;
+    Ok((of, proof.encode()))
+}
+
+/// Wraps a proof of [`hide`] that another handed over; it is checked first. The result was checked against the key.
+///
+/// # Errors
+/// `wrap.key` for the key of another circuit; the verifier's for a proof that does not hold.
+pub fn wrap_handed(
+    of: Statement,
+    proof: &[u8],
+    key: &Key,
+    watch: &mut dyn FnMut(&'static str),
+) -> Result<Wrapped> {
+    watch("check");
+    let proof = hired::accept(&of, proof).map_err(refused)?;
+    watch("circuit");
+    let circuit = hired::circuit(&of, Some(&proof));
+    around(of, circuit, key, watch)
+}
+
+fn unproved(error: ProveError) -> Fault {
+    match error {
         ProveError::Program(error) => error.into(),
         ProveError::Statement(reject) => refused(reject),
         error => Fault::trouble("prover.failed", "a proof", error),
-    })?;
-    watch("circuit");
-    let circuit = verifier::circuit(&of, Some(&proof)).map_err(refused)?;
+    }
+}
+
+/// One Groth16 proof around a circuit with its witness.
+fn around(
+    of: Statement,
+    circuit: std::result::Result<Builder, Reject>,
+    key: &Key,
+    watch: &mut dyn FnMut(&'static str),
+) -> Result<Wrapped> {
+    let circuit = circuit.map_err(refused)?;
     if circuit.digest() != key.circuit {
         return Err(Fault::refused("wrap.key", hex(&circuit.digest()), hex(&key.circuit)));
     }

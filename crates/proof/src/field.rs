@@ -61,6 +61,15 @@ pub fn eq_table<E: Scalar>(point: &[E], scale: E) -> Vec<E> {
     table
 }
 
+/// `sum of eq(point, i) values[i]`, values beyond the given ones 0: by two tables of half the point, each entry of the first met once.
+pub fn extension_at<E: Scalar>(point: &[E], values: &[E]) -> E {
+    let (high, low) = point.split_at(point.len() / 2);
+    let [high, low] =
+        [high, low].map(|half| eq_table(half, E::ONE).into_iter().map(E::reduced).collect::<Vec<E>>());
+    let rows = values.chunks(low.len()).zip(high);
+    rows.map(|(row, weight)| weight * row.iter().zip(&low).map(|(v, w)| *v * *w).sum::<E>()).sum()
+}
+
 /// `eq(a, b)` of two points of one length, from the last coordinate up as [`eq_table`].
 pub fn eq<E: Scalar>(a: &[E], b: &[E]) -> E {
     a.iter().zip(b).rev().fold(E::ONE, |acc, (&x, &y)| {
@@ -122,6 +131,11 @@ mod tests {
             let table = eq_table(&point, K::ONE);
             for (i, w) in table.iter().enumerate() {
                 assert_eq!(*w, eq_vertex(&point, i));
+            }
+            for count in [0, 1, table.len() / 2 + 1, table.len()] {
+                let values: Vec<K> = (0..count).map(|_| rng.random()).collect();
+                let sum: K = table.iter().zip(&values).map(|(w, v)| *w * *v).sum();
+                assert_eq!(extension_at(&point, &values), sum, "{n} variables, {count} values");
             }
             let sum = |f: &dyn Fn(i64) -> i64| -> K {
                 table.iter().enumerate().map(|(i, w)| *w * int(f(i as i64))).sum()

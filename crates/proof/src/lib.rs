@@ -11,6 +11,7 @@ pub mod claims;
 pub mod commitment;
 pub mod engine;
 pub mod field;
+pub mod hired;
 pub mod lattice;
 pub mod logup;
 pub mod opening;

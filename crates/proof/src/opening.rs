@@ -3,7 +3,8 @@
 //! Rounds bind the least significant variable first. Their masks `N` (and as many `N'`) lie in a block of `A` in which `Phi` is zero, so
 //! the masks enter the rounds through the block's one value only; spare random cells make that value uniform. By the unrolled rounds,
 //! `<v, N> = e` with v and e known to the verifier. The prover sends `e' = <v, N'>`, gets t, sends `R = N + t N'`; the verifier checks
-//! `<v, R> = e + t e'`, draws z, and opens `A` at s and at a point where its value must be `R(z) / ((1 + t) c)`: nothing new is revealed.
+//! `<v, R> = e + t e'`, draws z, and opens `A` at s and at a point where its value must be `R(z) / ((1 + t) c)`: nothing new is revealed. A commitment
+//! that keeps N and N' in columns of its own ([`ColumnMasks`]) opens `A` at s only, and checks R against those columns.
 
 use alloc::vec::Vec;
 use p3_field::{Field, PrimeCharacteristicRing};
@@ -11,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Proof;
-use crate::field::{K, LIMBS_LOG2, eq_table, eq_vertex, half, limb_weights, t as generator};
+use crate::field::{K, LIMBS_LOG2, eq_table, eq_vertex, extension_at, half, limb_weights, t as generator};
 use crate::plan::{Plan, Slot};
 use crate::profile::Profile;
 use crate::reject::Reject;
@@ -29,17 +30,19 @@ pub struct OpeningProof<E = K> {
 
 /// What shows that the rounds' masks are the committed ones.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct MaskProof {
+pub struct MaskProof<E = K> {
     /// `e' = <v, N'>`.
-    pub cross: K,
+    pub cross: E,
     /// `R = N + t N'`, two a round.
-    pub masks: Vec<K>,
+    pub masks: Vec<E>,
 }
 
 /// What a profile's proofs say of the opening's masks: [`MaskProof`], or nothing where nothing is masked.
 pub trait Masks: Clone + Serialize + DeserializeOwned {
     /// Whether anything is masked.
     const HIDING: bool;
+    /// Whether N and N' are held against the vector, at a second point, and not against columns of the commitment's own.
+    const IN_VECTOR: bool;
 
     /// What a prover says; `said` runs only if anything is masked.
     ///
@@ -52,6 +55,7 @@ pub trait Masks: Clone + Serialize + DeserializeOwned {
 
 impl Masks for MaskProof {
     const HIDING: bool = true;
+    const IN_VECTOR: bool = true;
 
     fn make<E>(said: impl FnOnce() -> Result<MaskProof, E>) -> Result<Self, E> {
         said()
@@ -60,6 +64,32 @@ impl Masks for MaskProof {
     fn said(&self) -> Option<&MaskProof> {
         Some(self)
     }
+}
+
+/// A [`MaskProof`] of masks that the commitment holds in columns of their own: the commitment checks R against them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ColumnMasks(pub MaskProof);
+
+impl Masks for ColumnMasks {
+    const HIDING: bool = true;
+    const IN_VECTOR: bool = false;
+
+    fn make<E>(said: impl FnOnce() -> Result<MaskProof, E>) -> Result<Self, E> {
+        said().map(Self)
+    }
+
+    fn said(&self) -> Option<&MaskProof> {
+        Some(&self.0)
+    }
+}
+
+/// `R = N + t N'`, which a commitment with columns for N and N' holds against them.
+#[derive(Clone, Copy, Debug)]
+pub struct Masked<'a> {
+    /// The challenge.
+    pub t: K,
+    /// R.
+    pub masks: &'a [K],
 }
 
 /// All equations folded by powers of mu: `<Phi, A> = value`.
@@ -83,6 +113,10 @@ pub fn fold<E: Scalar>(plan: &Plan, equations: Vec<Affine<E>>, mu: E) -> Folded<
         }
         folded.terms.extend(equation.terms.into_iter().map(|t| WeighedTerm { coef: t.coef * weight, ..t }));
         weight *= mu;
+        if plan.hiding {
+            // The masks' weights have more factors than others' before they are summed.
+            weight = weight.reduced();
+        }
     }
     folded
 }
@@ -109,7 +143,7 @@ impl<E: Scalar> Folded<E> {
         let (high, low) = point.split_at(plan.log - plan.pads.log);
         let (index, limb) = low.split_at(low.len() - LIMBS_LOG2);
         let limbs: E = eq_table(limb, E::ONE).into_iter().zip(limb_weights()).map(|(e, w)| e * w).sum();
-        let pads: E = eq_table(index, E::ONE).iter().zip(&self.pads).map(|(e, w)| *e * *w).sum();
+        let pads = extension_at(index, &self.pads);
         sum + eq_vertex(high, plan.pads.offset >> plan.pads.log) * pads * limbs
     }
 }
@@ -176,6 +210,40 @@ pub fn mask_point(plan: &Plan, t: K, z: &[K]) -> Option<(Vec<K>, K)> {
     Some((point, factor))
 }
 
+/// What is left of an opening once its relation is checked.
+pub struct Related<E = K> {
+    /// The point s at which the vector must take the claimed value.
+    pub point: Vec<E>,
+    /// The challenge t, where the rounds are masked.
+    pub t: Option<E>,
+}
+
+/// Reads the rounds and checks that they end in the claimed value of the vector, their masks taken off by what the proof says of them.
+///
+/// Errors: `opening.rounds`, `opening.relation`.
+pub fn relate<C: Channel>(
+    plan: &Plan,
+    folded: &Folded<C::E>,
+    proof: &OpeningProof<C::E>,
+    (value, said): (C::E, Option<&MaskProof<C::E>>),
+    transcript: &mut C,
+) -> Result<Related<C::E>, Reject> {
+    if let Some(masks) = said.map(|said| &said.masks).filter(|masks| masks.len() != 2 * plan.log) {
+        return Err(Reject::new("opening.rounds", 2 * plan.log, masks.len()));
+    }
+    let Walked { point, weights, sum } = read(plan, folded.value, proof, transcript)?;
+    let at = folded.at(plan, &point) * value;
+    let broken = Err(Reject::new("opening.relation", "the sum that the claims imply", "another"));
+    let Some(MaskProof { cross, masks }) = said else {
+        return if sum.equals(at) { Ok(Related { point, t: None }) } else { broken };
+    };
+    transcript.absorb(&[value, *cross]);
+    let t = transcript.draw();
+    transcript.absorb(masks);
+    let masked: C::E = weights.iter().zip(masks).map(|(v, r)| *v * *r).sum();
+    if masked.equals(sum - at + t * *cross) { Ok(Related { point, t: Some(t) }) } else { broken }
+}
+
 /// Checks the opening of `<Phi, A> = V`.
 ///
 /// Errors: `opening.rounds`, `opening.masks`, `opening.relation`, `opening.value`, `commitment.opening`.
@@ -187,35 +255,23 @@ pub fn verify<P: Profile>(
     transcript: &mut Transcript<P>,
 ) -> Result<(), Reject> {
     let said = proof.masks.said();
-    if let Some(masks) = said.map(|said| &said.masks).filter(|masks| masks.len() != 2 * plan.log) {
-        return Err(Reject::new("opening.rounds", 2 * plan.log, masks.len()));
-    }
     let values = P::values(&proof.pcs);
-    if values.len() != 1 + usize::from(said.is_some()) {
+    if values.len() != 1 + usize::from(P::Masks::HIDING && P::Masks::IN_VECTOR) {
         return Err(Reject::new("opening.value", "a value for each opened point", values.len()));
     }
-    let Walked { point, weights, sum } = read(plan, folded.value, &proof.opening, transcript)?;
-    let e = sum - folded.at(plan, &point) * values[0];
+    let Related { point, t } = relate(plan, folded, &proof.opening, (values[0], said), transcript)?;
     let mut points = alloc::vec![point];
-    if let Some(MaskProof { cross, masks }) = said {
-        transcript.absorb(&[values[0], *cross]);
-        let t = transcript.draw();
-        transcript.absorb(masks);
-        let sum: K = weights.iter().zip(masks).map(|(v, r)| *v * *r).sum();
-        if sum != e + t * *cross {
-            return Err(Reject::new("opening.relation", "the sum that the claims imply", "another"));
-        }
+    let masked = said.zip(t).map(|(said, t)| Masked { t, masks: &said.masks });
+    if let Some(Masked { t, masks }) = masked.filter(|_| P::Masks::IN_VECTOR) {
         let z = transcript.draw_point(plan.opening_log);
         let Some((second, factor)) = mask_point(plan, t, &z) else {
             return Err(Reject::new("opening.masks", "a challenge other than -1", "-1"));
         };
-        let at_z: K = eq_table(&z, K::ONE).iter().zip(masks).map(|(e, r)| *e * *r).sum();
+        let at_z = extension_at(&z, masks);
         if values[1] * factor != at_z {
             return Err(Reject::new("opening.masks", "the committed masks", "others"));
         }
         points.push(second);
-    } else if e != K::ZERO {
-        return Err(Reject::new("opening.relation", "the sum that the claims imply", "another"));
     }
-    P::verify(pcs, (&proof.commitment, &proof.pcs), points, &mut transcript.challenger)
+    P::verify(pcs, (&proof.commitment, &proof.pcs), (points, masked), &mut transcript.challenger)
 }

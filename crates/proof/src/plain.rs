@@ -22,7 +22,7 @@ use p3_whir::{PcsProof, WhirProver, WhirProverData};
 use rand::rngs::StdRng;
 
 use crate::field::{F, K};
-use crate::opening::{MaskProof, Masks};
+use crate::opening::{MaskProof, Masked, Masks};
 use crate::plan::MIN_PLAIN_LOG;
 use crate::profile::{Kind, Profile};
 use crate::reject::Reject;
@@ -192,6 +192,7 @@ pub fn protocol(n: usize) -> OpeningProtocol {
 
 impl Masks for () {
     const HIDING: bool = false;
+    const IN_VECTOR: bool = false;
 
     fn make<E>(_: impl FnOnce() -> Result<MaskProof, E>) -> Result<Self, E> {
         Ok(())
@@ -235,6 +236,7 @@ impl Profile for Plain {
     fn commit(
         pcs: &Self::Pcs,
         vector: Vec<F>,
+        _: [&[K]; 2],
         challenger: &mut Self::Challenger,
     ) -> Result<(Self::Commitment, Self::Data), String> {
         let width = vector.len();
@@ -250,7 +252,7 @@ impl Profile for Plain {
     fn open(
         pcs: &Self::Pcs,
         (_, data): (&Self::Commitment, Self::Data),
-        points: Vec<Vec<K>>,
+        (points, _): (Vec<Vec<K>>, Option<Masked<'_>>),
         challenger: &mut Self::Challenger,
     ) -> Result<Self::PcsProof, String> {
         let points: Vec<_> = points.into_iter().map(Point::new).collect();
@@ -264,7 +266,7 @@ impl Profile for Plain {
     fn verify(
         pcs: &Self::Pcs,
         (commitment, proof): (&Self::Commitment, &Self::PcsProof),
-        points: Vec<Vec<K>>,
+        (points, _): (Vec<Vec<K>>, Option<Masked<'_>>),
         challenger: &mut Self::Challenger,
     ) -> Result<(), Reject> {
         let points: Vec<_> = points.into_iter().map(Point::new).collect();

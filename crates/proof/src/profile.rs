@@ -24,7 +24,8 @@ use serde::de::DeserializeOwned;
 use crate::chain::Chain;
 use crate::commitment;
 use crate::field::{F, K};
-use crate::opening::{MaskProof, Masks};
+use crate::hired::Hired;
+use crate::opening::{MaskProof, Masked, Masks};
 use crate::plain::Plain;
 use crate::plan::Plan;
 use crate::reject::Reject;
@@ -43,11 +44,13 @@ pub enum Kind {
     Chain,
     /// [`Plain`]: not zero-knowledge.
     Plain,
+    /// [`Hired`].
+    Hired,
 }
 
 impl Kind {
     /// All profiles.
-    pub const ALL: [Self; 3] = [Self::Device, Self::Chain, Self::Plain];
+    pub const ALL: [Self; 4] = [Self::Device, Self::Chain, Self::Plain, Self::Hired];
 
     /// Its number in a proof file.
     pub fn number(self) -> u8 {
@@ -70,6 +73,7 @@ impl Kind {
             Self::Device => "device",
             Self::Chain => "chain",
             Self::Plain => "plain",
+            Self::Hired => "hired",
         }
     }
 
@@ -86,6 +90,7 @@ impl Kind {
             Self::Device => terms::<Device>(system),
             Self::Chain => terms::<Chain>(system),
             Self::Plain => terms::<Plain>(system),
+            Self::Hired => terms::<Hired>(system),
         }
     }
 }
@@ -138,25 +143,27 @@ pub trait Profile: Copy + Debug + Send + Sync + 'static {
     /// Absorbs a commitment.
     fn observe(pcs: &Self::Pcs, commitment: &Self::Commitment, challenger: &mut Self::Challenger);
 
-    /// Commits to a vector and absorbs the commitment.
+    /// Commits to a vector and absorbs the commitment. The masks N and N' of the opening's rounds are for a scheme that has columns for them
+    /// ([`Masks::IN_VECTOR`]); others find them in the vector.
     ///
     /// Errors: the scheme's own, as text.
     fn commit(
         pcs: &Self::Pcs,
         vector: Vec<F>,
+        masks: [&[K]; 2],
         challenger: &mut Self::Challenger,
     ) -> Result<(Self::Commitment, Self::Data), String>;
 
     /// The committed vector.
     fn vector(data: &Self::Data) -> &[F];
 
-    /// Opens the vector at points.
+    /// Opens the vector at points, and shows the masks to be the committed ones.
     ///
     /// Errors: the scheme's own, as text.
     fn open(
         pcs: &Self::Pcs,
         opened: (&Self::Commitment, Self::Data),
-        points: Vec<Vec<K>>,
+        asked: (Vec<Vec<K>>, Option<Masked<'_>>),
         challenger: &mut Self::Challenger,
     ) -> Result<Self::PcsProof, String>;
 
@@ -169,7 +176,7 @@ pub trait Profile: Copy + Debug + Send + Sync + 'static {
     fn verify(
         pcs: &Self::Pcs,
         opened: (&Self::Commitment, &Self::PcsProof),
-        points: Vec<Vec<K>>,
+        asked: (Vec<Vec<K>>, Option<Masked<'_>>),
         challenger: &mut Self::Challenger,
     ) -> Result<(), Reject>;
 }
@@ -227,6 +234,7 @@ impl<S: Suite> Profile for Hiding<S> {
     fn commit(
         pcs: &Self::Pcs,
         vector: Vec<F>,
+        _: [&[K]; 2],
         challenger: &mut Self::Challenger,
     ) -> Result<(Self::Commitment, Self::Data), String> {
         pcs.commit(Poly::new(vector), challenger).map_err(|e| e.to_string())
@@ -239,7 +247,7 @@ impl<S: Suite> Profile for Hiding<S> {
     fn open(
         pcs: &Self::Pcs,
         (commitment, data): (&Self::Commitment, Self::Data),
-        points: Vec<Vec<K>>,
+        (points, _): (Vec<Vec<K>>, Option<Masked<'_>>),
         challenger: &mut Self::Challenger,
     ) -> Result<Self::PcsProof, String> {
         // The scheme's verifier absorbs the commitment once more at the start of an opening.
@@ -254,7 +262,7 @@ impl<S: Suite> Profile for Hiding<S> {
     fn verify(
         pcs: &Self::Pcs,
         (commitment, proof): (&Self::Commitment, &Self::PcsProof),
-        points: Vec<Vec<K>>,
+        (points, _): (Vec<Vec<K>>, Option<Masked<'_>>),
         challenger: &mut Self::Challenger,
     ) -> Result<(), Reject> {
         pcs.verify(commitment, proof, challenger, points.into_iter().map(Point::new).collect())

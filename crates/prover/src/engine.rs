@@ -4,7 +4,7 @@ use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 use proofmesh_graph::arith::Arithmetized;
 use proofmesh_proof::engine::{self, Proof};
 use proofmesh_proof::field::{F, K, LIMBS};
-use proofmesh_proof::opening::{self, Masks as _};
+use proofmesh_proof::opening::{self, Masked, Masks as _};
 use proofmesh_proof::plan::{Plan, SPARE_CELLS, Slot};
 use proofmesh_proof::profile::{Device, Profile};
 use proofmesh_proof::system::{SumClaim, SumPoint, System, Words};
@@ -92,7 +92,8 @@ pub fn prove_watched<P: Profile>(
     let pcs = P::scheme(plan.log, fork(rng), fork(rng))?;
     let mut transcript = engine::start::<P>(&plan, binding);
     let (commitment, data) =
-        P::commit(&pcs, vector, &mut transcript.challenger).map_err(ProveError::Commitment)?;
+        P::commit(&pcs, vector, [&opening_masks.first, &opening_masks.second], &mut transcript.challenger)
+            .map_err(ProveError::Commitment)?;
     // From here on the committed vector is the only copy of the columns.
     let vector = P::vector(&data);
     let columns: Vec<&[F]> =
@@ -110,9 +111,10 @@ pub fn prove_watched<P: Profile>(
     let mu = transcript.draw();
     let folded = opening::fold(&plan, equations, mu);
     let opened = open::prove(&plan, &folded, vector, &opening_masks, &mut transcript)?;
-    let Opened { rounds: opening, masks, points } = opened;
+    let Opened { rounds: opening, masks, points, t } = opened;
     watch(Stage::Queries);
-    let pcs = P::open(&pcs, (&commitment, data), points, &mut transcript.challenger)
+    let masked = P::Masks::said(&masks).map(|said| Masked { t, masks: &said.masks });
+    let pcs = P::open(&pcs, (&commitment, data), (points, masked), &mut transcript.challenger)
         .map_err(ProveError::Commitment)?;
     Ok(Proof { commitment, logup, main, opening, masks, pcs })
 }

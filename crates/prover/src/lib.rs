@@ -36,6 +36,7 @@ use proofmesh_graph::tensor::Tensor;
 use proofmesh_proof::chain::Chain;
 use proofmesh_proof::engine::Proof;
 use proofmesh_proof::field::F;
+use proofmesh_proof::hired::Hired;
 use proofmesh_proof::plain::Plain;
 use proofmesh_proof::profile::{Device, Kind, Profile};
 use proofmesh_proof::reject::Reject;
@@ -226,6 +227,7 @@ pub fn prove_watched(
         Kind::Device => file::<Device>(&statement, &images, arithmetized, rng, watch)?,
         Kind::Chain => file::<Chain>(&statement, &images, arithmetized, rng, watch)?,
         Kind::Plain => file::<Plain>(&statement, &images, arithmetized, rng, watch)?,
+        Kind::Hired => file::<Hired>(&statement, &images, arithmetized, rng, watch)?,
     };
     Ok(Proved { file, statement })
 }
@@ -238,8 +240,27 @@ pub fn prove_plain(
     binding: impl FnOnce(&Statement) -> Result<[u8; 32], Reject>,
     rng: &mut StdRng,
 ) -> Result<(Statement, Proof<Plain>), ProveError> {
+    bound(job, binding, rng)
+}
+
+/// As [`prove_plain`], hiding: for a circuit that another runs.
+///
+/// Errors: see [`ProveError`]; those of `binding`.
+pub fn prove_hired(
+    job: &Job<'_>,
+    binding: impl FnOnce(&Statement) -> Result<[u8; 32], Reject>,
+    rng: &mut StdRng,
+) -> Result<(Statement, Proof<Hired>), ProveError> {
+    bound(job, binding, rng)
+}
+
+fn bound<P: Profile>(
+    job: &Job<'_>,
+    binding: impl FnOnce(&Statement) -> Result<[u8; 32], Reject>,
+    rng: &mut StdRng,
+) -> Result<(Statement, Proof<P>), ProveError> {
     let (statement, _, arithmetized) = arithmetize(job, &mut |_| ())?;
-    let proof = prove_system_as::<Plain>(arithmetized, &binding(&statement)?, rng)?;
+    let proof = prove_system_as(arithmetized, &binding(&statement)?, rng)?;
     Ok((statement, proof))
 }
 

@@ -309,8 +309,10 @@ pub struct Opened<M> {
     pub rounds: OpeningProof,
     /// Their masks.
     pub masks: M,
-    /// One point, or two where the rounds are masked.
+    /// One point, or two where the rounds' masks are in the vector.
     pub points: Vec<Vec<K>>,
+    /// The challenge that combines the masks; 0 where there are none.
+    pub t: K,
 }
 
 /// Proves `<Phi, A> = V`.
@@ -338,18 +340,21 @@ pub fn prove<M: proofmesh_proof::opening::Masks>(
     let alpha = rounds.run(table, sums);
     let Rounds { sent: rounds, weights, point, .. } = rounds;
     let mut points = vec![point];
+    let mut t = K::ZERO;
     let said = M::make(|| {
         let cross: K = weights.iter().zip(&masks.second).map(|(v, m)| *v * *m).sum();
         transcript.absorb(&[alpha, cross]);
-        let t = transcript.draw();
+        t = transcript.draw();
         if t == K::ZERO {
             return Err(ProveError::Challenge); // R would be N.
         }
         let sent: Vec<K> = masks.first.iter().zip(&masks.second).map(|(a, b)| *a + t * *b).collect();
         transcript.absorb(&sent);
-        let z = transcript.draw_point(plan.opening_log);
-        points.push(mask_point(plan, t, &z).ok_or(ProveError::Challenge)?.0);
+        if M::IN_VECTOR {
+            let z = transcript.draw_point(plan.opening_log);
+            points.push(mask_point(plan, t, &z).ok_or(ProveError::Challenge)?.0);
+        }
         Ok(MaskProof { cross, masks: sent })
     })?;
-    Ok(Opened { rounds: OpeningProof { rounds }, masks: said, points })
+    Ok(Opened { rounds: OpeningProof { rounds }, masks: said, points, t })
 }

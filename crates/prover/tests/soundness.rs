@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use proofmesh_graph::statement;
+use proofmesh_graph::statement::{self, Statement};
 use proofmesh_model::{bundle, import};
 use proofmesh_proof::profile::Kind;
 use proofmesh_prover::{Job, salt, state};
@@ -23,7 +23,13 @@ fn vectors_of_the_soundness_table_are_those_of_the_docs() {
     let job =
         Job { program: imported.program(), inputs: &[input], salts: &salts, weight_salt: None, context: b"" };
     let (statement, ..) = state(&job).expect("the statement stands");
-    let (terms, total) = statement::soundness(&statement, Kind::Device).expect("terms");
+    compare(&root, &statement, Kind::Device, "soundness");
+    compare(&root, &statement, Kind::Hired, "soundness of hired");
+}
+
+/// Compares the table between a pair of marks.
+fn compare(root: &Path, statement: &Statement, profile: Kind, mark: &str) {
+    let (terms, total) = statement::soundness(statement, profile).expect("terms");
     let mut table = String::from("| term | bits | of which proof-of-work |\n|---|---|---|\n");
     for term in &terms {
         table += &format!("| {} | {:.1} | {} |\n", term.name.replace('|', "\\|"), term.bits, term.pow_bits);
@@ -34,11 +40,11 @@ fn vectors_of_the_soundness_table_are_those_of_the_docs() {
 
     let path = root.join("docs/spec/soundness.md");
     let text = fs::read_to_string(&path).expect("the docs");
-    let (head, rest) = text.split_once("<!-- soundness:begin -->\n").expect("a begin mark");
-    let (now, tail) = rest.split_once("<!-- soundness:end -->").expect("an end mark");
+    let [begin, end] = ["begin", "end"].map(|side| format!("<!-- {mark}:{side} -->"));
+    let (head, rest) = text.split_once(&format!("{begin}\n")).expect("a begin mark");
+    let (now, tail) = rest.split_once(&end).expect("an end mark");
     if std::env::var_os("BLESS").is_some() {
-        fs::write(&path, format!("{head}<!-- soundness:begin -->\n{table}<!-- soundness:end -->{tail}"))
-            .expect("written");
+        fs::write(&path, format!("{head}{begin}\n{table}{end}{tail}")).expect("written");
     } else {
         assert_eq!(now, table, "run `cargo xtask bless` and read the diff");
     }

@@ -6,12 +6,13 @@
 //! the key in milliseconds, whatever the model. A job is about one statement: a buyer asks for one unit of one node, since evidence is public once
 //! it is delivered, and a second node could copy it.
 //!
-//! Whom it can be handed to: the circuit verifies proofs that hide nothing from whoever wraps them (docs/spec/wrap.md), so the wrapping node must know
-//! the whole input. A model whose input is all public can be wrapped by anybody: the words are in the terms. Private input is for a node that the
-//! buyer calls its own (a second machine of the owner's, named by its device); words and salt reach it beside the market. For a stranger it is refused.
+//! Whom it can be handed to: a model whose input is all public, to anybody: the words are in the terms. Private input to a node that the buyer calls its
+//! own (a second machine of the owner's, named by its device; words and salt reach it beside the market), or to a stranger with a *proof that hides*
+//! (docs/spec/wrap.md): the terms name it by SHA-256, it is fetched beside the market and shows no more than the statement, and the stranger, who checks
+//! it first, wraps it. The key must be one of the circuit that verifies such proofs.
 //!
-//! Terms, version 1, big-endian: `0x01 || flags u8 (1: the node is the buyer's own) || context 32 || key 32 || public words, 4 bytes each`; the key is named
-//! by Keccak-256 of its 18 words.
+//! Terms, version 1, big-endian: `0x01 || flags u8 (1: the node is the buyer's own; 2: a proof that hides is handed over) || context 32 || key 32 ||
+//! (flag 2) SHA-256 of that proof 32 || public words, 4 bytes each`; the key is named by Keccak-256 of its 18 words.
 //!
 //! Refuses: `wrap.terms`, `wrap.model-unknown`, `wrap.public-length`, `wrap.private-input`, `wrap.own-node`; the node's own doing:
 //! `wrap.wrong-input`, `wrap.wrong-output`, `wrap.proof.CHECK` with the verifier's name of the check.
@@ -37,6 +38,7 @@ pub const SERVICE: Service = Service {
 pub const HEAD_BYTES: usize = 1 + 1 + 32 + 32;
 const TERMS_VERSION: u8 = 1;
 const FLAG_OWN: u8 = 1;
+const FLAG_HANDED: u8 = 2;
 
 /// The service's terms of a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub struct Terms {
     pub context: Hash32,
     /// Name of the verification key.
     pub key: Hash32,
+    /// SHA-256 of the proof that hides, where one is handed over.
+    pub handed: Option<Hash32>,
     /// Public elements of the input.
     pub public: Vec<i32>,
 }
@@ -55,9 +59,11 @@ impl Terms {
     /// The canonical bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![TERMS_VERSION, if self.own { FLAG_OWN } else { 0 }];
+        let own = if self.own { FLAG_OWN } else { 0 };
+        let mut bytes = vec![TERMS_VERSION, own | self.handed.map_or(0, |_| FLAG_HANDED)];
         bytes.extend_from_slice(&self.context.0);
         bytes.extend_from_slice(&self.key.0);
+        bytes.extend(self.handed.iter().flat_map(|digest| digest.0));
         bytes.extend(self.public.iter().flat_map(|word| word.to_be_bytes()));
         bytes
     }
@@ -74,14 +80,21 @@ impl Terms {
         let Some((head, words)) = bytes.split_at_checked(HEAD_BYTES) else {
             return Err(refused(&format!("{} bytes", bytes.len())));
         };
+        let handed = (head[1] & FLAG_HANDED != 0).then(|| words.split_at_checked(32));
+        let (handed, words) = match handed {
+            None => (None, words),
+            Some(Some((digest, words))) => (Some(Hash32(array(digest))), words),
+            Some(None) => return Err(refused("no digest of the proof that is handed over")),
+        };
         let (words, rest) = words.as_chunks::<4>();
         let terms = Terms {
-            own: head[1] == FLAG_OWN,
+            own: head[1] & FLAG_OWN != 0,
             context: Hash32(array(&head[2..34])),
             key: Hash32(array(&head[34..])),
+            handed,
             public: words.iter().map(|word| i32::from_be_bytes(*word)).collect(),
         };
-        if head[0] != TERMS_VERSION || head[1] > FLAG_OWN || !rest.is_empty() {
+        if head[0] != TERMS_VERSION || head[1] > FLAG_HANDED || !rest.is_empty() {
             return Err(refused("another form"));
         }
         Ok(terms)
@@ -98,9 +111,8 @@ pub fn terms(job: &Job, engines: &Engines<'_>) -> Result<Terms, Reason> {
     };
     let terms = Terms::decode(&job.terms)?;
     let private = job.input != Hash32::ZERO;
-    if private && !terms.own {
-        let expected =
-            "public input, or a node that the buyer says is its own: whoever wraps sees all of the input";
+    if private && !terms.own && terms.handed.is_none() {
+        let expected = "public input, a node that the buyer says is its own, or a proof that hides: whoever wraps a plain one sees all of the input";
         return nobody("wrap.private-input", &expected, &job.input);
     }
     if terms.own && job.devices.is_empty() {
@@ -118,11 +130,15 @@ pub fn terms(job: &Job, engines: &Engines<'_>) -> Result<Terms, Reason> {
 fn describe(job: &Job, engines: &Engines<'_>) -> Result<String, Reason> {
     let terms = terms(job, engines)?;
     let name = engines.models.card(&job.model).map_or("a model", |card| card.name.as_str());
-    let whom = if terms.own { "the buyer's own node" } else { "any node: all input is public" };
+    let whom = match (terms.own, terms.handed) {
+        (true, _) => "the buyer's own node",
+        (false, None) => "any node: all input is public",
+        (false, Some(_)) => "any node, around a proof that hides",
+    };
     Ok(format!("a Groth16 proof of {name} under key {}, by {whom}", terms.key))
 }
 
-/// 0.05 USD: about a minute of two cores and some gigabytes of memory.
+/// 0.05 USD: a minute or two of two cores and some gigabytes of memory.
 fn price(job: &Job, engines: &Engines<'_>) -> Result<Usd, Reason> {
     terms(job, engines).map(|_| Usd::from_micro(50_000))
 }

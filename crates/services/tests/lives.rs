@@ -451,6 +451,10 @@ fn wraps_that_do_not_fit_their_job_have_names() {
     assert_eq!(named(&|_, _| {}, &keep, &OUTPUT), "1 units");
     assert_eq!(named(&own_device, &keep, &OUTPUT), "1 units");
     assert_eq!(named(&private, &keep, &OUTPUT), "wrap.private-input Nobody");
+    let handed = |job: &mut Job, terms: &mut wrap::Terms| {
+        (job.input, terms.handed) = (Hash32([7; 32]), Some(Hash32([8; 32])));
+    };
+    assert_eq!(named(&handed, &keep, &OUTPUT), "1 units");
     assert_eq!(named(&own, &keep, &OUTPUT), "wrap.own-node Nobody");
     assert_eq!(named(&|job, _| job.model = Hash32([9; 32]), &keep, &OUTPUT), "wrap.model-unknown Nobody");
     assert_eq!(named(&|_, terms| terms.public = vec![1], &keep, &OUTPUT), "wrap.public-length Nobody");
@@ -471,6 +475,8 @@ fn wraps_that_do_not_fit_their_job_have_names() {
         assert_eq!(wrap::Terms::decode(lie).expect_err("no terms").name(), "wrap.terms");
     }
     assert_eq!(wrap::Terms::decode(&bytes).expect("terms").encode(), bytes);
+    let handed = wrap::Terms { handed: Some(Hash32([8; 32])), public: vec![-1], ..wrap::Terms::default() };
+    assert_eq!(wrap::Terms::decode(&handed.encode()), Ok(handed));
 }
 
 /// Seeds out of a log, folded as anybody may.

@@ -8,8 +8,6 @@
 //! sub-protocols) is recorded from the library itself, see `Seeds`. A row of zeros of the code is as good as any: nothing here depends on
 //! values but the indices of the siblings that a pruned proof leaves out.
 
-use std::collections::BTreeMap;
-
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, PrimeField};
 use p3_challenger::fs::VerifierState;
@@ -17,7 +15,7 @@ use p3_challenger::{
     CanObserve, CanSample, CanSampleBits, CanSampleUniformBits, FieldChallenger, GrindingChallenger,
     ResamplingError,
 };
-use p3_field::{PrimeCharacteristicRing, TwoAdicField};
+use p3_field::PrimeCharacteristicRing;
 use p3_multilinear_util::point::Point;
 use p3_sumcheck::layout::{Layout, TableShape, Verifier, commitment_domain_separator};
 use p3_sumcheck::strategy::{Basis, VariableOrder};
@@ -28,12 +26,11 @@ use proofmesh_proof::field::{F, K, eq, eq_table};
 use proofmesh_proof::scalar::Scalar;
 use proofmesh_proof::transcript::Channel;
 
-use crate::bits::{number, select};
-use crate::circuit::{Circuit, Id};
-use crate::poseidon::Poseidon;
-use crate::r1cs::{Builder, Num};
+use crate::bits::number;
+use crate::queries::{DEGREE, Place, Queries, climb, demand, inner, read_row, restore};
+use crate::r1cs::Num;
 use crate::scalar::Wire;
-use crate::transcript::{Transcript, leaf, message, node};
+use crate::transcript::{Transcript, message};
 
 /// Bits of an index that one look-up of a power of the domain's generator takes.
 const WINDOW: usize = 3;
@@ -89,9 +86,6 @@ struct Seeds {
     folds: Vec<Vec<F>>,
 }
 
-/// Base elements of an element of K.
-const DEGREE: usize = 5;
-
 impl Seeds {
     fn new<L: Layout<F, K>>(shape: &WhirShape) -> Self {
         let n = shape.num_variables;
@@ -146,17 +140,6 @@ pub struct Fold {
     pub work: Vec<F>,
 }
 
-/// Opened positions of one code.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Queries {
-    /// Witness of the work before the positions are drawn.
-    pub work: F,
-    /// Base elements of each position's row.
-    pub rows: Vec<Vec<F>>,
-    /// The siblings that the rows do not determine, from the leaves up, left to right.
-    pub siblings: Vec<Fr>,
-}
-
 /// One round.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Round {
@@ -190,13 +173,6 @@ pub struct Opening {
 impl Fold {
     fn fits(&self, blank: &Self) -> bool {
         self.rounds.len() == blank.rounds.len() && self.work.len() == blank.work.len()
-    }
-}
-
-impl Queries {
-    fn fits(&self, blank: &Self) -> bool {
-        self.rows.len() == blank.rows.len()
-            && self.rows.iter().zip(&blank.rows).all(|(a, b)| a.len() == b.len())
     }
 }
 
@@ -241,10 +217,8 @@ impl Scheme {
             rounds: vec![[K::ZERO; 2]; f.rounds],
             work: vec![F::ZERO; if f.pow_bits > 0 { f.rounds } else { 0 }],
         };
-        let queries = |draws: usize, bits: usize, width: usize| Queries {
-            work: F::ZERO,
-            rows: vec![vec![F::ZERO; width]; if draws == 0 { 1 << bits } else { draws }],
-            siblings: Vec::new(),
+        let queries = |draws: usize, bits: usize, width: usize| {
+            Queries::blank(if draws == 0 { 1 << bits } else { draws }, width)
         };
         let mut width = 1 << self.shape.initial_sumcheck.rounds;
         let mut rounds = Vec::new();
@@ -410,107 +384,17 @@ impl Scheme {
             let (row, digits) = read_row(circuit, row, base);
             climb(&mut circuit.builder(), transcript.poseidon, &digits, (index, path), cap);
             circuit.builder().enter(before);
-            opened.push((domain_point(circuit, index), inner(&weights, &row)));
+            let windows: Vec<usize> = index.chunks(WINDOW).map(<[Num]>::len).collect();
+            let place = Place::new(circuit, index, &windows).power(1).reduced();
+            opened.push((place, inner(&weights, &row)));
         }
         opened
     }
 }
 
-/// Demands that a leaf at an index, with the siblings on its path, leads to the cap.
-fn climb(
-    b: &mut Builder,
-    poseidon: &Poseidon,
-    digits: &[Num],
-    (index, path): (&[Num], Vec<Fr>),
-    cap: &[Num],
-) {
-    b.enter("Merkle paths");
-    let mut hash = leaf(b, poseidon, digits);
-    let (low, high) = index.split_at(path.len());
-    for (bit, sibling) in low.iter().zip(path) {
-        let sibling = b.witness(sibling);
-        let left = select(b, bit, &sibling, &hash);
-        let right = hash.plus(&sibling).minus(&left);
-        hash = node(b, poseidon, &left, &right);
-    }
-    let root = choose(b, high, cap);
-    b.equal(&hash, &root);
-}
-
-/// The entry of a table at an index given by its bits, the lowest first.
-fn choose(b: &mut Builder, bits: &[Num], table: &[Num]) -> Num {
-    bits.iter().fold(table.to_vec(), |table, bit| {
-        table.chunks(2).map(|pair| select(b, bit, &pair[1], &pair[0])).collect()
-    })[0]
-        .clone()
-}
-
-/// A row's elements, and the digits that are hashed.
-fn read_row<'c>(circuit: &'c Circuit, row: &[F], base: bool) -> (Vec<Wire<'c>>, Vec<Num>) {
-    let ids: Vec<Id> = if base {
-        row.iter().map(|v| circuit.base(*v)).collect()
-    } else {
-        let elements = row.as_chunks::<DEGREE>().0;
-        use p3_field::BasedVectorSpace;
-        elements.iter().map(|c| circuit.element(K::from_basis_coefficients_fn(|i| c[i]))).collect()
-    };
-    let count = if base { 1 } else { DEGREE };
-    let digits = ids.iter().flat_map(|id| circuit.digits(*id, count)).collect();
-    (ids.into_iter().map(|id| Wire::At(circuit, id)).collect(), digits)
-}
-
-/// Each position's siblings from the leaf up, from those of a pruned proof and the hashes that the rows determine; zeros beyond them, which
-/// satisfy nothing.
-fn restore(
-    queries: &Queries,
-    positions: &[usize],
-    height: usize,
-    transcript: &Transcript<'_>,
-) -> Vec<Vec<Fr>> {
-    let mut scratch = Builder::new(Fr::ZERO);
-    let mut level: BTreeMap<usize, Fr> = BTreeMap::new();
-    for (position, row) in positions.iter().zip(&queries.rows) {
-        let digits: Vec<Num> = row
-            .iter()
-            .map(|v| Num::constant(Fr::from(p3_field::PrimeField32::as_canonical_u32(v))))
-            .collect();
-        let hash = leaf(&mut scratch, transcript.poseidon, &digits);
-        level.entry(*position).or_insert(hash.value);
-    }
-    let mut sent = queries.siblings.iter().copied();
-    let mut paths = vec![Vec::new(); positions.len()];
-    for depth in 0..height {
-        let mut full = level.clone();
-        for position in level.keys() {
-            full.entry(position ^ 1).or_insert_with(|| sent.next().unwrap_or_default());
-        }
-        for (path, position) in paths.iter_mut().zip(positions) {
-            path.push(full[&((position >> depth) ^ 1)]);
-        }
-        let pairs = full.iter().filter(|(position, _)| *position % 2 == 0);
-        level = pairs
-            .map(|(position, left)| {
-                let [left, right] = [*left, full[&(position + 1)]].map(Num::constant);
-                (position / 2, node(&mut scratch, transcript.poseidon, &left, &right).value)
-            })
-            .collect();
-    }
-    paths
-}
-
 /// `eq(point, .)`, reduced: every row meets it.
 fn reduced_table<'c>(point: &[Wire<'c>]) -> Vec<Wire<'c>> {
     eq_table(point, Wire::ONE).into_iter().map(Wire::reduced).collect()
-}
-
-/// `sum of a_i b_i`.
-fn inner<'c>(a: &[Wire<'c>], b: &[Wire<'c>]) -> Wire<'c> {
-    a.iter().zip(b).map(|(x, y)| *x * *y).sum()
-}
-
-fn demand<'c>(a: Wire<'c>, b: Wire<'c>) {
-    // A circuit's comparison is a constraint; between constants it is decided here, and there are none.
-    assert!(a.equals(b), "constants of a circuit differ");
 }
 
 /// `(y^(2^(n-1)), .., y^2, y)`.
@@ -519,36 +403,6 @@ fn powers_of_two<'c>(y: Wire<'c>, n: usize) -> Vec<Wire<'c>> {
         core::iter::successors(Some(y), |p| Some((*p * *p).reduced())).take(n).collect();
     powers.reverse();
     powers
-}
-
-/// The domain's generator to the power of an index: windows of its bits look up a power each.
-fn domain_point<'c>(circuit: &'c Circuit, index: &[Num]) -> Wire<'c> {
-    let generator = F::two_adic_generator(index.len());
-    let windows = index.chunks(WINDOW).enumerate().map(|(w, bits)| {
-        let step = generator.exp_power_of_2(WINDOW * w);
-        // Products of subsets of the bits; a function of bits is a linear form in them.
-        let b = &mut *circuit.builder();
-        let mut products = vec![Num::constant(Fr::from(1u64))];
-        for bit in bits {
-            for i in 0..products.len() {
-                let with = b.product(&products[i], bit);
-                products.push(with);
-            }
-        }
-        let value = |i: usize| Fr::from(p3_field::PrimeField32::as_canonical_u32(&step.exp_u64(i as u64)));
-        let mut weights: Vec<Fr> = (0..products.len()).map(value).collect();
-        for j in 0..bits.len() {
-            for i in (0..weights.len()).filter(|i| i >> j & 1 == 1) {
-                let without = weights[i ^ (1 << j)];
-                weights[i] -= without;
-            }
-        }
-        Num::sum(weights.into_iter().zip(&products))
-    });
-    let factors: Vec<Num> = windows.collect();
-    let product: Wire<'c> =
-        factors.into_iter().map(|f| Wire::At(circuit, circuit.of_digits(vec![f]))).product();
-    product.reduced()
 }
 
 /// `sum of coefficients[i] * z^i`.

@@ -1,5 +1,5 @@
-//! The weather model's proof, wrapped: sizes, times, memory. Not part of the suite:
-//! `cargo test --release -p proofmesh-wrap --test weather -- --ignored --nocapture`.
+//! The weather model's proofs, wrapped: sizes, times, memory. Not part of the suite:
+//! `cargo test --release -p proofmesh-wrap --test weather -- --ignored --nocapture --test-threads 1`; add `hides` for the one that hides.
 
 use std::path::Path;
 use std::time::Instant;
@@ -8,13 +8,16 @@ use p3_field::PrimeCharacteristicRing;
 use proofmesh_graph::arith::Builder as Assembly;
 use proofmesh_graph::assemble::{self, Secrets};
 use proofmesh_graph::program::WeightMode;
+use proofmesh_graph::statement::Images;
 use proofmesh_model::{bundle, import};
+use proofmesh_proof::engine;
 use proofmesh_proof::field::F;
+use proofmesh_proof::hired::Hired;
 use proofmesh_proof::plain::Plain;
 use proofmesh_prover::{Job, prove_system_as, salt, state};
 use proofmesh_wrap::groth16::{self, development_key};
 use proofmesh_wrap::statement::public_input;
-use proofmesh_wrap::verifier::{binding, circuit};
+use proofmesh_wrap::verifier::{Wrapped, binding, circuit};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -34,6 +37,16 @@ fn forget_peak() {
 #[test]
 #[ignore = "minutes, and gigabytes: see the file's first lines"]
 fn a_weather_proof_is_wrapped() {
+    wrap::<Plain>(1 << 20);
+}
+
+#[test]
+#[ignore = "minutes, and gigabytes: see the file's first lines"]
+fn a_weather_proof_that_hides_is_wrapped() {
+    wrap::<Hired>(1 << 21);
+}
+
+fn wrap<P: Wrapped>(domain: usize) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/weather-qod");
     let bundle = bundle::load(&root).expect("the bundle");
     let model = &bundle.models[0];
@@ -51,13 +64,16 @@ fn a_weather_proof_is_wrapped() {
     let secrets = Secrets { program, salts: &salts, weight_salt: [F::ZERO; 8] };
     let assembled = assemble::build(Assembly::new(1, Some(&traces)), &statement, &images, Some(&secrets));
     let clock = Instant::now();
-    let proof = prove_system_as::<Plain>(
+    let proof = prove_system_as::<P>(
         assembled.expect("a program that fits"),
         &binding(&statement).expect("a statement that can be wrapped"),
         &mut rng,
     )
     .expect("an honest execution");
-    println!("plain proof: {:.1} s", clock.elapsed().as_secs_f64());
+    println!("{} proof: {:.1} s, {} bytes", P::NAME, clock.elapsed().as_secs_f64(), proof.encode().len());
+    let (system, clock) = (statement.system(&Images::default()).expect("as before").system, Instant::now());
+    engine::verify::<P>(&system, &binding(&statement).expect("as before"), &proof).expect("a proof");
+    println!("verified natively: {:.1} ms", clock.elapsed().as_secs_f64() * 1e3);
     forget_peak();
     let clock = Instant::now();
     let b = circuit(&statement, Some(&proof)).expect("a proof of the program's sizes");
@@ -70,7 +86,7 @@ fn a_weather_proof_is_wrapped() {
     b.parts().iter().for_each(|(name, n)| println!("  {n:>8} {name}"));
     println!("circuit: {:.1} s, {} MiB", clock.elapsed().as_secs_f64(), peak());
     assert_eq!(b.broken(), None);
-    assert!(b.constraints() < 1 << 21);
+    assert!(groth16::domain(&b) <= domain);
     let clock = Instant::now();
     let key = development_key(&b, &[1; 32]).expect("a system of this size");
     println!("development key: {:.1} s, {} MiB", clock.elapsed().as_secs_f64(), peak());

@@ -12,10 +12,13 @@ use proofmesh_graph::statement::{Images, Statement};
 use proofmesh_graph::tensor::{Shape, Tensor};
 use proofmesh_proof::engine::Proof;
 use proofmesh_proof::field::{F, K};
+use proofmesh_proof::hired::Hired;
+use proofmesh_proof::opening::MaskProof;
 use proofmesh_proof::plain::Plain;
+use proofmesh_proof::profile::SALT;
 use proofmesh_prover::{Job, prove_system_as, salt, state};
 use proofmesh_wrap::statement::public_input;
-use proofmesh_wrap::verifier::{Messages, binding, build, circuit};
+use proofmesh_wrap::verifier::{Messages, Wrapped, binding, build, circuit};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -39,8 +42,8 @@ fn program() -> Program {
     }
 }
 
-/// A statement about an input, and its plain proof bound to the wrap's digest.
-fn prove(data: [i32; 4], context: &[u8; 32]) -> (Statement, Proof<Plain>) {
+/// A statement about an input, and its proof bound to the wrap's digest.
+fn prove<P: Wrapped>(data: [i32; 4], context: &[u8; 32]) -> (Statement, Proof<P>) {
     let program = program();
     let mut rng = StdRng::seed_from_u64(9);
     let inputs = [Tensor::new(program.input.shape, data.to_vec()).expect("four elements")];
@@ -52,9 +55,9 @@ fn prove(data: [i32; 4], context: &[u8; 32]) -> (Statement, Proof<Plain>) {
     let arithmetized =
         assemble::build(assembly, &statement, &images, Some(&secrets)).expect("a program that fits");
     let binding = binding(&statement).expect("a statement that can be wrapped");
-    let proof = prove_system_as::<Plain>(arithmetized, &binding, &mut rng).expect("an honest execution");
+    let proof = prove_system_as::<P>(arithmetized, &binding, &mut rng).expect("an honest execution");
     let system = statement.system(&Images::default()).expect("a statement of the program").system;
-    proofmesh_proof::engine::verify::<Plain>(&system, &binding, &proof).expect("the native verifier accepts");
+    proofmesh_proof::engine::verify::<P>(&system, &binding, &proof).expect("the native verifier accepts");
     (statement, proof)
 }
 
@@ -63,70 +66,134 @@ fn honest() -> &'static (Statement, Proof<Plain>) {
     HONEST.get_or_init(|| prove([50, -70, 127, 4], &[7; 32]))
 }
 
-#[test]
-fn an_honest_proof_satisfies_the_circuit() {
-    let (statement, proof) = honest();
+/// The same statement, its proof one that hides.
+fn hidden() -> &'static (Statement, Proof<Hired>) {
+    static HIDDEN: OnceLock<(Statement, Proof<Hired>)> = OnceLock::new();
+    HIDDEN.get_or_init(|| prove([50, -70, 127, 4], &[7; 32]))
+}
+
+fn satisfies<P: Wrapped>((statement, proof): &(Statement, Proof<P>)) {
     let b = circuit(statement, Some(proof)).expect("a proof of the program's sizes");
     let entries: usize = b.matrices().iter().map(|m| m.entries()).sum();
-    eprintln!("{} constraints, {} entries: {:?}", b.constraints(), entries, b.parts());
+    eprintln!("{}: {} constraints, {} entries: {:?}", P::NAME, b.constraints(), entries, b.parts());
     assert_eq!(b.broken(), None);
     assert_eq!(b.assignment()[1], public_input(statement).unwrap());
 }
 
 #[test]
-fn the_circuit_is_the_same_for_every_statement() {
-    let (statement, proof) = honest();
-    let (other, other_proof) = prove([-127, 0, 1, -9], &[8; 32]);
+fn an_honest_proof_satisfies_the_circuit() {
+    satisfies(honest());
+    satisfies(hidden());
+}
+
+fn same_shape<P: Wrapped>((statement, proof): &(Statement, Proof<P>)) -> [u8; 32] {
+    let (other, other_proof) = prove::<P>([-127, 0, 1, -9], &[8; 32]);
     let digest = circuit(statement, Some(proof)).unwrap().digest();
-    assert_eq!(digest, circuit(statement, None).unwrap().digest());
+    assert_eq!(digest, circuit::<P>(statement, None).unwrap().digest());
     let of_other = circuit(&other, Some(&other_proof)).unwrap();
     assert_eq!((of_other.digest(), of_other.broken()), (digest, None));
+    digest
+}
+
+#[test]
+fn the_circuit_is_the_same_for_every_statement_and_another_for_every_profile() {
+    assert_ne!(same_shape(honest()), same_shape(hidden()));
 }
 
 /// A class of message, and a way in which one is wrong.
-type Lie = (&'static str, fn(&mut Messages));
+type Lie<P> = (&'static str, fn(&mut Messages<P>));
 
-fn lies() -> Vec<Lie> {
+/// What proofs of every profile say.
+fn common<P: Wrapped>() -> Vec<Lie<P>> {
     vec![
-        ("commitment", |m| m.cap[1] += ark_bn254::Fr::ONE),
+        ("commitment", |m| m.opened.cap[1] += ark_bn254::Fr::ONE),
         ("logup.root", |m| m.logup.root[2] += K::ONE),
         ("logup.rounds", |m| m.logup.layers[1].rounds[0][0] += K::ONE),
         ("logup.values", |m| m.logup.layers[2].values[3] += K::ONE),
         ("claims.rounds", |m| m.main.rounds[0][0] += K::ONE),
         ("claims.values", |m| m.main.values[0] += K::ONE),
         ("opening.rounds", |m| m.opening.rounds[0][1] += K::ONE),
-        ("opening.value", |m| m.value += K::ONE),
-        ("whir.outside", |m| m.commitment.outside[0] += K::ONE),
-        ("whir.fold", |m| m.commitment.fold.rounds[0][0] += K::ONE),
-        ("whir.row", |m| m.commitment.rounds[0].queries.rows[0][0] += F::ONE),
-        ("whir.sibling", |m| m.commitment.rounds[0].queries.siblings[0] += ark_bn254::Fr::ONE),
-        ("whir.work", |m| m.commitment.rounds[0].queries.work += F::ONE),
-        ("whir.round.cap", |m| m.commitment.rounds[0].cap[0] += ark_bn254::Fr::ONE),
-        ("whir.round.outside", |m| m.commitment.rounds[0].outside[0] += K::ONE),
-        ("whir.round.fold", |m| m.commitment.rounds[0].fold.rounds[0][1] += K::ONE),
-        ("whir.last", |m| m.commitment.last[0] += K::ONE),
-        ("whir.last.row", |m| m.commitment.queries.rows[0][3] += F::ONE),
-        ("whir.last.sibling", |m| m.commitment.queries.siblings[0] += ark_bn254::Fr::ONE),
-        ("whir.last.work", |m| m.commitment.queries.work += F::ONE),
-        ("whir.last.fold", |m| m.commitment.last_fold.rounds[0][0] += K::ONE),
+        ("opening.value", |m| m.opened.value += K::ONE),
     ]
 }
 
-#[test]
-fn every_class_of_message_is_checked() {
-    let (statement, proof) = honest();
+fn of_plain() -> Vec<Lie<Plain>> {
+    vec![
+        ("whir.outside", |m| m.opened.opening.outside[0] += K::ONE),
+        ("whir.fold", |m| m.opened.opening.fold.rounds[0][0] += K::ONE),
+        ("whir.row", |m| m.opened.opening.rounds[0].queries.rows[0][0] += F::ONE),
+        ("whir.sibling", |m| m.opened.opening.rounds[0].queries.siblings[0] += ark_bn254::Fr::ONE),
+        ("whir.work", |m| m.opened.opening.rounds[0].queries.work += F::ONE),
+        ("whir.round.cap", |m| m.opened.opening.rounds[0].cap[0] += ark_bn254::Fr::ONE),
+        ("whir.round.outside", |m| m.opened.opening.rounds[0].outside[0] += K::ONE),
+        ("whir.round.fold", |m| m.opened.opening.rounds[0].fold.rounds[0][1] += K::ONE),
+        ("whir.last", |m| m.opened.opening.last[0] += K::ONE),
+        ("whir.last.row", |m| m.opened.opening.queries.rows[0][3] += F::ONE),
+        ("whir.last.sibling", |m| m.opened.opening.queries.siblings[0] += ark_bn254::Fr::ONE),
+        ("whir.last.work", |m| m.opened.opening.queries.work += F::ONE),
+        ("whir.last.fold", |m| m.opened.opening.last_fold.rounds[0][0] += K::ONE),
+    ]
+}
+
+/// The masks of a proof that hides.
+fn masks(m: &mut Messages<Hired>) -> &mut MaskProof {
+    m.opened.masks.as_mut().expect("the rounds are masked")
+}
+
+fn of_hired() -> Vec<Lie<Hired>> {
+    vec![
+        ("masks.cross", |m| masks(m).cross += K::ONE),
+        ("masks.first", |m| masks(m).masks[0] += K::ONE),
+        ("masks.last", |m| *masks(m).masks.last_mut().unwrap() += K::ONE),
+        ("hired.masked", |m| m.opened.opening.masked += K::ONE),
+        ("hired.combined", |m| m.opened.opening.combined[0] += K::ONE),
+        ("hired.combined, a random coefficient", |m| {
+            *m.opened.opening.combined.last_mut().unwrap() += K::ONE;
+        }),
+        ("hired.masks", |m| m.opened.opening.masks[0] += K::ONE),
+        ("hired.masks, the last", |m| *m.opened.opening.masks.last_mut().unwrap() += K::ONE),
+        ("hired.work", |m| m.opened.opening.queries.work += F::ONE),
+        ("hired.row", |m| m.opened.opening.queries.rows[0][0] += F::ONE),
+        ("hired.row, the last", |m| m.opened.opening.queries.rows.last_mut().unwrap()[1] += F::ONE),
+        ("hired.row, the masks' columns", |m| {
+            let row = &mut m.opened.opening.queries.rows[1];
+            let place = row.len() - SALT - 1;
+            row[place] += F::ONE;
+        }),
+        ("hired.salt", |m| *m.opened.opening.queries.rows[2].last_mut().unwrap() += F::ONE),
+        ("hired.sibling", |m| m.opened.opening.queries.siblings[0] += ark_bn254::Fr::ONE),
+        // What the transcript alone would let pass: values and masks that agree with each other, not with the commitment.
+        ("hired.value and its masked one", |m| {
+            m.opened.value += K::ONE;
+            m.opened.opening.masked -= K::ONE;
+        }),
+    ]
+}
+
+fn checked<P: Wrapped>((statement, proof): &(Statement, Proof<P>), lies: Vec<Lie<P>>) {
     let messages = Messages::try_from(proof).unwrap();
-    for (name, lie) in lies() {
+    for (name, lie) in lies {
         let mut wrong = messages.clone();
         lie(&mut wrong);
         let b = build(statement, Some(&wrong)).expect("the same sizes");
-        assert!(b.broken().is_some(), "{name} is not checked");
+        assert!(b.broken().is_some(), "{}: {name} is not checked", P::NAME);
     }
 }
 
 #[test]
-fn a_proof_of_one_statement_satisfies_no_other() {
-    let (statement, proof) = honest();
+fn every_class_of_message_is_checked() {
+    checked(honest(), common().into_iter().chain(of_plain()).collect());
+}
+
+#[test]
+fn every_class_of_message_of_a_proof_that_hides_is_checked() {
+    checked(hidden(), of_hired());
+    // What is read by the text that both profiles share: its ends.
+    let ends = ["commitment", "claims.rounds", "opening.rounds", "opening.value"];
+    checked(hidden(), common().into_iter().filter(|lie| ends.contains(&lie.0)).collect());
+}
+
+fn of_no_other<P: Wrapped>((statement, proof): &(Statement, Proof<P>), count: usize) {
     let lies: [fn(&mut Statement); 5] = [
         |s| s.outputs[0][0] = if s.outputs[0][0] > 0 { s.outputs[0][0] - 1 } else { s.outputs[0][0] + 1 },
         |s| s.outputs[0][3] = (s.outputs[0][3] + 1) % 3,
@@ -134,7 +201,7 @@ fn a_proof_of_one_statement_satisfies_no_other() {
         |s| s.inputs[0].public[0] -= 1,
         |s| s.context[5] ^= 1,
     ];
-    for (i, lie) in lies.iter().enumerate() {
+    for (i, lie) in lies.iter().enumerate().take(count) {
         let mut other = statement.clone();
         lie(&mut other);
         assert!(circuit(&other, Some(proof)).unwrap().broken().is_some(), "statement {i}");
@@ -143,6 +210,12 @@ fn a_proof_of_one_statement_satisfies_no_other() {
         b.assign(1, public_input(&other).unwrap());
         assert_eq!(b.broken().map(|b| b.1), Some("statement"), "statement {i}");
     }
+}
+
+#[test]
+fn a_proof_of_one_statement_satisfies_no_other() {
+    of_no_other(honest(), 5);
+    of_no_other(hidden(), 1);
 }
 
 #[test]
@@ -155,7 +228,22 @@ fn what_cannot_be_wrapped_is_refused_by_name() {
     other.main.rounds[0].push(K::ZERO);
     assert_eq!(build(statement, Some(&other)).map(drop).unwrap_err().check, "proof.shape");
     let mut fewer = Messages::try_from(proof).unwrap();
-    fewer.commitment.rounds[0].queries.siblings.clear();
+    fewer.opened.opening.rounds[0].queries.siblings.clear();
+    assert!(build(statement, Some(&fewer)).unwrap().broken().is_some());
+    let (statement, proof) = hidden();
+    let lies: [fn(&mut Messages<Hired>); 4] = [
+        |m| m.opened.masks = None,
+        |m| masks(m).masks.truncate(3),
+        |m| m.opened.opening.combined.push(K::ZERO),
+        |m| m.opened.opening.queries.rows[0].truncate(3),
+    ];
+    for lie in lies {
+        let mut other = Messages::try_from(proof).unwrap();
+        lie(&mut other);
+        assert_eq!(build(statement, Some(&other)).map(drop).unwrap_err().check, "proof.shape");
+    }
+    let mut fewer = Messages::try_from(proof).unwrap();
+    fewer.opened.opening.queries.siblings.truncate(5);
     assert!(build(statement, Some(&fewer)).unwrap().broken().is_some());
 }
 

@@ -290,6 +290,7 @@ fn alone(args: &Args, folder: &Path) -> Result<Row> {
     let words: Vec<i32> = data.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect();
     let (batch, program) = (args.batch[0], &file.program);
     let profile = Kind::named(&args.hash[0])
+        .filter(|kind| *kind != Kind::Hired)
         .ok_or_else(|| Fault::misuse("bench.hash", "device, chain or plain", &args.hash[0]))?;
     let rows: Vec<&[i32]> = words.chunks(program.input.shape.len()).collect();
     if rows.is_empty() {

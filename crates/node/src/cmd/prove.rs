@@ -101,6 +101,7 @@ impl Batch {
         let private = model.program.weights == WeightMode::Private;
         let seed = if private { Keys::open(&context.dir.join("keys"))?.seed("weights")? } else { [0; 32] };
         let profile = Kind::named(&args.hash)
+            .filter(|kind| matches!(kind, Kind::Device | Kind::Chain))
             .ok_or_else(|| Fault::misuse("prove.hash", "device or chain", &args.hash))?;
         Ok(Self { model, data, rows, context: bound, seed, profile })
     }

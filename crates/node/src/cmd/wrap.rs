@@ -6,6 +6,7 @@ use crate::out::{Context, bar};
 use crate::wrapped::{self, Wrapped};
 use clap::Subcommand;
 use proofmesh_graph::program::Program;
+use proofmesh_graph::statement::Statement;
 use proofmesh_model::data;
 use proofmesh_prover::{Job, salt};
 use proofmesh_verifier::StatementDoc;
@@ -30,6 +31,11 @@ Examples:
   proofmesh wrap prove --input examples/weather-qod/test/x_i8.npy --row 7 --out day.wrapped.json
   proofmesh wrap verify day.wrapped.json
 
+For whoever has another wrap: the proof hides, so that whoever wraps it learns no more than the statement.
+  proofmesh wrap hide --input examples/weather-qod/test/x_i8.npy --row 7 --out day.hidden.json
+  proofmesh wrap set-up --hiding                 the other one's key
+  proofmesh wrap prove --proof day.hidden.json --out day.wrapped.json
+
 One circuit, and so one key, serves all statements of one model and batch size. The model's weights are public. For a key that
 nobody can forge with: `proofmesh ceremony --help`. What is proved and how: docs/spec/wrap.md.")]
 pub enum Command {
@@ -39,6 +45,8 @@ pub enum Command {
     SetUp(SetUp),
     /// Prove inputs, and wrap the proof (a minute, gigabytes)
     Prove(Prove),
+    /// Prove inputs so that a stranger can wrap the proof (seconds)
+    Hide(Hide),
     /// Check a wrapped proof
     Verify(Verify),
 }
@@ -52,6 +60,9 @@ pub struct Of {
     /// Inputs of one proof
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     batch: u16,
+    /// The circuit of proofs that hide, for wrapping what another proved
+    #[arg(long)]
+    hiding: bool,
 }
 
 impl Of {
@@ -61,8 +72,13 @@ impl Of {
 
     /// The circuit, without a witness.
     pub(super) fn circuit(&self) -> Result<proofmesh_wrap::r1cs::Builder> {
-        wrapped::blank(&self.program()?, usize::from(self.batch))
+        circuit(&self.program()?, usize::from(self.batch), self.hiding)
     }
+}
+
+/// The circuit of a program and batch size, of plain proofs or of those that hide.
+fn circuit(program: &Program, batch: usize, hiding: bool) -> Result<proofmesh_wrap::r1cs::Builder> {
+    if hiding { wrapped::blank_hired(program, batch) } else { wrapped::blank(program, batch) }
 }
 
 /// Arguments of `set-up`.
@@ -75,6 +91,33 @@ pub struct SetUp {
     out: Option<PathBuf>,
 }
 
+/// What is proved.
+#[derive(Debug, clap::Args)]
+pub struct Inputs {
+    /// Row to prove; may be repeated: one proof for all [default: 0]
+    #[arg(long = "row", value_name = "N")]
+    rows: Vec<usize>,
+    /// What the proof is bound to, 32 bytes: 0x and 64 hexadecimal digits [default: zeros]
+    #[arg(long, value_name = "HEX")]
+    context: Option<String>,
+}
+
+/// Arguments of `hide`.
+#[derive(Debug, clap::Args)]
+pub struct Hide {
+    /// The model file [default: the weather model that this binary carries]
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Inputs (.npy, .npz, .csv), one a row
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    #[command(flatten)]
+    inputs: Inputs,
+    /// Where the statement and its proof go
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
 /// Arguments of `prove`.
 #[derive(Debug, clap::Args)]
 pub struct Prove {
@@ -82,14 +125,13 @@ pub struct Prove {
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// Inputs (.npy, .npz, .csv), one a row
-    #[arg(long, value_name = "FILE")]
-    input: PathBuf,
-    /// Row to prove; may be repeated: one proof for all [default: 0]
-    #[arg(long = "row", value_name = "N")]
-    rows: Vec<usize>,
-    /// What the proof is bound to, 32 bytes: 0x and 64 hexadecimal digits [default: zeros]
-    #[arg(long, value_name = "HEX")]
-    context: Option<String>,
+    #[arg(long, value_name = "FILE", required_unless_present = "proof")]
+    input: Option<PathBuf>,
+    /// What `hide` wrote, instead of inputs
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "rows", "context"])]
+    proof: Option<PathBuf>,
+    #[command(flatten)]
+    inputs: Inputs,
     /// The proving key [default: DIR/wrap/CIRCUIT.key]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -129,8 +171,29 @@ struct WrappedDoc {
     proof: String,
     /// Digest of the circuit.
     circuit: String,
+    /// Whether the circuit is that of proofs that hide.
+    #[serde(default)]
+    hiding: bool,
     /// Where the key comes from.
     key: String,
+}
+
+/// A proof that hides, as it is handed to whoever wraps it.
+#[derive(Debug, Serialize, Deserialize)]
+struct HiddenDoc {
+    /// What is stated: all that whoever wraps it learns.
+    statement: StatementDoc,
+    proof: String,
+}
+
+#[derive(Serialize)]
+struct HidDoc {
+    hidden: PathBuf,
+    proof_bytes: usize,
+    /// SHA-256 of the proof's bytes, by which a job for a stranger names it.
+    sha256: String,
+    seconds: f64,
+    states: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -170,7 +233,8 @@ struct ProvedDoc {
     wrapped: PathBuf,
     key: &'static str,
     public_input: String,
-    plain_seconds: f64,
+    /// To make the plain proof, or to check the one that was handed over.
+    proof_seconds: f64,
     circuit_seconds: f64,
     wrap_seconds: f64,
     /// Of the process, the key read included.
@@ -237,6 +301,7 @@ pub fn run(command: Command, context: &Context) -> Result<()> {
         Command::Report(of) => report(&of, context),
         Command::SetUp(args) => set_up(&args, context),
         Command::Prove(args) => prove(args, context),
+        Command::Hide(args) => hide(&args, context),
         Command::Verify(args) => verify(&args, context),
     }
 }
@@ -301,37 +366,95 @@ fn bytes32(text: &str, what: &str) -> Result<[u8; 32]> {
     })
 }
 
-fn prove(args: Prove, context: &Context) -> Result<()> {
-    let model = super::model_at(args.model.as_deref())?;
-    let rows = if args.rows.is_empty() { vec![0] } else { args.rows };
-    let table = data::read(&args.input)?;
+/// Runs something with the job that inputs make.
+fn with_job<T>(
+    (model, input): (Option<&Path>, &Path),
+    inputs: &Inputs,
+    run: impl FnOnce(&Job<'_>, &mut rand::rngs::StdRng) -> Result<T>,
+) -> Result<T> {
+    let model = super::model_at(model)?;
+    let rows = if inputs.rows.is_empty() { &[0][..] } else { &inputs.rows };
+    let table = data::read(input)?;
     if let Some(row) = rows.iter().find(|row| **row >= table.rows()) {
         return Err(Fault::misuse("input.row", format_args!("below {}", table.rows()), row));
     }
+    let bound = inputs.context.as_ref().map_or(Ok([0; 32]), |text| bytes32(text, "context"))?;
     let inputs = rows.iter().map(|row| model.quantise(table.row(*row)));
     let inputs: Vec<_> = inputs.collect::<std::result::Result<_, _>>()?;
-    let bound = args.context.map_or(Ok([0; 32]), |text| bytes32(&text, "context"))?;
+    let mut rng = crate::zk::os_rng()?;
+    let salts: Vec<_> = inputs.iter().map(|_| salt(&mut rng)).collect();
+    run(
+        &Job { program: &model.program, inputs: &inputs, salts: &salts, weight_salt: None, context: &bound },
+        &mut rng,
+    )
+}
+
+fn hide(args: &Hide, context: &Context) -> Result<()> {
+    let began = Instant::now();
+    let progress = working("proof");
+    let (statement, proof) =
+        with_job((args.model.as_deref(), &args.input), &args.inputs, |job, rng| wrapped::hide(job, rng))?;
+    progress.finish_and_clear();
+    let written = HiddenDoc { statement: StatementDoc::of(&statement), proof: hex(&proof) };
+    let text = serde_json::to_vec(&written).map_err(|e| Fault::trouble("wrapped.json", "a document", e))?;
+    super::write_file(&args.out, &text)?;
+    let doc = HidDoc {
+        hidden: args.out.clone(),
+        proof_bytes: proof.len(),
+        sha256: hex(&groth16::sha256(&proof)),
+        seconds: began.elapsed().as_secs_f64(),
+        states: statement.sentences(),
+    };
+    context.print(&doc, || {
+        let mut lines: Vec<String> = doc.states.iter().map(|said| format!("states    {said}")).collect();
+        lines.push(format!(
+            "proof     {} bytes that hide everything else, {:.1} s",
+            doc.proof_bytes, doc.seconds
+        ));
+        lines.push(format!("sha256    {}", doc.sha256));
+        lines.push(format!("written   {}", doc.hidden.display()));
+        lines.join("\n")
+    })
+}
+
+/// What `hide` wrote: the statement, about a program, and the proof.
+fn read_hidden(path: &Path, program: &Program) -> Result<(Statement, Vec<u8>)> {
+    let text = super::read_file(path, DOCUMENT_BYTES_MAX)?;
+    let doc: HiddenDoc = serde_json::from_slice(&text)
+        .map_err(|e| Fault::refused("wrapped.json", "what `proofmesh wrap hide` wrote", e))?;
+    let proof =
+        hex::decode(&doc.proof).map_err(|e| Fault::refused("proof.encoding", "hexadecimal digits", e))?;
+    Ok((doc.statement.about(program).map_err(super::verify::unread)?, proof))
+}
+
+fn prove(args: Prove, context: &Context) -> Result<()> {
+    let program = super::model_at(args.model.as_deref())?.program;
     let expected = args.key_hash.map(|text| bytes32(&text, "key-hash")).transpose()?;
-    let circuit = wrapped::circuit(&model.program, inputs.len())?;
+    let handed = args.proof.as_deref().map(|path| read_hidden(path, &program)).transpose()?;
+    let batch = handed.as_ref().map_or(args.inputs.rows.len().max(1), |(of, _)| of.inputs.len());
+    let circuit = circuit(&program, batch, handed.is_some())?.digest();
     let path = args.key.unwrap_or_else(|| wrapped::key_path(&context.dir, &circuit));
     if !path.exists() {
-        let expected = "`proofmesh wrap set-up` first, or --key";
+        let hiding = if handed.is_some() { " --hiding" } else { "" };
+        let expected = format!("`proofmesh wrap set-up{hiding}` first, or --key");
         return Err(Fault::misuse("wrap.no-key", expected, path.display()));
     }
     forget_peak();
     let progress = working("reading the key");
     let key = wrapped::open(&path, &circuit, expected.as_ref())?;
-    let mut rng = crate::zk::os_rng()?;
-    let salts: Vec<_> = inputs.iter().map(|_| salt(&mut rng)).collect();
-    let job =
-        Job { program: &model.program, inputs: &inputs, salts: &salts, weight_salt: None, context: &bound };
-    let began = Instant::now();
+    let (began, hiding) = (Instant::now(), handed.is_some());
     let mut times = Vec::new();
-    let Wrapped { statement, preimage, public_input, proof } =
-        wrapped::wrap_watched(&job, &key, &mut rng, &mut |stage| {
-            times.push(began.elapsed().as_secs_f64());
-            progress.set_message(stage);
-        })?;
+    let mut watch = |stage: &'static str| {
+        times.push(began.elapsed().as_secs_f64());
+        progress.set_message(stage);
+    };
+    let Wrapped { statement, preimage, public_input, proof } = match (handed, &args.input) {
+        (Some((of, proof)), _) => wrapped::wrap_handed(of, &proof, &key, &mut watch)?,
+        (None, Some(input)) => with_job((args.model.as_deref(), input), &args.inputs, |job, rng| {
+            wrapped::wrap_watched(job, &key, rng, &mut watch)
+        })?,
+        (None, None) => return Err(Fault::misuse("wrap.input", "--input or --proof", "neither")),
+    };
     progress.finish_and_clear();
     let took = began.elapsed().as_secs_f64();
     let written = WrappedDoc {
@@ -340,6 +463,7 @@ fn prove(args: Prove, context: &Context) -> Result<()> {
         public_input: hex(&public_input),
         proof: hex(&proof),
         circuit: hex(&circuit),
+        hiding,
         key: origin(&key.origin).to_owned(),
     };
     let text =
@@ -350,7 +474,7 @@ fn prove(args: Prove, context: &Context) -> Result<()> {
         wrapped: args.out,
         key: origin(&key.origin),
         public_input: written.public_input,
-        plain_seconds: second,
+        proof_seconds: second,
         circuit_seconds: third - second,
         wrap_seconds: took - third,
         peak_megabytes: peak_megabytes(),
@@ -360,8 +484,8 @@ fn prove(args: Prove, context: &Context) -> Result<()> {
         let mut lines: Vec<String> = doc.states.iter().map(|said| format!("states    {said}")).collect();
         lines.push(format!("proof     {PROOF_BYTES} bytes, public input {}", doc.public_input));
         lines.push(format!(
-            "took      {:.1} s: plain proof {:.1}, circuit {:.1}, wrap {:.1}; {:.0} MB at most",
-            took, doc.plain_seconds, doc.circuit_seconds, doc.wrap_seconds, doc.peak_megabytes
+            "took      {:.1} s: proof {:.1}, circuit {:.1}, wrap {:.1}; {:.0} MB at most",
+            took, doc.proof_seconds, doc.circuit_seconds, doc.wrap_seconds, doc.peak_megabytes
         ));
         lines.push(format!("key       {}", doc.key));
         lines.push(format!("written   {}", doc.wrapped.display()));
@@ -379,7 +503,7 @@ fn verify(args: &Verify, context: &Context) -> Result<()> {
         None => doc.statement,
     };
     let stated = said.about(&model.program).map_err(super::verify::unread)?;
-    let circuit = wrapped::circuit(&model.program, stated.inputs.len())?;
+    let circuit = circuit(&model.program, stated.inputs.len(), doc.hiding)?.digest();
     let path = args.key.clone().unwrap_or_else(|| check_path(&wrapped::key_path(&context.dir, &circuit)));
     let (from, of, key) =
         decode_verification(&super::read_file(&path, CHECK_BYTES_MAX)?).map_err(super::verify::unread)?;

@@ -392,8 +392,7 @@ fn with_job<T>(
 fn hide(args: &Hide, context: &Context) -> Result<()> {
     let began = Instant::now();
     let progress = working("proof");
-    let (statement, proof) =
-        with_job((args.model.as_deref(), &args.input), &args.inputs, |job, rng| wrapped::hide(job, rng))?;
+    let (statement, proof) = with_job((args.model.as_deref(), &args.input), &args.inputs, wrapped::hide)?;
     progress.finish_and_clear();
     let written = HiddenDoc { statement: StatementDoc::of(&statement), proof: hex(&proof) };
     let text = serde_json::to_vec(&written).map_err(|e| Fault::trouble("wrapped.json", "a document", e))?;

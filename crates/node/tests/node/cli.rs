@@ -41,7 +41,7 @@ fn what_is_missing_or_damaged_is_named() {
         all.extend(arguments);
         fault(&run(&all), code)["name"].as_str().expect("a name").to_owned()
     };
-    assert_eq!(name(&["audit"], 3), "file.io");
+    assert_eq!(name(&["audit"], 3), "log.none");
     assert_eq!(name(&["job", "show"], 3), "api.no-coordinator");
     assert_eq!(name(&["job", "show", "--url", "ftp://x"], 2), "api.url");
     assert_eq!(name(&["job", "show", "--url", "http://127.0.0.1:9"], 3), "api.unreachable");

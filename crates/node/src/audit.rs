@@ -12,7 +12,6 @@
 
 use crate::client::Client;
 use crate::coordinator::{embedded_url, read_deployment, read_feeds, read_models};
-use crate::engine::blobs::Blobs;
 use crate::engine::place;
 use crate::fault::{Fault, Result};
 use crate::zk::Models;
@@ -106,7 +105,7 @@ pub async fn of_dir(dir: &Path) -> Result<AuditDoc> {
         feeds: read_feeds(dir)?,
         settlement: chain.attach(&deployment).await?,
     };
-    let blobs = Blobs::look(&dir.join("blobs"));
+    let blobs = place::look_blobs(dir)?;
     run(&public, |hash| blobs.get(hash).ok().flatten()).await
 }
 

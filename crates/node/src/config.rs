@@ -12,7 +12,7 @@ use crate::api::shape::{Named, Shape, Types};
 use crate::device::mqtt::Broker;
 use crate::engine::blobs::replace;
 use crate::engine::keys::Keys;
-use crate::engine::place::{Engines, probe_journal};
+use crate::engine::place::{Engines, probe};
 use crate::fault::{Fault, Result};
 use crate::out::UpDoc;
 use crate::owner::{Limits, Policy, read_json, write_json};
@@ -224,7 +224,7 @@ impl Settings {
                 ));
             }
         }
-        probe_journal(&self.engines.state).map_err(|fault| Fault {
+        probe(&self.engines).map_err(|fault| Fault {
             name: "config.engine".to_owned(),
             kind: crate::fault::Kind::Refused,
             ..fault

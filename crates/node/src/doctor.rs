@@ -257,18 +257,20 @@ fn log(dir: &Path, is_running: bool) -> Finding {
 fn engines(dir: &Path, settings: &Settings) -> Option<Finding> {
     let look = || {
         let known = Engines::of(dir)?;
-        let wanted = &settings.engines.state;
-        if !wanted.is_empty() && *wanted != known.state && dir.join("engines.json").exists() {
-            let next = format!("`proofmesh config set engines.state {}`", known.state);
-            return Ok(Some(Finding::ill(
-                "engines",
-                format!("{wanted}, but the journal is elsewhere"),
-                next,
-            )));
+        let wanted = settings.engines.or(&known);
+        for (key, what, wanted, known) in [
+            ("state", "journal", &wanted.state, &known.state),
+            ("blobs", "evidence", &wanted.blobs, &known.blobs),
+        ] {
+            if wanted != known && dir.join("engines.json").exists() {
+                let next = format!("`proofmesh config set engines.{key} {known}`");
+                let found = format!("{wanted}, but the {what} is elsewhere");
+                return Ok(Some(Finding::ill("engines", found, next)));
+            }
         }
-        let url = if wanted.is_empty() { &known.state } else { wanted };
-        let said = place::probe_journal(url)?;
-        Ok(said.map(|said| Finding::well("engines", format!("{url} answers: {said}"))))
+        let said = place::probe(&wanted)?;
+        let said: Vec<_> = said.iter().map(|(url, said)| format!("{url} answers: {said}")).collect();
+        Ok(Some(said).filter(|said| !said.is_empty()).map(|said| Finding::well("engines", said.join("; "))))
     };
     match look() {
         Ok(found) => found,

@@ -54,6 +54,9 @@ pub struct Args {
     /// [default: the configuration's, or where it was] (docs/engines.md)
     #[arg(long, value_name = "URL", env = "PROOFMESH_STATE")]
     state: Option<String>,
+    /// Where evidence is: `embedded`, or s3://BUCKET/PREFIX?endpoint=http://HOST:PORT with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
+    #[arg(long, value_name = "URL", env = "PROOFMESH_BLOBS")]
+    blobs: Option<String>,
     /// A model file that jobs may ask for, instead of the weather model; may be repeated
     #[arg(long = "model", value_name = "FILE")]
     models: Vec<PathBuf>,
@@ -183,7 +186,11 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
         dir: context.dir.clone(),
         chain: args.chain.clone().or_else(|| Some(url).filter(|url| !url.is_empty())),
         time: Time::system(),
-        engines: Engines { state: args.state.clone().unwrap_or(settings.engines.state.clone()) },
+        engines: Engines {
+            state: args.state.clone().unwrap_or_default(),
+            blobs: args.blobs.clone().unwrap_or_default(),
+        }
+        .or(&settings.engines),
         terms: MarketTerms {
             challenge_window_s: args.challenge_window.unwrap_or(challenge_window_s),
             dispute_window_s: args.dispute_window.unwrap_or(dispute_window_s),

@@ -59,7 +59,8 @@ impl Coordinator {
         if found != signed.receipt.evidence {
             return Err(Fault::refused("receipt.wrong-evidence", signed.receipt.evidence, found));
         }
-        self.blobs.put(evidence)?;
+        let blobs = self.blobs.read().unwrap_or_else(PoisonError::into_inner);
+        blobs.put(evidence)?;
         crash::point();
         self.take(What::Delivered(signed))
     }

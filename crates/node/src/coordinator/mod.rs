@@ -18,7 +18,7 @@ mod show;
 use crate::book::Book;
 use crate::engine::blobs::Blobs;
 use crate::engine::keys::Keys;
-use crate::engine::place::{Engines, open_journal};
+use crate::engine::place::{self, Engines};
 use crate::fault::{Fault, Result};
 use crate::onchain::Registered;
 use crate::time::Time;
@@ -59,7 +59,8 @@ pub struct Config {
 pub struct Coordinator {
     dir: PathBuf,
     time: Time,
-    blobs: Blobs,
+    // Read while evidence and its receipt are taken in, written when both go elsewhere.
+    blobs: RwLock<Box<dyn Blobs>>,
     ground: Ground,
     checkers: Checkers,
     maker: AccountSecret,
@@ -91,7 +92,8 @@ impl Coordinator {
     pub async fn open(config: Config, tell: &dyn Fn(&str)) -> Result<Arc<Self>> {
         let dir = &config.dir;
         std::fs::create_dir_all(dir).map_err(|error| Fault::file(dir, &error))?;
-        let opened = Book::open(open_journal(dir, &config.engines)?, config.time.clone())?;
+        let place::Ground { opened, blobs } = place::open(dir, &config.engines)?;
+        let opened = Book::open(opened, config.time.clone())?;
         if opened.torn_bytes > 0 {
             tell(&format!(
                 "log: cut off {} bytes of an unfinished record, never acknowledged",
@@ -119,7 +121,7 @@ impl Coordinator {
         }
         let coordinator = Arc::new(Coordinator {
             draws: Draws::new(keys.seed("draws")?, book.draws()),
-            blobs: Blobs::open(&dir.join("blobs"))?,
+            blobs: RwLock::new(blobs),
             models: RwLock::new(read_models(dir)?),
             feeds: RwLock::new(intake::read_feeds(dir)?),
             reader: tokio::sync::Mutex::default(),
@@ -219,9 +221,9 @@ impl Coordinator {
     /// Evidence by its hash.
     ///
     /// # Errors
-    /// `blob.damaged`, `file.io`.
+    /// `blob.damaged`, `file.io`, `blobs.unreachable`.
     pub fn blob(&self, hash: &Hash32) -> Result<Option<Vec<u8>>> {
-        self.blobs.get(hash)
+        self.blobs.read().unwrap_or_else(PoisonError::into_inner).get(hash)
     }
 
     /// Where its state is.

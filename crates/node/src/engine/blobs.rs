@@ -1,25 +1,55 @@
-//! Bytes by their Keccak-256, one file each: evidence, models, feeds.
+//! Evidence by its Keccak-256. A store of it, [`Blobs`], has one conformance suite (`tests/node/blobs.rs`); embedded, it is
+//! [`Files`], one file each; by URL, [`super::s3`].
 //!
-//! Write: to a temporary file, fsync, rename, fsync the directory. So a name is never seen with other bytes
+//! A file's write: to a temporary file, fsync, rename, fsync the directory. So a name is never seen with other bytes
 //! than its own, and a name that was acknowledged stays. Reading checks the hash: `blob.damaged`.
 
 use super::crash;
 use super::log::sync_parent;
 use crate::fault::{Fault, Result};
 use proofmesh_market::{Hash32, keccak};
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Bytes by their hash, each written once.
+pub trait Blobs: Send + Sync + std::fmt::Debug {
+    /// Keeps bytes: durable when this returns. Bytes that are there are kept again without harm.
+    ///
+    /// # Errors
+    /// `file.io`; `blobs.unreachable`, `blobs.refused` of a server.
+    fn put(&self, bytes: &[u8]) -> Result<Hash32>;
+
+    /// Keeps many: all durable when this returns; after an error, some.
+    ///
+    /// # Errors
+    /// As [`Self::put`].
+    fn put_all(&self, many: &[&[u8]]) -> Result<()> {
+        many.iter().try_for_each(|bytes| self.put(bytes).map(drop))
+    }
+
+    /// The bytes with this hash, or `None`.
+    ///
+    /// # Errors
+    /// `blob.damaged`, `file.io`; `blobs.unreachable`, `blobs.refused` of a server.
+    fn get(&self, hash: &Hash32) -> Result<Option<Vec<u8>>>;
+}
+
+/// Other bytes than those that were kept.
+pub(super) fn damaged(hash: &Hash32, place: impl Display, got: impl Display) -> Fault {
+    Fault::trouble("blob.damaged", format_args!("{hash} in {place}; restore it from a copy"), got)
+}
+
 /// A directory of blobs.
 #[derive(Debug)]
-pub struct Blobs {
+pub struct Files {
     dir: PathBuf,
     temporary: AtomicU64,
 }
 
-impl Blobs {
+impl Files {
     /// Opens or makes the directory; unfinished writes of an earlier process are removed.
     ///
     /// # Errors
@@ -30,13 +60,13 @@ impl Blobs {
             fs::remove_dir_all(&temporary).map_err(|error| Fault::file(&temporary, &error))?;
         }
         fs::create_dir_all(&temporary).map_err(|error| Fault::file(&temporary, &error))?;
-        Ok(Blobs { dir: dir.to_owned(), temporary: AtomicU64::new(0) })
+        Ok(Files { dir: dir.to_owned(), temporary: AtomicU64::new(0) })
     }
 
     /// Looks into a directory without changing it.
     #[must_use]
     pub fn look(dir: &Path) -> Self {
-        Blobs { dir: dir.to_owned(), temporary: AtomicU64::new(0) }
+        Files { dir: dir.to_owned(), temporary: AtomicU64::new(0) }
     }
 
     /// Where the bytes with this hash are or would be.
@@ -45,12 +75,10 @@ impl Blobs {
         let name = hex::encode(hash.0);
         self.dir.join(&name[..2]).join(name)
     }
+}
 
-    /// Keeps bytes: durable when this returns.
-    ///
-    /// # Errors
-    /// `file.io`.
-    pub fn put(&self, bytes: &[u8]) -> Result<Hash32> {
+impl Blobs for Files {
+    fn put(&self, bytes: &[u8]) -> Result<Hash32> {
         let hash = keccak(bytes);
         let path = self.path(&hash);
         if !path.exists() {
@@ -63,11 +91,7 @@ impl Blobs {
         Ok(hash)
     }
 
-    /// The bytes with this hash, or `None`.
-    ///
-    /// # Errors
-    /// `blob.damaged`, `file.io`.
-    pub fn get(&self, hash: &Hash32) -> Result<Option<Vec<u8>>> {
+    fn get(&self, hash: &Hash32) -> Result<Option<Vec<u8>>> {
         let path = self.path(hash);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -78,7 +102,7 @@ impl Blobs {
         if found == *hash {
             return Ok(Some(bytes));
         }
-        Err(Fault::trouble("blob.damaged", format_args!("{hash} in {}", path.display()), found))
+        Err(damaged(hash, path.display(), found))
     }
 }
 
@@ -121,7 +145,7 @@ mod tests {
     #[test]
     fn changed_bytes_are_refused_and_unfinished_writes_vanish() {
         let dir = temp_dir("blobs");
-        let blobs = Blobs::open(&dir).expect("opens");
+        let blobs = Files::open(&dir).expect("opens");
         let hash = blobs.put(b"proof").expect("kept");
         assert_eq!(blobs.put(b"proof").expect("again"), hash);
         assert_eq!(blobs.get(&hash).expect("read").as_deref(), Some(&b"proof"[..]));
@@ -129,7 +153,7 @@ mod tests {
         fs::write(blobs.path(&hash), b"prooF").expect("damage");
         assert!(blobs.get(&hash).expect_err("damaged").is("blob.damaged"));
         fs::write(dir.join("tmp/7"), b"half").expect("an unfinished write");
-        Blobs::open(&dir).expect("opens");
+        Files::open(&dir).expect("opens");
         assert!(!dir.join("tmp/7").exists());
         fs::remove_dir_all(dir).expect("cleaned");
     }

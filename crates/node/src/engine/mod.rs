@@ -1,5 +1,5 @@
-//! What a node stands on: the journal, the blobs, the store of keys. Each is one file here; [`place`] says which
-//! engine a directory's coordinator uses.
+//! What a node stands on: the journal, the blobs, the bus, the store of keys. Each is one file here; [`place`] says which
+//! engines a directory's coordinator uses.
 //!
 //! A coordinator needs of a journal what [`Journal`] asks for and no more. One conformance suite (`tests/node/engines.rs`)
 //! holds every engine to it, the embedded one too.
@@ -10,6 +10,7 @@ pub mod keys;
 pub mod log;
 pub mod place;
 pub mod postgres;
+pub mod s3;
 mod speak;
 
 use crate::fault::Result;

@@ -3,13 +3,16 @@
 //! `DIR/engines.json` remembers them from the first start on, so that nobody begins a second history beside the first by
 //! leaving out a flag: `engine.elsewhere`. URLs carry no passwords.
 //!
-//! | scheme | journal |
-//! |---|---|
-//! | none, or `embedded` | the file `DIR/log` |
-//! | `postgres://USER@HOST:PORT/DATABASE` | [`postgres`] |
+//! | scheme | journal | blobs |
+//! |---|---|---|
+//! | none, or `embedded` | the file `DIR/log` | the files `DIR/blobs` |
+//! | `postgres://USER@HOST:PORT/DATABASE` | [`postgres`] | |
+//! | `s3://BUCKET/PREFIX?endpoint=http://HOST:PORT` | | [`s3`] |
 
+use super::blobs::{Blobs, Files};
 use super::log::{self, Log};
-use super::{Opened, postgres};
+use super::s3::{Bucket, Caller};
+use super::{Opened, postgres, s3};
 use crate::fault::{Fault, Result};
 use crate::owner::{read_json, write_json};
 use serde::{Deserialize, Serialize};
@@ -24,6 +27,8 @@ pub const EMBEDDED: &str = "embedded";
 pub struct Engines {
     /// The journal.
     pub state: String,
+    /// The evidence.
+    pub blobs: String,
 }
 
 impl Engines {
@@ -32,7 +37,8 @@ impl Engines {
     /// # Errors
     /// `engine.url`, `engine.password`.
     pub fn check(&self) -> Result<()> {
-        JournalAt::parse(&self.state).map(drop)
+        JournalAt::parse(&self.state)?;
+        BlobsAt::parse(&self.blobs).map(drop)
     }
 
     /// What the directory remembers; embedded if nothing.
@@ -41,7 +47,23 @@ impl Engines {
     /// `engines.json`, `file.io`.
     pub fn of(dir: &Path) -> Result<Self> {
         let known: Option<Engines> = read_json(&dir.join("engines.json"), "engines.json")?;
-        Ok(known.unwrap_or_else(|| Engines { state: EMBEDDED.to_owned() }))
+        let embedded = Engines { state: EMBEDDED.to_owned(), blobs: EMBEDDED.to_owned() };
+        Ok(known.map_or(embedded.clone(), |known| known.or(&embedded)))
+    }
+
+    /// These; what they leave empty is as in others.
+    #[must_use]
+    pub fn or(&self, others: &Engines) -> Engines {
+        let first = |own: &String, other: &String| if own.is_empty() { other.clone() } else { own.clone() };
+        Engines { state: first(&self.state, &others.state), blobs: first(&self.blobs, &others.blobs) }
+    }
+
+    /// Writes down that a directory's coordinator is on these.
+    ///
+    /// # Errors
+    /// `file.io`.
+    fn remember(&self, dir: &Path) -> Result<()> {
+        write_json(&dir.join("engines.json"), "engines.json", self)
     }
 }
 
@@ -54,39 +76,100 @@ enum JournalAt {
 
 impl JournalAt {
     fn parse(url: &str) -> Result<Self> {
-        match url.split_once("://").map_or(url, |(scheme, _)| scheme) {
+        match scheme(url) {
             "" | EMBEDDED => Ok(JournalAt::Embedded),
             "postgres" | "postgresql" => postgres::At::parse(url).map(JournalAt::Postgres),
-            other => {
-                let expected = "embedded, or postgres://USER@HOST:PORT/DATABASE";
-                Err(Fault::misuse("engine.url", expected, format_args!("{other:.40}")))
-            }
+            other => Err(unknown("embedded, or postgres://USER@HOST:PORT/DATABASE", other)),
         }
     }
 }
 
-/// Opens the journal of a directory's coordinator for writing, and remembers where it is.
+/// Where blobs are.
+#[derive(Debug)]
+enum BlobsAt {
+    Embedded,
+    S3(s3::At),
+}
+
+impl BlobsAt {
+    fn parse(url: &str) -> Result<Self> {
+        match scheme(url) {
+            "" | EMBEDDED => Ok(BlobsAt::Embedded),
+            "s3" => s3::At::parse(url).map(BlobsAt::S3),
+            other => Err(unknown("embedded, or s3://BUCKET/PREFIX?endpoint=http://HOST:PORT", other)),
+        }
+    }
+}
+
+fn scheme(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(scheme, _)| scheme)
+}
+
+fn unknown(expected: &str, scheme: &str) -> Fault {
+    Fault::misuse("engine.url", expected, format_args!("{scheme:.40}"))
+}
+
+/// What a coordinator stands on.
+#[derive(Debug)]
+pub struct Ground {
+    /// Its journal.
+    pub opened: Opened,
+    /// Its evidence.
+    pub blobs: Box<dyn Blobs>,
+}
+
+/// Opens the engines of a directory's coordinator for writing, and remembers where they are.
+///
+/// # Errors
+/// `engine.elsewhere`, `engine.url`, and the engines'.
+pub fn open(dir: &Path, wanted: &Engines) -> Result<Ground> {
+    // A bucket that does not answer is known before anything is remembered; files are touched under the journal's lock.
+    let bucket = match BlobsAt::parse(&chosen(dir, wanted)?.blobs)? {
+        BlobsAt::Embedded => None,
+        BlobsAt::S3(at) => Some(Bucket::open(at, &Caller::of_environment()?)?),
+    };
+    let opened = open_journal(dir, wanted)?;
+    let blobs: Box<dyn Blobs> = match bucket {
+        Some(bucket) => Box::new(bucket),
+        None => Box::new(Files::open(&dir.join("blobs"))?),
+    };
+    Ok(Ground { opened, blobs })
+}
+
+/// Opens the journal of a directory's coordinator for writing, and remembers where its engines are.
 ///
 /// # Errors
 /// `engine.elsewhere`, `engine.url`, and the engine's.
 pub fn open_journal(dir: &Path, wanted: &Engines) -> Result<Opened> {
-    let known = Engines::of(dir)?;
-    let state = if wanted.state.is_empty() { &known.state } else { &wanted.state };
-    if *state != known.state && (known.state != EMBEDDED || log_begun(dir)) {
-        let expected = format!("`--state {}`, where the journal of {} is", known.state, dir.display());
-        return Err(Fault::misuse("engine.elsewhere", expected, state));
-    }
-    let opened = match JournalAt::parse(state)? {
+    let (known, chosen) = (Engines::of(dir)?, chosen(dir, wanted)?);
+    let opened = match JournalAt::parse(&chosen.state)? {
         JournalAt::Embedded => {
             let log::Opened { log, records, torn_bytes } = Log::open(&dir.join("log"))?;
             Opened { journal: Box::new(log), records, torn_bytes }
         }
         JournalAt::Postgres(at) => postgres::Postgres::open(at)?,
     };
-    if *state != known.state {
-        write_json(&dir.join("engines.json"), "engines.json", &Engines { state: state.clone() })?;
+    if chosen != known {
+        chosen.remember(dir)?;
     }
     Ok(opened)
+}
+
+/// The engines that are wanted, else those that the directory remembers, once a history has begun there.
+fn chosen(dir: &Path, wanted: &Engines) -> Result<Engines> {
+    let known = Engines::of(dir)?;
+    let chosen = wanted.or(&known);
+    let begun = known.state != EMBEDDED || log_begun(dir);
+    for (flag, what, known, chosen) in [
+        ("--state", "journal", &known.state, &chosen.state),
+        ("--blobs", "evidence", &known.blobs, &chosen.blobs),
+    ] {
+        if begun && known != chosen {
+            let expected = format!("`{flag} {known}`, where the {what} of {} is", dir.display());
+            return Err(Fault::misuse("engine.elsewhere", expected, chosen));
+        }
+    }
+    Ok(chosen)
 }
 
 /// Whether the embedded journal holds anything.
@@ -128,13 +211,29 @@ pub fn look(dir: &Path) -> Result<Option<Look>> {
     }
 }
 
-/// Whether an engine's server answers; `None` for an embedded one, else what it says of itself.
+/// The evidence of a directory's coordinator, to look at.
 ///
 /// # Errors
-/// `engine.url`, `engine.password`, `journal.unreachable`.
-pub fn probe_journal(url: &str) -> Result<Option<String>> {
-    match JournalAt::parse(url)? {
-        JournalAt::Embedded => Ok(None),
-        JournalAt::Postgres(at) => at.probe().map(Some),
+/// `engine.url`, `blobs.*`.
+pub fn look_blobs(dir: &Path) -> Result<Box<dyn Blobs>> {
+    Ok(match BlobsAt::parse(&Engines::of(dir)?.blobs)? {
+        BlobsAt::Embedded => Box::new(Files::look(&dir.join("blobs"))),
+        BlobsAt::S3(at) => Box::new(Bucket::open(at, &Caller::of_environment()?)?),
+    })
+}
+
+/// Whether the servers of some engines answer: each URL with what its server says of itself; none for embedded ones.
+///
+/// # Errors
+/// `engine.url`, `engine.password`, `journal.unreachable`, `blobs.*` (`blobs.credentials` when the environment has none).
+pub fn probe(engines: &Engines) -> Result<Vec<(String, String)>> {
+    let mut said = Vec::new();
+    if let JournalAt::Postgres(at) = JournalAt::parse(&engines.state)? {
+        said.push((engines.state.clone(), at.probe()?));
     }
+    if let BlobsAt::S3(at) = BlobsAt::parse(&engines.blobs)? {
+        Bucket::open(at, &Caller::of_environment()?)?;
+        said.push((engines.blobs.clone(), "the bucket is there".to_owned()));
+    }
+    Ok(said)
 }

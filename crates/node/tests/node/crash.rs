@@ -4,8 +4,7 @@
 //! times, started again, and driven on. Proofs are real; they are made once: keys, contracts and jobs are the
 //! same in every run, so the same receipts fit all of them.
 
-use crate::place::{Place, Running, copy};
-use proofmesh::audit::of_dir;
+use crate::place::{Place, Running, copy, document, run};
 use proofmesh::buyer::{DaysWanted, claim, fund, post};
 use proofmesh::client::Client;
 use proofmesh::engine::keys::Keys;
@@ -226,11 +225,11 @@ pub enum Death {
     Begun(u64),
 }
 
-/// One life, one death, one more life, the journal at `state`. Gives whether it died at all.
-async fn live(story: &Story, death: Death, state: &str) -> bool {
+/// One life, one death, one more life, with arguments that name the engines. Gives whether it died at all.
+async fn live(story: &Story, death: Death, engines: &str) -> bool {
     let place = Place::new("life");
     let start = |abort_at| {
-        let more = [story.more, &["--state", state]].concat();
+        let more: Vec<&str> = story.more.iter().copied().chain(engines.split(' ')).collect();
         let start = || Running::start_with(&place.0, &story.model_path, abort_at, &more);
         tokio::task::block_in_place(start)
     };
@@ -277,11 +276,13 @@ async fn live(story: &Story, death: Death, state: &str) -> bool {
     };
     end.await.unwrap_or_else(|fault| panic!("{death:?}: {fault}"));
     running.kill();
-    of_dir(&place.0).await.unwrap_or_else(|fault| panic!("{death:?}: audit: {fault}"));
+    let audit: serde_json::Value =
+        document(&run(&["audit", "--offline", "--json", "--dir", place.0.to_str().expect("text")]));
+    assert_eq!(audit["receipts"], RECEIPTS, "{death:?}");
     died
 }
 
-/// Lives in parallel, each with the place of its journal; gives those that died.
+/// Lives in parallel, each with its engines; gives those that died.
 pub async fn all(story: &Arc<Story>, deaths: Vec<(Death, String)>) -> Vec<Death> {
     let (next, deaths) = (Arc::new(AtomicUsize::new(0)), Arc::new(deaths));
     let workers: Vec<_> = (0..4)
@@ -289,8 +290,8 @@ pub async fn all(story: &Arc<Story>, deaths: Vec<(Death, String)>) -> Vec<Death>
             let (story, deaths, next) = (story.clone(), deaths.clone(), next.clone());
             tokio::spawn(async move {
                 let mut died = Vec::new();
-                while let Some((death, state)) = deaths.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    if live(&story, *death, state).await {
+                while let Some((death, engines)) = deaths.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    if live(&story, *death, engines).await {
                         died.push(*death);
                     }
                 }
@@ -307,7 +308,7 @@ pub async fn all(story: &Arc<Story>, deaths: Vec<(Death, String)>) -> Vec<Death>
 
 /// With the journal in the directory.
 fn embedded(death: Death) -> (Death, String) {
-    (death, "embedded".to_owned())
+    (death, "--state embedded".to_owned())
 }
 
 /// Deaths at random times, their seed fixed.

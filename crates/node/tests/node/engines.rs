@@ -67,7 +67,7 @@ fn refuses(opens: &dyn Fn() -> Result<Opened>) {
 }
 
 fn at(state: &str) -> Engines {
-    Engines { state: state.to_owned() }
+    Engines { state: state.to_owned(), ..Engines::default() }
 }
 
 #[test]
@@ -254,7 +254,8 @@ async fn a_coordinator_on_a_server_that_dies_loses_nothing_and_pays_nothing_twic
     let story = Arc::new(Story::prepare("engines", &["--unguarded"]).await);
     let places = if cfg!(debug_assertions) { 8 } else { 0 };
     let deaths = (1..=places).map(|n| Death::Fresh(12 * n)).chain((1..=6).map(|n| Death::Begun(90_000 * n)));
-    let died = all(&story, deaths.map(|death| (death, server.fresh())).collect()).await;
+    let died =
+        all(&story, deaths.map(|death| (death, format!("--state {}", server.fresh()))).collect()).await;
     println!("died: {died:?}");
     assert!(died.len() >= 6);
 }

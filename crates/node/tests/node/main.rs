@@ -1,6 +1,7 @@
 //! The node as others meet it: its commands, its API, its demo, and its death at any moment.
 
 mod bench;
+mod blobs;
 mod chains;
 mod cli;
 mod crash;
@@ -20,6 +21,7 @@ mod place;
 mod poster;
 mod registered;
 mod reorg;
+mod s3;
 mod secrets;
 mod servers;
 mod storage;

@@ -55,7 +55,8 @@ pub fn run<S: AsRef<OsStr>>(arguments: &[S]) -> Output {
         .args(arguments)
         .env_remove("PROOFMESH_DIR")
         .env_remove("PROOFMESH_URL")
-        .env_remove("PROOFMESH_KEY");
+        .env_remove("PROOFMESH_KEY")
+        .envs(crate::s3::KEYS);
     command.output().expect("the binary runs")
 }
 
@@ -90,6 +91,7 @@ impl Running {
             .arg(dir)
             .args(more);
         command.stdout(Stdio::piped()).stderr(Stdio::null()).env_remove("PROOFMESH_ABORT_AT");
+        command.envs(crate::s3::KEYS);
         if let Some(at) = abort_at {
             command.env("PROOFMESH_ABORT_AT", at.to_string());
         }

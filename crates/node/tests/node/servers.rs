@@ -10,18 +10,18 @@ use std::time::{Duration, Instant};
 const STARTS: Duration = Duration::from_secs(60);
 
 /// A port that was free a moment ago.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     free.local_addr().expect("bound").port()
 }
 
 /// The first of some files that is there.
-fn found(mut places: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
+pub fn found(mut places: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
     places.find(|path| path.is_file())
 }
 
 /// Says aloud that a test is skipped, or fails if `variable` asks for the server.
-fn absent(package: &str, variable: &str) {
+pub fn absent(package: &str, variable: &str) {
     let why = format!("skipped: {package} not installed, apt-get install {package}");
     assert!(std::env::var_os(variable).is_none(), "{why}");
     // Not captured by the test harness, so that nobody takes a skipped test for a passed one.
@@ -165,6 +165,7 @@ pub struct Wire {
     /// Where clients connect.
     pub address: SocketAddr,
     cut: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    room: std::sync::Arc<std::sync::atomic::AtomicUsize>,
 }
 
 impl Wire {
@@ -174,17 +175,23 @@ impl Wire {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let address = listener.local_addr().expect("bound");
         let cut = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let wish = cut.clone();
+        let room = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(usize::MAX));
+        let (wish, most) = (cut.clone(), room.clone());
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let Ok(server) = TcpStream::connect(server) else { continue };
                 let ends = || (client.try_clone().expect("an end"), server.try_clone().expect("an end"));
                 let ((mut from_client, mut to_server), (mut to_client, mut from_server)) = (ends(), ends());
-                let asks = wish.clone();
+                let (asks, most, mut passed) = (wish.clone(), most.clone(), 0);
                 let cutting = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
                 let cuts = cutting.clone();
                 std::thread::spawn(move || {
-                    carry(&mut from_client, &mut to_server, |_| {
+                    carry(&mut from_client, &mut to_server, |bytes| {
+                        passed += bytes.len();
+                        if passed > most.load(Ordering::SeqCst) {
+                            most.store(usize::MAX, Ordering::SeqCst);
+                            return false;
+                        }
                         // From here on answers of this connection are lost.
                         if asks.swap(false, Ordering::SeqCst) {
                             cutting.store(true, Ordering::SeqCst);
@@ -197,7 +204,12 @@ impl Wire {
                 });
             }
         });
-        Wire { address, cut }
+        Wire { address, cut, room }
+    }
+
+    /// The next connection that sends more bytes than these ends in the middle of them.
+    pub fn cut_after(&self, bytes: usize) {
+        self.room.store(bytes, std::sync::atomic::Ordering::SeqCst);
     }
 
     /// The next message reaches the server; its answer does not come back, and the connection ends.

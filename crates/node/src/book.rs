@@ -4,6 +4,7 @@
 //! journal this record: it takes nothing more before the record is in. A journal on a server takes it when the server is
 //! back; the embedded one at no time: what the log holds decides, at the next start.
 
+use crate::engine::bus::Voice;
 use crate::engine::{Journal, Opened};
 use crate::fault::{Fault, Result};
 use crate::time::Time;
@@ -11,7 +12,6 @@ use proofmesh_market::{Address, Effect, Event, SignedReceipt, State, Usd, What};
 use proofmesh_services::seed::Seeds;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::watch;
 
 /// A log and its fold.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Book {
     equivocations: Vec<(SignedReceipt, SignedReceipt)>,
     seeds: Arc<Seeds>,
     credited: BTreeMap<Address, Usd>,
-    news: watch::Sender<()>,
+    voice: Voice,
 }
 
 /// A book, and what its log's end looked like.
@@ -42,10 +42,10 @@ impl Book {
     /// # Errors
     /// `book.event-refused` when the journal holds an event that is illegal.
     pub fn open(opened: Opened, time: Time) -> Result<OpenedBook> {
-        let (state, news) = (State::new(), watch::Sender::new(()));
+        let (state, voice) = (State::new(), Voice::default());
         let (journal, equivocations, seeds) = (opened.journal, Vec::new(), Arc::<Seeds>::default());
         let (owed, credited) = (None, BTreeMap::new());
-        let mut book = Book { journal, owed, state, time, draws: 0, equivocations, seeds, credited, news };
+        let mut book = Book { journal, owed, state, time, draws: 0, equivocations, seeds, credited, voice };
         for (number, record) in opened.records.iter().enumerate() {
             let fold = Event::decode(record).and_then(|event| Ok((book.state.step(&event)?, event)));
             let (effects, event) = fold.map_err(|refusal| {
@@ -92,7 +92,7 @@ impl Book {
         self.count(&event, &effects);
         self.owed = Some(record);
         self.settle()?;
-        self.tell_news();
+        self.voice.tell(&effects);
         Ok(effects)
     }
 
@@ -109,15 +109,10 @@ impl Book {
         Ok(())
     }
 
-    /// Wakes whoever waits for news.
-    pub fn tell_news(&self) {
-        self.news.send_replace(());
-    }
-
-    /// Changes whenever something happened.
+    /// What it says aloud in its process.
     #[must_use]
-    pub fn news(&self) -> watch::Receiver<()> {
-        self.news.subscribe()
+    pub fn voice(&self) -> &Voice {
+        &self.voice
     }
 
     /// The state.

@@ -67,6 +67,7 @@ metrics! {
     EPOCHS Gauge "proofmesh_epochs" ["state"] "Epochs: closed, posted";
     LOG_EVENTS Gauge "proofmesh_log_events" [] "Events in the log";
     LOG_BYTES Gauge "proofmesh_log_bytes" [] "Bytes of the log";
+    BUS_EVENTS Gauge "proofmesh_bus_events" [] "Events that the bus on a server has; 0 without one, and before it answered";
     SPOOL Gauge "proofmesh_spool_receipts" ["node"] "Receipts that a node of this machine signed and nobody acknowledged";
     DISK_FREE Gauge "proofmesh_disk_free_bytes" [] "Free where the state is";
     DISK_SIZE Gauge "proofmesh_disk_size_bytes" [] "Size of the disk where the state is";
@@ -143,6 +144,7 @@ pub struct Meters {
     requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
     canary: Mutex<Option<CanaryRun>>,
     dropped: AtomicU64,
+    bus: AtomicU64,
 }
 
 /// The process's meters.
@@ -153,6 +155,7 @@ pub static METERS: Meters = Meters {
     requests: Mutex::new(BTreeMap::new()),
     canary: Mutex::new(None),
     dropped: AtomicU64::new(0),
+    bus: AtomicU64::new(0),
 };
 
 /// A receipt was checked, from `began` to now.
@@ -164,6 +167,11 @@ pub fn checked(digest: &proofmesh_market::Hash32, began: Instant) {
 /// A proof was made in so many milliseconds.
 pub fn proved(prove_ms: f64) {
     METERS.proof.observe(prove_ms / 1_000.0);
+}
+
+/// The bus has so many events.
+pub fn published(events: u64) {
+    METERS.bus.store(events, Ordering::Relaxed);
 }
 
 /// A request to a route was answered.

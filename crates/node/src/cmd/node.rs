@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::engine::keys::Keys;
+use crate::engine::nats::offers_at;
 use crate::fault::{Fault, Result};
 use crate::onchain::public_words;
 use crate::operator::{DayDoc, windows};
@@ -10,11 +11,17 @@ use crate::time::Time;
 use crate::weather::{airports, station};
 use crate::wire::{JobDoc, NodeDoc};
 use crate::work::{Heard, Worker};
+use futures_util::stream::{self, BoxStream, StreamExt};
 use indicatif::ProgressBar;
 use proofmesh_market::{Address, Device, Hash32, SignedReceipt};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+/// How often a node looks for a job.
+const EVERY: Duration = Duration::from_secs(1);
+/// The same for one that offers wake: one may be lost.
+const SELDOM: Duration = Duration::from_secs(30);
 
 /// Subcommands.
 #[derive(Debug, clap::Subcommand)]
@@ -25,6 +32,8 @@ Examples:
   proofmesh node run ewr --station EWR
   proofmesh node run lga --station LGA --show 2013-01-23=tampered --show 2013-01-24=stuck
   proofmesh node run ewr --station EWR --join-only        then: proofmesh job post --device ewr
+  proofmesh node run ewr --station EWR --wait 3600 --bus nats://127.0.0.1:4222
+                                                          woken by the coordinator's offers (`up --bus`)
 
 The device replays the airport's recording: signed, numbered, chained readings, as a live one would send
 them. Readings never leave the node; a receipt carries a salted commitment, the proof, and what the model
@@ -70,6 +79,9 @@ pub struct RunArgs {
     /// Wait so many seconds for a job
     #[arg(long, default_value_t = 0, value_name = "SECONDS")]
     wait: u64,
+    /// Be woken by offers of the coordinator's bus instead of looking every second
+    #[arg(long, value_name = "nats://HOST:PORT/STREAM", requires = "wait")]
+    bus: Option<String>,
 }
 
 /// Arguments of `node wrap`.
@@ -203,7 +215,11 @@ async fn work(args: RunArgs, context: &Context) -> Result<()> {
     context.tell(&format!("joined as {account} with {device}"));
     let mut days = Vec::new();
     if !args.join_only {
-        let jobs = assigned(&client, &worker, &account, args.wait).await?;
+        let wakes = match &args.bus {
+            Some(url) => stream::select(offers_at(url, &account).await?.map(drop), ticks(SELDOM)).boxed(),
+            None => ticks(EVERY),
+        };
+        let jobs = assigned(&client, &worker, &account, Duration::from_secs(args.wait), wakes).await?;
         days = worker.work(&jobs, args.days.unwrap_or(usize::MAX), &mut heard).await?;
     }
     heard.bar.finish_and_clear();
@@ -212,18 +228,29 @@ async fn work(args: RunArgs, context: &Context) -> Result<()> {
     context.print(&doc, || summary(&doc))
 }
 
-/// Jobs that this node was drawn for, waited for if there are none.
-async fn assigned(client: &Client, worker: &Worker, account: &Address, wait_s: u64) -> Result<Vec<JobDoc>> {
-    for _ in 0..=wait_s {
+fn ticks(every: Duration) -> BoxStream<'static, ()> {
+    stream::unfold((), move |()| async move { Some((tokio::time::sleep(every).await, ())) }).boxed()
+}
+
+/// Jobs that this node was drawn for, waited for if there are none: looked at whenever `wakes`.
+async fn assigned(
+    client: &Client,
+    worker: &Worker,
+    account: &Address,
+    wait: Duration,
+    mut wakes: BoxStream<'static, ()>,
+) -> Result<Vec<JobDoc>> {
+    let until = tokio::time::Instant::now() + wait;
+    loop {
         let jobs = worker.assigned(&client.node(account).await?).await?;
         if !jobs.is_empty() {
             return Ok(jobs);
         }
-        if wait_s > 0 {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+        if tokio::time::timeout_at(until, wakes.next()).await.is_err() {
+            let expected = "a job that this node was drawn for (`proofmesh job post`)";
+            return Err(Fault::refused("node.no-job", expected, "none"));
         }
     }
-    Err(Fault::refused("node.no-job", "a job that this node was drawn for (`proofmesh job post`)", "none"))
 }
 
 fn summary(doc: &RunDoc) -> String {

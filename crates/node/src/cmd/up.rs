@@ -5,6 +5,7 @@ use crate::coordinator::{Config, MarketTerms};
 use crate::device::Readings;
 use crate::device::intake::Intake;
 use crate::device::mqtt::{Broker, listen};
+use crate::engine::nats;
 use crate::engine::place::Engines;
 use crate::fault::{Fault, Result};
 use crate::monitor::{canary, trace};
@@ -57,6 +58,10 @@ pub struct Args {
     /// Where evidence is: `embedded`, or s3://BUCKET/PREFIX?endpoint=http://HOST:PORT with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
     #[arg(long, value_name = "URL", env = "PROOFMESH_BLOBS")]
     blobs: Option<String>,
+    /// Who hears of events and offers: `embedded` for this process alone, or nats://HOST:PORT/STREAM with JetStream; NATS_TOKEN, or NATS_USER and
+    /// NATS_PASSWORD, say who asks
+    #[arg(long, value_name = "URL", env = "PROOFMESH_BUS")]
+    bus: Option<String>,
     /// A model file that jobs may ask for, instead of the weather model; may be repeated
     #[arg(long = "model", value_name = "FILE")]
     models: Vec<PathBuf>,
@@ -189,6 +194,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
         engines: Engines {
             state: args.state.clone().unwrap_or_default(),
             blobs: args.blobs.clone().unwrap_or_default(),
+            bus: args.bus.clone().unwrap_or_default(),
         }
         .or(&settings.engines),
         terms: MarketTerms {
@@ -215,7 +221,18 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     let page = format!("{}/", up.api);
     let doc = UpDoc { api: up.api.clone(), rpc: up.rpc.clone(), pid: std::process::id(), page };
     context.announce(&doc)?;
-    let _nodes = start_nodes(&args, &settings, &up, context)?;
+    let mut running = start_nodes(&args, &settings, &up, context)?;
+    if let Some(at) = Engines::of(&context.dir)?.bus_at()? {
+        let (bus, context) = (up.coordinator.bus(), context.clone());
+        running.spawn(async move {
+            let tell = |text: &str| context.tell(text);
+            let start = || {
+                let (bus, at, context) = (bus.clone(), at.clone(), context.clone());
+                async move { nats::stay(&bus, &at, &|text| context.tell(text)).await }
+            };
+            supervise("bus", &tell, start).await;
+        });
+    }
     let canary_every_s = args.canary_every.unwrap_or(settings.monitor.canary_every_s);
     context.print(&doc, || {
         let rpc = doc.rpc.as_deref().unwrap_or("-");

@@ -17,6 +17,7 @@ mod show;
 
 use crate::book::Book;
 use crate::engine::blobs::Blobs;
+use crate::engine::bus::Within;
 use crate::engine::keys::Keys;
 use crate::engine::place::{self, Engines};
 use crate::fault::{Fault, Result};
@@ -235,12 +236,19 @@ impl Coordinator {
     /// Changes whenever something happened; see [`Self::tell_news`].
     #[must_use]
     pub fn news(&self) -> tokio::sync::watch::Receiver<()> {
-        self.book().news()
+        self.book().voice().news()
     }
 
     /// Wakes whoever waits for news: something changed that is not in the log.
     pub fn tell_news(&self) {
-        self.book().tell_news();
+        self.book().voice().tell_news();
+    }
+
+    /// The bus of this process: its records and its offers.
+    #[must_use]
+    pub fn bus(self: &Arc<Self>) -> Within {
+        let (voice, it) = (self.book().voice().clone(), self.clone());
+        Within::new(voice, Arc::new(move |from, most| it.records(from, most)))
     }
 
     /// Its clock.

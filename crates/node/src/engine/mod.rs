@@ -5,9 +5,11 @@
 //! holds every engine to it, the embedded one too.
 
 pub mod blobs;
+pub mod bus;
 pub mod crash;
 pub mod keys;
 pub mod log;
+pub mod nats;
 pub mod place;
 pub mod postgres;
 pub mod s3;

@@ -3,16 +3,19 @@
 //! `DIR/engines.json` remembers them from the first start on, so that nobody begins a second history beside the first by
 //! leaving out a flag: `engine.elsewhere`. URLs carry no passwords.
 //!
-//! | scheme | journal | blobs |
-//! |---|---|---|
-//! | none, or `embedded` | the file `DIR/log` | the files `DIR/blobs` |
-//! | `postgres://USER@HOST:PORT/DATABASE` | [`postgres`] | |
-//! | `s3://BUCKET/PREFIX?endpoint=http://HOST:PORT` | | [`s3`] |
+//! | scheme | journal | blobs | bus |
+//! |---|---|---|---|
+//! | none, or `embedded` | the file `DIR/log` | the files `DIR/blobs` | within the process |
+//! | `postgres://USER@HOST:PORT/DATABASE` | [`postgres`] | | |
+//! | `s3://BUCKET/PREFIX?endpoint=http://HOST:PORT` | | [`s3`] | |
+//! | `nats://HOST:PORT/STREAM` | | | [`nats`] |
+//!
+//! A bus holds nothing that the journal does not, so that any may follow it at any time.
 
 use super::blobs::{Blobs, Files};
 use super::log::{self, Log};
 use super::s3::{Bucket, Caller};
-use super::{Opened, postgres, s3};
+use super::{Opened, nats, postgres, s3};
 use crate::fault::{Fault, Result};
 use crate::owner::{read_json, write_json};
 use serde::{Deserialize, Serialize};
@@ -29,6 +32,8 @@ pub struct Engines {
     pub state: String,
     /// The evidence.
     pub blobs: String,
+    /// The bus.
+    pub bus: String,
 }
 
 impl Engines {
@@ -38,7 +43,20 @@ impl Engines {
     /// `engine.url`, `engine.password`.
     pub fn check(&self) -> Result<()> {
         JournalAt::parse(&self.state)?;
-        BlobsAt::parse(&self.blobs).map(drop)
+        BlobsAt::parse(&self.blobs)?;
+        self.bus_at().map(drop)
+    }
+
+    /// The server of the bus; `None` for the one within the process.
+    ///
+    /// # Errors
+    /// `engine.url`, `engine.password`.
+    pub fn bus_at(&self) -> Result<Option<nats::At>> {
+        match scheme(&self.bus) {
+            "" | EMBEDDED => Ok(None),
+            "nats" => nats::At::parse(&self.bus).map(Some),
+            other => Err(unknown("embedded, or nats://HOST:PORT/STREAM", other)),
+        }
     }
 
     /// What the directory remembers; embedded if nothing.
@@ -47,15 +65,19 @@ impl Engines {
     /// `engines.json`, `file.io`.
     pub fn of(dir: &Path) -> Result<Self> {
         let known: Option<Engines> = read_json(&dir.join("engines.json"), "engines.json")?;
-        let embedded = Engines { state: EMBEDDED.to_owned(), blobs: EMBEDDED.to_owned() };
-        Ok(known.map_or(embedded.clone(), |known| known.or(&embedded)))
+        let [state, blobs, bus] = [(); 3].map(|()| EMBEDDED.to_owned());
+        Ok(known.unwrap_or_default().or(&Engines { state, blobs, bus }))
     }
 
     /// These; what they leave empty is as in others.
     #[must_use]
     pub fn or(&self, others: &Engines) -> Engines {
         let first = |own: &String, other: &String| if own.is_empty() { other.clone() } else { own.clone() };
-        Engines { state: first(&self.state, &others.state), blobs: first(&self.blobs, &others.blobs) }
+        Engines {
+            state: first(&self.state, &others.state),
+            blobs: first(&self.blobs, &others.blobs),
+            bus: first(&self.bus, &others.bus),
+        }
     }
 
     /// Writes down that a directory's coordinator is on these.
@@ -142,6 +164,7 @@ pub fn open(dir: &Path, wanted: &Engines) -> Result<Ground> {
 /// `engine.elsewhere`, `engine.url`, and the engine's.
 pub fn open_journal(dir: &Path, wanted: &Engines) -> Result<Opened> {
     let (known, chosen) = (Engines::of(dir)?, chosen(dir, wanted)?);
+    chosen.bus_at()?;
     let opened = match JournalAt::parse(&chosen.state)? {
         JournalAt::Embedded => {
             let log::Opened { log, records, torn_bytes } = Log::open(&dir.join("log"))?;
@@ -225,7 +248,7 @@ pub fn look_blobs(dir: &Path) -> Result<Box<dyn Blobs>> {
 /// Whether the servers of some engines answer: each URL with what its server says of itself; none for embedded ones.
 ///
 /// # Errors
-/// `engine.url`, `engine.password`, `journal.unreachable`, `blobs.*` (`blobs.credentials` when the environment has none).
+/// `engine.url`, `engine.password`, `journal.unreachable`, `bus.*`, `blobs.*` (`blobs.credentials` when the environment has none).
 pub fn probe(engines: &Engines) -> Result<Vec<(String, String)>> {
     let mut said = Vec::new();
     if let JournalAt::Postgres(at) = JournalAt::parse(&engines.state)? {
@@ -234,6 +257,9 @@ pub fn probe(engines: &Engines) -> Result<Vec<(String, String)>> {
     if let BlobsAt::S3(at) = BlobsAt::parse(&engines.blobs)? {
         Bucket::open(at, &Caller::of_environment()?)?;
         said.push((engines.blobs.clone(), "the bucket is there".to_owned()));
+    }
+    if let Some(at) = engines.bus_at()? {
+        said.push((engines.bus.clone(), at.probe()?));
     }
     Ok(said)
 }

@@ -1,9 +1,9 @@
 //! The state as metrics, read when it is asked for.
 
 use super::{
-    BUILD, CANARY_LAST, CANARY_OK, CANARY_RUNS, CANARY_SECONDS, CHAIN_HEAD_AGE, CHAIN_UP, CHECK, CONSERVED,
-    DISK_FREE, DISK_SIZE, EPOCHS, HTTP, JOBS, LOG_BYTES, LOG_EVENTS, MEMORY, METERS, MONEY, NODES, PROOF,
-    Page, QUEUE, RECEIPTS, REFUSALS, REQUESTS, SETTLEMENT_LAG, SPANS_DROPPED, SPOOL, START,
+    BUILD, BUS_EVENTS, CANARY_LAST, CANARY_OK, CANARY_RUNS, CANARY_SECONDS, CHAIN_HEAD_AGE, CHAIN_UP, CHECK,
+    CONSERVED, DISK_FREE, DISK_SIZE, EPOCHS, HTTP, JOBS, LOG_BYTES, LOG_EVENTS, MEMORY, METERS, MONEY, NODES,
+    PROOF, Page, QUEUE, RECEIPTS, REFUSALS, REQUESTS, SETTLEMENT_LAG, SPANS_DROPPED, SPOOL, START,
 };
 use crate::coordinator::Coordinator;
 use crate::engine::keys::Keys;
@@ -183,6 +183,7 @@ fn counted(page: &mut Page) {
     for ((path, status), count) in METERS.requests.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         page.set(&REQUESTS, &[path, &status.to_string()], *count as f64);
     }
+    page.set(&BUS_EVENTS, &[], METERS.bus.load(Ordering::Relaxed) as f64);
     page.set(&SPANS_DROPPED, &[], METERS.dropped.load(Ordering::Relaxed) as f64);
     let Some(canary) = *METERS.canary.lock().unwrap_or_else(PoisonError::into_inner) else { return };
     page.set(&CANARY_RUNS, &["paid"], canary.paid as f64);

@@ -14,7 +14,7 @@ use proofmesh::weather::{STATIONS, airports, day_start_s, feed, import_model, ne
 use proofmesh::wire::{FeedDoc, Hex, MeasureDoc};
 use proofmesh::zk;
 use proofmesh_market::receipt::{context, output_hash};
-use proofmesh_market::{Domain, Hash32, Job, Receipt, SignedReceipt, Usd, keccak};
+use proofmesh_market::{Address, Domain, Hash32, Job, Receipt, SignedReceipt, Usd, keccak};
 use proofmesh_model::ModelFile;
 use proofmesh_services::inference::SERVICE;
 use proofmesh_services::window::{Day, WINDOW_S};
@@ -49,7 +49,13 @@ impl Story {
         Keys::open(&self.place.path("ready/keys")).expect("keys")
     }
 
-    fn job_id(&self) -> Hash32 {
+    /// The account of the node.
+    pub fn node(&self) -> Address {
+        self.keys().account(NODE_NAME).expect("an account").address()
+    }
+
+    /// The id of the job.
+    pub fn job_id(&self) -> Hash32 {
         use proofmesh_market::order::Order;
         self.job.digest(&self.domain)
     }

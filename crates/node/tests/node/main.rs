@@ -2,6 +2,7 @@
 
 mod bench;
 mod blobs;
+mod bus;
 mod chains;
 mod cli;
 mod crash;
@@ -15,6 +16,7 @@ mod live;
 mod meter;
 mod monitor;
 mod mosquitto;
+mod nats;
 mod own;
 mod parts;
 mod place;

@@ -30,7 +30,7 @@ use access::{Access, Identity};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use once::Once;
@@ -169,12 +169,6 @@ async fn guard(State(it): Shared, mut request: Request<Body>, next: Next) -> Res
         Ok(identity) => drop(request.extensions_mut().insert(identity)),
         Err(fault) => return answer::<()>(Err(fault)),
     }
-    // A page elsewhere can send a plain form without asking; it cannot send this content type, nor hide where it is from.
-    if request.method() == Method::POST
-        && let Err(fault) = require_media_type(request.headers())
-    {
-        return answer::<()>(Err(fault));
-    }
     let Ok(response) = tokio::time::timeout(PATIENCE, next.run(request)).await else {
         let expected = format!("a whole request, and an answer within {} s", PATIENCE.as_secs());
         return answer::<()>(Err(Fault::trouble("api.timeout", expected, "more time")));
@@ -218,6 +212,12 @@ async fn admitted(it: &Served, route: &'static Route, mut request: Request<Body>
             Err(fault) => return answer::<()>(Err(fault)),
         },
     };
+    // A page elsewhere can send a plain form without asking; it cannot send this content type, nor hide where it is from.
+    if route.is_post()
+        && let Err(fault) = require_media_type(request.headers())
+    {
+        return answer::<()>(Err(fault));
+    }
     match tenant.filter(|_| route.once) {
         Some(tenant) => it.once.run(&tenant, route, request, next).await,
         None => next.run(request).await,

@@ -10,7 +10,7 @@
 //! class u8 || window seconds u64 || window phase u64 || feed commitment 32`. Fields whose flag is off are
 //! zero. Window seconds 0: any window.
 //!
-//! Refuses: `inference.terms`, `inference.model-unknown`, `inference.wrong-window`, `inference.wrong-output`,
+//! Refuses: `inference.terms`, `inference.model-unknown`, `inference.class-unknown`, `inference.wrong-window`, `inference.wrong-output`,
 //! `inference.reference-missing`, `inference.reference-length`, `inference.reference-width`,
 //! `inference.proof.CHECK` with the verifier's name of the check, `inference.not-CLASS` with the model's name of the class (`inference.not-genuine`; what
 //! the proof shows is in `got`). A proof that does not check, or a wrong form, is blamed on the node; a class
@@ -184,9 +184,19 @@ fn card<'a>(job: &Job, engines: &Engines<'a>) -> Result<&'a ModelCard, Reason> {
     })
 }
 
-fn describe(job: &Job, engines: &Engines<'_>) -> Result<String, Reason> {
+/// The terms of a job, for a class that its model has.
+fn terms(job: &Job, card: &ModelCard) -> Result<Terms, Reason> {
     let terms = Terms::decode(&job.terms)?;
+    if let Some(class) = terms.class.filter(|class| usize::from(*class) >= card.classes.len()) {
+        let expected = format_args!("a class below {}", card.classes.len());
+        return Err(Reason::new("inference.class-unknown", Blame::Nobody, expected, class));
+    }
+    Ok(terms)
+}
+
+fn describe(job: &Job, engines: &Engines<'_>) -> Result<String, Reason> {
     let card = card(job, engines)?;
+    let terms = terms(job, card)?;
     let class = terms
         .class
         .map_or("any output".to_owned(), |class| format!("only {}", class_name(card, i32::from(class))));
@@ -207,8 +217,8 @@ fn price(job: &Job, engines: &Engines<'_>) -> Result<Usd, Reason> {
 
 fn check(case: &Case<'_>, engines: &Engines<'_>) -> Result<u64, Reason> {
     let receipt = &case.receipt.receipt;
-    let terms = Terms::decode(&case.job.terms)?;
     let card = card(case.job, engines)?;
+    let terms = terms(case.job, card)?;
     require_window(&terms, receipt.window_start, receipt.window_end)?;
     let output = case.receipt.output_words();
     let node = |name, expected: usize, got: usize| Err(Reason::new(name, Blame::Node, expected, got));

@@ -184,10 +184,12 @@ fn a_class_that_the_terms_do_not_take_is_named_and_blamed_on_nobody() {
         assert_eq!(found, ("inference.not-genuine".into(), Blame::Nobody, name.into()));
     }
     let unnamed = refused(|handed| {
-        handed.card.classes.clear();
+        handed.card.classes[0] = "No plain name".to_owned();
         handed.output = vec![1, 0];
     });
     assert_eq!(unnamed.0, "inference.not-class");
+    let unknown = refused(|handed| handed.card.classes.clear());
+    assert_eq!((unknown.0.as_str(), unknown.1), ("inference.class-unknown", Blame::Nobody));
 }
 
 #[test]

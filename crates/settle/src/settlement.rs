@@ -332,6 +332,7 @@ pub enum EventKind {
     ModelRegistered { id: Hash32, program: Hash32, verifier_class: u32 },
     ModelRevoked { id: Hash32 },
     Bonded { node: Address, amount: Usd, bonded: Usd },
+    Unbonding { node: Address, amount: Usd },
     NodeSlashed { node: Address, reporter: Address, reward: Usd, burned: Usd },
     CoverOpened { id: Hash32, insurer: Address, beneficiary: Address, payout: Usd },
     CoverDayReported { id: Hash32, day: u64, device: Device, digest: Hash32, stations: u64 },

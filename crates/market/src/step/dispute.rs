@@ -1,10 +1,11 @@
 //! Disputes: a second check by another checker, with a bond on both sides; the loser's goes to the winner.
 //!
-//! The buyer may dispute an accepted receipt, the node one that a checker refused, once, while the verdict is
+//! The buyer may dispute an accepted receipt, the node one that a checker (not a rule) refused, once, while the verdict is
 //! young. The opener puts in the whole bond; the other side puts in as much of it as its spendable balance
 //! holds (and what is held or in escrow for the receipt is at stake anyway). If a node disputes, the price is
-//! set aside from escrow and the window is kept for the receipt, so that winning pays.
+//! set aside from escrow, the window is kept for the receipt and its units count for the node's part, so that winning pays.
 
+use super::panel::accepts;
 use super::{Effect, Fold};
 use crate::hash::Hash32;
 use crate::ledger::{Move, Purse, Target};
@@ -33,7 +34,10 @@ impl Fold<'_> {
         let buyer = self.job(&receipt.job).map(|posted| posted.job.buyer)?;
         let (party, respondent, judged_s) = match &delivered.status {
             ReceiptStatus::Accepted { at_s, .. } => (buyer, receipt.node, *at_s),
-            ReceiptStatus::Refused { verdict: Some(_), at_s, .. } => (receipt.node, buyer, *at_s),
+            // What a rule refused although its verdict accepts is no checker's word: there is nothing to dispute.
+            ReceiptStatus::Refused { verdict: Some(verdict), at_s, .. } if !accepts(verdict) => {
+                (receipt.node, buyer, *at_s)
+            }
             _ => {
                 return Err(Refusal::new(
                     "dispute.not-judged",
@@ -56,6 +60,7 @@ impl Fold<'_> {
                 "a window not paid by this job",
                 receipt.window_start,
             )?;
+            self.require_part(&receipt)?;
             let gross = self.price(&receipt)?.gross;
             let short = self.state.escrow(&receipt.job);
             require(gross <= short, "dispute.escrow-short", gross, short)?;
@@ -71,6 +76,7 @@ impl Fold<'_> {
         self.state.ledger.post(&moves, "dispute.bond-short")?;
         if refused_before {
             self.state.windows.insert((receipt.job, receipt.device, receipt.window_start), digest);
+            self.count_part(&digest, true);
         }
         self.state.disputed.insert(digest);
         self.state.disputes.insert(digest, OpenDispute { opener, respondent, opened_s: self.at_s });
@@ -136,9 +142,11 @@ impl Fold<'_> {
                 if let Some(posted) = self.state.jobs.get_mut(&receipt.job) {
                     posted.units = posted.units.saturating_add(receipt.units);
                 }
+                self.count_part(&digest, false); // counted when it was set aside, and with every acceptance
                 self.mark_accepted(digest, verdict, price);
             }
             (false, Outcome::Refused(_)) => {
+                self.count_part(&digest, false);
                 self.state.windows.remove(&(receipt.job, receipt.device, receipt.window_start));
             }
             (true, Outcome::Accepted { .. }) => {}
@@ -146,7 +154,7 @@ impl Fold<'_> {
         Ok(vec![Effect::DisputeClosed { receipt: digest, winner: Some(winner) }])
     }
 
-    pub(super) fn dispute_lapsed(self, digest: &Hash32) -> Result<Vec<Effect>, Refusal> {
+    pub(super) fn dispute_lapsed(mut self, digest: &Hash32) -> Result<Vec<Effect>, Refusal> {
         let dispute = self.open_dispute(digest)?;
         require(!self.is_open(digest), "dispute.by-panel", "a receipt without a panel", digest)?;
         let earliest = dispute.opened_s + self.rules.resolve_s; // both bounded: limits.rs
@@ -167,6 +175,7 @@ impl Fold<'_> {
         self.state.ledger.post(&moves, "dispute.held-short")?;
         self.state.disputes.remove(digest);
         if refused_before {
+            self.count_part(digest, false);
             self.state.windows.remove(&(receipt.job, receipt.device, receipt.window_start));
         }
         Ok(vec![Effect::DisputeClosed { receipt: *digest, winner: None }])

@@ -14,6 +14,8 @@ use crate::refusal::{Refusal, require};
 use crate::state::{ReceiptStatus, Standing, State};
 use crate::verdict::Verdict;
 
+/// Seconds from the end of a job's windows to its deadline below which nobody's absence counts.
+const WORK_S_MIN: u64 = 3_600;
 /// Doublings of a rest or a freeze, at most.
 const DOUBLINGS_MAX: u32 = 12;
 
@@ -186,9 +188,13 @@ impl Fold<'_> {
     pub(super) fn part_over(&mut self, node: &Address, job: &Hash32) -> Option<Effect> {
         let absences = self.state.guarded.as_ref()?.guards.absences;
         let active = self.state.nodes.get(node).is_some_and(|known| known.standing == Standing::Active);
+        // Whoever asks for windows that end with the deadline asks for nothing that a node could bring.
+        let possible = self.state.jobs.get(job).is_some_and(|posted| {
+            posted.job.window_until_s.saturating_add(WORK_S_MIN) <= posted.job.deadline_s
+        });
         let mut gone = false;
         self.member(node, |member| match member.parts.remove(job) {
-            Some(part) if !part.came && active => {
+            Some(part) if !part.came && active && possible => {
                 member.absent = member.absent.saturating_add(1);
                 gone = member.absent >= absences;
             }
@@ -280,6 +286,9 @@ impl State {
         let room =
             member.at_risk().checked_add(part_of(job).value).is_some_and(|sum| sum <= listing.exposure);
         let covered = self.pledge(node) >= guarded.pledge_for(listing.exposure, &job.service);
-        room && covered && at_s < listing.until_s && at_s >= member.rest_until_s
+        // A part holds its node's pledge until the job is over: no longer than the node offered itself.
+        let judge_s = self.rules.as_ref().map_or(0, |rules| rules.judge_s);
+        let in_time = job.deadline_s.saturating_add(judge_s) <= listing.until_s;
+        room && covered && in_time && at_s < listing.until_s && at_s >= member.rest_until_s
     }
 }

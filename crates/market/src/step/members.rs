@@ -22,6 +22,14 @@ impl Fold<'_> {
         require(node != self.rules.vault, "node.is-vault", "an account that is not the vault", node)?;
         let next = self.state.nodes.get(&node).map_or(0, |known| known.nonce);
         require(nonce == next, "node.nonce", next, nonce)?;
+        // Nobody asks the operator: naming a checker's would take the seat from it that judges this node. Its own nodes get
+        // no work anyway.
+        let judges = |checker: &Address| {
+            let run_by = self.state.nodes.get(checker).map(|known| known.operator);
+            node != *checker && (operator == *checker || run_by == Some(operator))
+        };
+        let free = !self.rules.checkers.iter().any(judges);
+        require(free, "node.operator-checks", "an operator that runs no checker", operator)?;
         if let Some(known) = self.state.nodes.get_mut(&node) {
             known.operator = operator;
             known.nonce += 1;

@@ -13,7 +13,7 @@ use crate::verdict::{Blame, Outcome, Reason, Verdict};
 use std::collections::BTreeMap;
 
 /// Whether a verdict accepts.
-fn accepts(verdict: &Verdict) -> bool {
+pub(super) fn accepts(verdict: &Verdict) -> bool {
     matches!(verdict.outcome(), Outcome::Accepted { .. })
 }
 
@@ -169,7 +169,10 @@ impl Fold<'_> {
     ) -> Result<Vec<Effect>, Refusal> {
         match self.require_unpaid(receipt) {
             Ok(price) => self.accept(receipt, digest, verdict, price),
-            Err(refusal) => Ok(self.refuse(receipt, digest, verdict, Reason::from(&refusal))),
+            Err(refusal) => {
+                // The work holds: it says nothing about its quality that the market does not pay it.
+                Ok(vec![self.mark_refused(receipt, digest, verdict, Reason::from(&refusal))])
+            }
         }
     }
 

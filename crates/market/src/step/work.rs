@@ -268,6 +268,7 @@ impl Fold<'_> {
         });
     }
 
+    /// Refused by a verdict, which counts for its node's quality.
     pub(super) fn refuse(
         &mut self,
         receipt: &Receipt,
@@ -275,6 +276,18 @@ impl Fold<'_> {
         verdict: &Verdict,
         reason: Reason,
     ) -> Vec<Effect> {
+        let refused = self.mark_refused(receipt, digest, verdict, reason);
+        std::iter::once(refused).chain(self.note_quality(&receipt.node, false)).collect()
+    }
+
+    /// Writes the status of a judged receipt that is not paid.
+    pub(super) fn mark_refused(
+        &mut self,
+        receipt: &Receipt,
+        digest: Hash32,
+        verdict: &Verdict,
+        reason: Reason,
+    ) -> Effect {
         if let Some(posted) = self.state.jobs.get_mut(&receipt.job) {
             posted.pending.remove(&digest);
         }
@@ -283,7 +296,7 @@ impl Fold<'_> {
             delivered.status =
                 ReceiptStatus::Refused { reason, verdict: Some(verdict.clone()), at_s: self.at_s };
         }
-        std::iter::once(refused).chain(self.note_quality(&receipt.node, false)).collect()
+        refused
     }
 
     /// One more refusal in a row. The one that freezes is the one that costs; while frozen, no other does.

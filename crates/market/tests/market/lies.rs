@@ -113,8 +113,13 @@ fn members_that_are_not() {
 fn checkers_that_are_their_own_judge() {
     let mut world = World::members();
     let order = Enroll { node: node(0).address(), operator: checker().address(), nonce: 1 };
-    world.ok(What::NodeEnrolled(sign(order, &node(0))));
+    world.refused(What::NodeEnrolled(sign(order, &node(0))), "node.operator-checks");
+    // A checker that says itself who runs it, and whose operator runs a node.
+    let order = Enroll { node: checker().address(), operator: operator(0).address(), nonce: 0 };
+    world.ok(What::NodeEnrolled(sign(order, &checker())));
     world.refused(measured(0), "capability.own-node");
+    let order = Enroll { node: node(1).address(), operator: operator(0).address(), nonce: 1 };
+    world.refused(What::NodeEnrolled(sign(order, &node(1))), "node.operator-checks");
     // The operator of a checker is not drawn: three slots, two left.
     world.ok(post(job()));
     world.refused(What::Assigned { job: job_id(), secret: secret(0) }, "assignment.too-few");

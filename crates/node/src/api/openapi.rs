@@ -149,7 +149,7 @@ impl Schemas {
     fn body(&mut self, route: &Route) -> std::result::Result<Option<Value>, String> {
         let content = match route.takes {
             Takes::Nothing => return Ok(None),
-            Takes::Anything => json!({ "application/json": { "schema": { "type": "object" } } }),
+            Takes::Anything => json!({ "application/json": {} }),
             Takes::Json(of) => {
                 let shape = of(&mut self.types)?;
                 self.ask(&shape);
@@ -162,7 +162,8 @@ impl Schemas {
         };
         let most = route.body_bytes_max;
         let description = format!("At most {most} bytes");
-        Ok(Some(json!({ "required": true, "description": description, "content": content })))
+        let required = !matches!(route.takes, Takes::Anything);
+        Ok(Some(json!({ "required": required, "description": description, "content": content })))
     }
 
     /// One object for each kind of order, its name the only field.
@@ -254,7 +255,7 @@ fn schema(shape: &Shape) -> Value {
             json!({ "type": "string", "pattern": format!("^0x[0-9a-fA-F]{{{count}}}$") })
         }
         Shape::Text(Form::Device) => {
-            json!({ "type": "string", "pattern": "^did:key:z[1-9A-HJ-NP-Za-km-z]+$" })
+            json!({ "type": "string", "pattern": "^did:key:z6Mk[1-9A-HJ-NP-Za-km-z]{44}$" })
         }
         Shape::Optional(of) => json!({ "anyOf": [schema(of), { "type": "null" }] }),
         Shape::List(of) => json!({ "type": "array", "items": schema(of) }),

@@ -105,6 +105,13 @@ impl Coordinator {
                 reader.bonded.insert(*node, *bonded);
                 self.see_stake(*node, *bonded, event.block)
             }
+            // On its way out it is at stake for a while, but it holds nothing up any more.
+            EventKind::Unbonding { node, amount } => {
+                let had = reader.bonded.get(node).copied().unwrap_or_default();
+                let left = had.checked_sub(*amount).unwrap_or_default();
+                reader.bonded.insert(*node, left);
+                self.see_stake(*node, left, event.block)
+            }
             EventKind::NodeSlashed { node, .. } => {
                 reader.bonded.insert(*node, Usd::ZERO);
                 self.see_stake(*node, Usd::ZERO, event.block)

@@ -95,8 +95,8 @@ impl Coordinator {
         let check_ms = began.elapsed().as_secs_f64() * 1_000.0;
         crash::point();
         match self.take(What::Judged(verdict)) {
-            // Another thread was faster: the same receipt, the same verdict.
-            Err(fault) if fault.is("verdict.receipt-not-pending") => {}
+            // Another thread was faster: the same receipt, the same verdict. Or nobody may judge it: it lapses with its job.
+            Err(fault) if fault.is("verdict.receipt-not-pending") || fault.is("verdict.own-receipt") => {}
             taken => drop(taken?),
         }
         Ok(check_ms)
@@ -141,12 +141,17 @@ impl Coordinator {
     pub fn with_service<T>(&self, service: &Hash32, run: impl FnOnce(&dyn Check) -> Result<T>) -> Result<T> {
         let service = by_id(service)
             .ok_or_else(|| Fault::refused("service.unknown", "a service of this node", service))?;
+        self.with_engines(|engines| run(&service.checker(*engines)))
+    }
+
+    /// Runs something with this coordinator's engines.
+    pub(super) fn with_engines<T>(&self, run: impl FnOnce(&Engines<'_>) -> T) -> T {
         let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
         let feeds = self.feeds.read().unwrap_or_else(PoisonError::into_inner);
         let seeds = self.book().seeds().clone();
         let references = WithSeeds { feeds: &*feeds, seeds: &seeds };
         let engines = Engines { proofs: &*models, models: &*models, references: &references };
-        run(&service.checker(engines))
+        run(&engines)
     }
 
     /// A receipt as a document.

@@ -5,7 +5,8 @@ use super::{Coordinator, files_in};
 use crate::engine::blobs::replace;
 use crate::fault::{Fault, Result};
 use crate::wire::{FeedDoc, FeedRow};
-use proofmesh_market::{Address, Device, Effect, Hash32, State, Usd, What};
+use proofmesh_market::{Address, Device, Effect, Hash32, Job, State, Usd, What};
+use proofmesh_services::by_id;
 use proofmesh_services::reference::ReferenceTable;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -47,6 +48,9 @@ impl Coordinator {
                 "an event of the coordinator's own",
             ));
         }
+        if let What::JobPosted(order) = &what {
+            self.require_understood(&order.order)?;
+        }
         self.sync_chain().await?;
         let effects = self.take(what)?;
         if self.is_guarded() {
@@ -64,6 +68,13 @@ impl Coordinator {
             self.stock_draws()?;
         }
         Ok(effects)
+    }
+
+    /// Nodes are drawn for a job before they see it: one that no node could do does not get that far.
+    fn require_understood(&self, job: &Job) -> Result<()> {
+        let Some(service) = by_id(&job.service) else { return Ok(()) };
+        self.with_engines(|engines| (service.describe)(job, engines).map(drop))
+            .map_err(|reason| Fault::from(&reason))
     }
 
     /// Keeps a feed of public side inputs and gives the commitment that jobs name it by.

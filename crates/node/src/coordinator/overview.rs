@@ -12,7 +12,7 @@ use proofmesh_market::state::{DeliveredReceipt, ReceiptStatus};
 use proofmesh_market::{Address, Hash32, Job, State, Usd};
 use proofmesh_model::ModelFile;
 use proofmesh_prover::{Machine, forecast};
-use proofmesh_services::{Engines, by_id};
+use proofmesh_services::by_id;
 use proofmesh_settle::{Cursor, EventKind};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -169,10 +169,7 @@ impl Coordinator {
     pub fn suggested_price(&self, job: &Job) -> Result<Usd> {
         let service =
             by_id(&job.service).ok_or_else(|| Fault::refused("service.unknown", "a service", job.service))?;
-        let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
-        let feeds = self.feeds.read().unwrap_or_else(PoisonError::into_inner);
-        let engines = Engines { proofs: &*models, models: &*models, references: &*feeds };
-        (service.price)(job, &engines).map_err(|reason| Fault::from(&reason))
+        self.with_engines(|engines| (service.price)(job, engines)).map_err(|reason| Fault::from(&reason))
     }
 
     /// Money over time, from the log and from the chain's events.

@@ -110,13 +110,13 @@ async fn bodies(caller: &Caller) {
         );
         let request =
             caller.http.post(format!("{}{path}", caller.api)).header(CONTENT_TYPE, "text/plain").body("{}");
-        let (status, fault) = caller.answer(request).await;
+        let (status, fault) = caller.answer(request.bearer_auth(&caller.key)).await;
         assert_eq!((status, fault.name.as_str()), (415, "api.content-type"), "{path}");
     }
     // A call without a document: a page elsewhere could send it as a plain form.
     let form =
         caller.http.post(format!("{}/v1/epochs", caller.api)).header(CONTENT_TYPE, "text/plain").body("");
-    assert_eq!(form.send().await.expect("an answer").status(), 415, "/v1/epochs");
+    assert_eq!(form.bearer_auth(&caller.key).send().await.expect("an answer").status(), 415, "/v1/epochs");
     for body in [
         r#"{"receipt":"0x","evidence":"0x","more":1}"#,
         r#"{"receipt":"zz","evidence":"0x"}"#,

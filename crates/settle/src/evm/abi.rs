@@ -239,6 +239,7 @@ sol! {
         error ReentrancyGuardReentrantCall();
 
         event Bonded(address indexed node, uint256 amount, uint256 bonded);
+        event UnbondingStarted(address indexed node, uint256 amount, uint64 unbondAt);
         event Slashed(address indexed node, address indexed reporter, uint256 reward, uint256 burned, bytes32 digestA, bytes32 digestB);
     }
 

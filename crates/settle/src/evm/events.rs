@@ -187,6 +187,7 @@ fn bonds(event: Bonds::BondsEvents) -> Result<EventKind> {
         E::Bonded(e) => {
             EventKind::Bonded { node: account(e.node), amount: money(e.amount)?, bonded: money(e.bonded)? }
         }
+        E::UnbondingStarted(e) => EventKind::Unbonding { node: account(e.node), amount: money(e.amount)? },
         E::Slashed(e) => EventKind::NodeSlashed {
             node: account(e.node),
             reporter: account(e.reporter),

@@ -18,7 +18,7 @@ use crate::keys::{Keyring, Tenant};
 use crate::owner::{DAY_S, Grant, GrantDoc, Journal, Limits, Policy, read_json, write_json};
 use crate::weather::{airports, day_start_s, feed, salt, station};
 use crate::wire::{AccountDoc, FeedDoc, IdDoc, JobDoc, NodeDoc, ReceiptDoc};
-use proofmesh_market::order::Withdraw;
+use proofmesh_market::order::{Order, Withdraw};
 use proofmesh_market::state::{DeliveredReceipt, ReceiptStatus};
 use proofmesh_market::{AccountSecret, Address, Device, Hash32, Signed, Usd, What};
 use serde::{Deserialize, Serialize};
@@ -399,7 +399,7 @@ impl Side<'_> {
         if name != BUYER {
             self.policy(name)?;
         }
-        let secret = self.own.keys.account(name)?;
+        let secret = if name == BUYER { self.buyer_key()? } else { self.own.keys.account(name)? };
         claim(&self.own.client, &**self.own.coordinator.settlement(), &secret, secret.address()).await
     }
 
@@ -521,8 +521,15 @@ impl Side<'_> {
         let before = self.budget()?;
         let mut budget = before.after(escrow, self.now_s())?;
         self.keep(&budget)?; // charged first: no crash makes the budget larger
+        let id = job.digest(&self.own.coordinator.domain());
         match self.pay(job, &feed, escrow).await {
             Ok(id) => {
+                budget.jobs.push(id);
+                self.keep(&budget)?;
+                Ok(IdDoc { id })
+            }
+            // What failed after the order was taken: the money is in escrow.
+            Err(_) if self.own.coordinator.with_state(|state| state.jobs().contains_key(&id)) => {
                 budget.jobs.push(id);
                 self.keep(&budget)?;
                 Ok(IdDoc { id })
@@ -536,7 +543,7 @@ impl Side<'_> {
 
     async fn pay(&self, job: proofmesh_market::Job, feed: &FeedDoc, escrow: Usd) -> Result<Hash32> {
         let buyer = self.buyer_key()?;
-        self.own.coordinator.add_feed(feed)?;
+        self.own.coordinator.add_feed(&self.tenant, feed)?;
         fund(&self.own.client, &**self.own.coordinator.settlement(), &buyer, escrow).await?;
         post(&self.own.client, &self.own.coordinator.domain(), &buyer, job).await
     }

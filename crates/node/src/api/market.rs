@@ -2,11 +2,13 @@
 
 use super::{BODY_BYTES_MAX, SMALL_BODY_BYTES_MAX, Shared, answer, blocking, parse, read, unknown};
 use crate::fault::Result;
+use crate::keys::Caller;
 use crate::monitor::collect::collect;
 use crate::wire::{
     ChallengeDoc, DeliverDoc, DoneDoc, EnrolDeviceDoc, FaucetDoc, FeedDoc, IdDoc, MeasureDoc, MintedDoc,
     PassTimeDoc, ReadyDoc,
 };
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
@@ -141,16 +143,21 @@ pub(super) async fn model(State(it): Shared, Path(id): Path<String>) -> Response
 pub(super) async fn feed(State(it): Shared, Path(commitment): Path<String>) -> Response {
     let look = || {
         let commitment = parse(&commitment, "feed")?;
-        blocking(|| it.coordinator.feed(&commitment))
+        blocking(|| it.coordinator.feed(&commitment))?
             .ok_or_else(|| unknown("feed", "the commitment of a feed"))
     };
     answer(look())
 }
 
-pub(super) async fn add_feed(State(it): Shared, headers: HeaderMap, body: Body) -> Response {
+pub(super) async fn add_feed(
+    State(it): Shared,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let add = async {
         let doc: FeedDoc = read(&headers, body, BODY_BYTES_MAX).await?;
-        Ok(IdDoc { id: blocking(|| it.coordinator.add_feed(&doc))? })
+        Ok(IdDoc { id: blocking(|| it.coordinator.add_feed(&caller.tenant, &doc))? })
     };
     answer(add.await)
 }

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The header.
 pub const HEADER: &str = "idempotency-key";
-/// Calls that are remembered.
+/// Calls of one tenant that are remembered.
 const CALLS_MAX: usize = 10_000;
 /// Bytes of an answer that is remembered: every document of these routes is smaller.
 const ANSWER_BYTES_MAX: usize = 256 << 10;
@@ -37,6 +37,8 @@ const ANSWER_BYTES_MAX: usize = 256 << 10;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Call {
+    #[serde(default = "Tenant::local")] // as before there were tenants in it
+    tenant: Tenant,
     at_s: u64,
     request: Hash32,
     answer: Option<(u16, Hex)>,
@@ -44,7 +46,7 @@ struct Call {
 
 #[derive(Debug, Default)]
 struct Known {
-    calls: BTreeMap<Hash32, u64>, // when
+    calls: BTreeMap<Hash32, (Tenant, u64)>, // whose, when
     running: BTreeSet<Hash32>,
 }
 
@@ -67,7 +69,7 @@ impl Once {
             let name = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
             let known = name.filter(|_| path.extension().is_some_and(|end| end == "json"));
             if let (Some(name), Some(call)) = (known, read_json::<Call>(&path, "once.json")?) {
-                calls.insert(name, call.at_s);
+                calls.insert(name, (call.tenant, call.at_s));
             }
         }
         once.known().calls = calls;
@@ -121,14 +123,15 @@ impl Once {
         let name =
             keccak(&[tenant.to_string().as_bytes(), b"\n", route.path.as_bytes(), b"\n", key].concat());
         let asked = keccak(&[parts.uri.path().as_bytes(), b"\n", &body[..]].concat());
-        if let Some(answered) = super::blocking(|| self.begin(&name, asked))? {
+        if let Some(answered) = super::blocking(|| self.begin(tenant, &name, asked))? {
             return Ok(answered);
         }
-        let (once, request) = (self.clone(), Request::from_parts(parts, Body::from(body)));
+        let (once, tenant) = (self.clone(), tenant.clone());
+        let request = Request::from_parts(parts, Body::from(body));
         // A task of its own: a caller that goes away does not leave the call half done.
         let done = tokio::spawn(async move {
             let response = next.run(request).await;
-            let kept = once.keep(&name, asked, response).await;
+            let kept = once.keep(tenant, &name, asked, response).await;
             once.known().running.remove(&name);
             kept
         });
@@ -137,7 +140,7 @@ impl Once {
     }
 
     /// Notes that a call begins, durably; gives its answer if it had one before.
-    fn begin(&self, name: &Hash32, request: Hash32) -> Result<Option<Response>> {
+    fn begin(&self, tenant: &Tenant, name: &Hash32, request: Hash32) -> Result<Option<Response>> {
         let mut known = self.known();
         if known.running.contains(name) {
             let expected = "the same call again once the first has ended";
@@ -161,11 +164,12 @@ impl Once {
                 )),
             });
         }
-        if known.calls.len() >= CALLS_MAX {
+        let mine = |known: &Known| known.calls.values().filter(|(whose, _)| whose == tenant).count();
+        if mine(&known) >= CALLS_MAX {
             let over: Vec<Hash32> = known
                 .calls
                 .iter()
-                .filter(|(_, at_s)| at_s.saturating_add(DAY_S) <= now_s)
+                .filter(|(_, (_, at_s))| at_s.saturating_add(DAY_S) <= now_s)
                 .map(|(name, _)| *name)
                 .collect();
             for name in over {
@@ -174,24 +178,36 @@ impl Once {
                 let _ = std::fs::remove_file(self.path(&name));
             }
         }
-        if known.calls.len() >= CALLS_MAX {
+        if mine(&known) >= CALLS_MAX {
             let expected = format!("at most {CALLS_MAX} calls with a key a day");
-            return Err(Fault::refused("idempotency.full", expected, known.calls.len()));
+            return Err(Fault::refused("idempotency.full", expected, "more"));
         }
-        self.write(name, &Call { at_s: now_s, request, answer: None })?;
-        known.calls.insert(*name, now_s);
+        self.write(name, &Call { tenant: tenant.clone(), at_s: now_s, request, answer: None })?;
+        known.calls.insert(*name, (tenant.clone(), now_s));
         known.running.insert(*name);
         Ok(None)
     }
 
-    /// Keeps what a call was answered, durably, before it is answered.
-    async fn keep(&self, name: &Hash32, request: Hash32, response: Response) -> Result<Response> {
+    /// Keeps what a call was answered, durably, before it is answered. A misuse did nothing: its record goes.
+    async fn keep(
+        &self,
+        tenant: Tenant,
+        name: &Hash32,
+        request: Hash32,
+        response: Response,
+    ) -> Result<Response> {
+        if response.status() == StatusCode::BAD_REQUEST {
+            let path = self.path(name);
+            std::fs::remove_file(&path).map_err(|error| Fault::file(&path, &error))?;
+            self.known().calls.remove(name);
+            return Ok(response);
+        }
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, ANSWER_BYTES_MAX)
             .await
             .map_err(|error| Fault::trouble("idempotency.answer", "a short answer", error))?;
         let answer = Some((parts.status.as_u16(), Hex(body.to_vec())));
-        super::blocking(|| self.write(name, &Call { at_s: self.time.now_s(), request, answer }))?;
+        super::blocking(|| self.write(name, &Call { tenant, at_s: self.time.now_s(), request, answer }))?;
         Ok(Response::from_parts(parts, Body::from(body)))
     }
 }

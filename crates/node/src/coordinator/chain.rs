@@ -10,11 +10,13 @@
 //! - *Epochs* whose posting is gone are posted again with the next one: the chain says which it has.
 
 use super::Coordinator;
+use super::overview::sum;
 use crate::fault::{Fault, Result};
 use proofmesh_market::{Address, ChainRef, Usd, What};
 use proofmesh_settle::{ChainEvent, Cursor, EventKind, SettleError};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 /// Events of one read.
 const PAGE: usize = 256;
@@ -29,10 +31,38 @@ pub(super) struct Reader {
     deposited: BTreeMap<Address, Usd>,
     /// What nodes have bonded.
     bonded: BTreeMap<Address, Usd>,
+    /// Money over its events.
+    flows: Flows,
+    /// Number of the last look that came to its end.
+    looked: u64,
     /// Log and chain were held against each other since the beginning of this reading.
     compared: bool,
     /// This reading began after blocks were taken back, and what they held is not made good yet.
     taken_back: bool,
+}
+
+/// Money over the chain's events.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Flows {
+    pub(super) deposited: Usd,
+    pub(super) claimed: Usd,
+    pub(super) burned: Usd,
+    pub(super) covers_paid: Usd,
+}
+
+impl Flows {
+    fn add(&mut self, event: &EventKind) {
+        let (place, amount) = match event {
+            EventKind::Deposited { amount, .. } => (&mut self.deposited, amount),
+            EventKind::Claimed { amount, .. } => (&mut self.claimed, amount),
+            EventKind::PosterSlashed { burned, .. } | EventKind::NodeSlashed { burned, .. } => {
+                (&mut self.burned, burned)
+            }
+            EventKind::CoverPaid { payout, .. } => (&mut self.covers_paid, payout),
+            _ => return,
+        };
+        *place = sum(*place, *amount);
+    }
 }
 
 impl Coordinator {
@@ -42,7 +72,12 @@ impl Coordinator {
     /// The chain's; `chain.log-behind` when the chain holds an epoch that this log never closed, `chain.deposit-gone`
     /// when it took back a deposit that was credited.
     pub async fn sync_chain(&self) -> Result<()> {
+        let asked = self.looks.load(Ordering::SeqCst);
         let mut reader = self.reader.lock().await;
+        if reader.looked > asked {
+            return Ok(()); // another look began after this was asked, and is over: many callers wait for two at most
+        }
+        let look = self.looks.fetch_add(1, Ordering::SeqCst).saturating_add(1);
         let mut restarts = 0;
         loop {
             let page = match self.settlement().events_since(&reader.cursor, PAGE).await {
@@ -56,6 +91,8 @@ impl Coordinator {
             for event in &page.events {
                 self.chain_event(&mut reader, event).await?;
             }
+            // Once all of the page is in: it is read again after an error.
+            page.events.iter().for_each(|event| reader.flows.add(&event.kind));
             if page.next == reader.cursor {
                 break;
             }
@@ -70,7 +107,13 @@ impl Coordinator {
             self.register_models().await?;
             reader.taken_back = !self.restake(&reader)?;
         }
+        reader.looked = look;
         Ok(())
+    }
+
+    /// Money over the chain's events, as of the last look.
+    pub(super) async fn chain_flows(&self) -> Flows {
+        self.reader.lock().await.flows
     }
 
     async fn chain_event(&self, reader: &mut Reader, event: &ChainEvent) -> Result<()> {
@@ -137,7 +180,7 @@ impl Coordinator {
     fn see_stake(&self, node: Address, stake: Usd, block: u64) -> Result<()> {
         let news = self.with_state(|state| {
             let known = state.nodes().get(&node);
-            known.is_some_and(|known| block > known.stake_block)
+            known.is_some_and(|known| block >= known.stake_block && known.stake != stake)
         });
         if news {
             self.take(What::StakeSeen { node, stake, block })?;

@@ -1,23 +1,10 @@
-//! What comes in from accounts: orders, feeds, and, on development chains, requests for test money and
-//! enrolments.
+//! What comes in from accounts: orders and, on development chains, requests for test money and enrolments.
 
-use super::{Coordinator, files_in};
-use crate::engine::blobs::replace;
+use super::Coordinator;
 use crate::fault::{Fault, Result};
-use crate::wire::{FeedDoc, FeedRow};
 use proofmesh_market::{Address, Device, Effect, Hash32, Job, State, Usd, What};
 use proofmesh_services::by_id;
-use proofmesh_services::reference::ReferenceTable;
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::PoisonError;
 
-/// Rows of a feed.
-pub const FEED_ROWS_MAX: usize = 16_384;
-/// Words of a row.
-pub const FEED_WORDS_MAX: usize = 4_096;
-/// Feeds of a coordinator.
-pub const FEEDS_MAX: usize = 1_024;
 /// Most test money that one request may bring an account to.
 pub const FAUCET_MAX: Usd = Usd::from_micro(1_000_000_000_000);
 
@@ -77,33 +64,6 @@ impl Coordinator {
             .map_err(|reason| Fault::from(&reason))
     }
 
-    /// Keeps a feed of public side inputs and gives the commitment that jobs name it by.
-    ///
-    /// # Errors
-    /// `feed.too-large`, `feed.too-many`, `file.io`.
-    pub fn add_feed(&self, doc: &FeedDoc) -> Result<Hash32> {
-        let table = doc.table()?;
-        let commitment = table.commitment();
-        let mut feeds = self.feeds.write().unwrap_or_else(PoisonError::into_inner);
-        if feeds.len() >= FEEDS_MAX && !feeds.contains_key(&commitment) {
-            return Err(Fault::refused("feed.too-many", FEEDS_MAX, feeds.len()));
-        }
-        let path = self.dir.join("feeds").join(format!("{}.json", hex::encode(commitment.0)));
-        if !path.exists() {
-            let text = serde_json::to_vec(&FeedDoc::of(&table))
-                .map_err(|error| Fault::trouble("feed.json", "a feed", error))?;
-            replace(&path, &text)?;
-        }
-        feeds.insert(commitment, table);
-        Ok(commitment)
-    }
-
-    /// A feed by its commitment.
-    #[must_use]
-    pub fn feed(&self, commitment: &Hash32) -> Option<FeedDoc> {
-        self.feeds.read().unwrap_or_else(PoisonError::into_inner).get(commitment).map(FeedDoc::of)
-    }
-
     fn require_development(&self) -> Result<()> {
         if self.settlement().profile().development {
             return Ok(());
@@ -159,52 +119,4 @@ impl Coordinator {
 /// The receipt that a panel is to sit on.
 fn seated(effect: &Effect) -> Option<Hash32> {
     if let Effect::PanelWanted { receipt } = effect { Some(*receipt) } else { None }
-}
-
-impl FeedDoc {
-    /// A table as a document.
-    #[must_use]
-    pub fn of(table: &ReferenceTable) -> Self {
-        let row = |((device, start_s), words): (&(Device, u64), &Vec<i32>)| FeedRow {
-            device: *device,
-            start_s: *start_s,
-            words: words.clone(),
-        };
-        FeedDoc { word_bytes: table.word_bytes(), rows: table.rows().iter().map(row).collect() }
-    }
-
-    /// The table, with its commitment.
-    ///
-    /// # Errors
-    /// `feed.too-large`, `feed.row-twice`, `inference.reference-width`.
-    pub fn table(&self) -> Result<ReferenceTable> {
-        let large = self.rows.iter().any(|row| row.words.len() > FEED_WORDS_MAX);
-        if large || self.rows.len() > FEED_ROWS_MAX {
-            let expected = format!("{FEED_ROWS_MAX} rows of {FEED_WORDS_MAX} words");
-            return Err(Fault::refused("feed.too-large", expected, self.rows.len()));
-        }
-        let mut rows = BTreeMap::new();
-        for row in &self.rows {
-            if rows.insert((row.device, row.start_s), row.words.clone()).is_some() {
-                return Err(Fault::refused("feed.row-twice", "one row a device and window", row.start_s));
-            }
-        }
-        ReferenceTable::new(self.word_bytes, rows).map_err(|reason| Fault::from(&reason))
-    }
-}
-
-/// All feeds in a coordinator's directory.
-///
-/// # Errors
-/// `feed.json`, `file.io`.
-pub fn read_feeds(dir: &Path) -> Result<BTreeMap<Hash32, ReferenceTable>> {
-    let mut feeds = BTreeMap::new();
-    for path in files_in(&dir.join("feeds"), "json")? {
-        let text = std::fs::read(&path).map_err(|error| Fault::file(&path, &error))?;
-        let doc: FeedDoc = serde_json::from_slice(&text)
-            .map_err(|error| Fault::trouble("feed.json", path.display(), error))?;
-        let table = doc.table()?;
-        feeds.insert(table.commitment(), table);
-    }
-    Ok(feeds)
 }

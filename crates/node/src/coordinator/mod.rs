@@ -9,6 +9,7 @@ mod chain;
 mod check;
 mod draw;
 mod epochs;
+mod feeds;
 mod ground;
 mod intake;
 mod overview;
@@ -26,19 +27,19 @@ use crate::time::Time;
 use crate::zk::Models;
 use chain::Reader;
 use draw::Draws;
+use feeds::Feeds;
 use ground::Ground;
 use proofmesh_market::{AccountSecret, Address, Domain, Effect, Hash32, State, What};
 use proofmesh_model::ModelFile;
-use proofmesh_services::reference::ReferenceTable;
 use proofmesh_settle::{Settlement, VerifierKey};
 use rounds::Checkers;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 pub use check::middle;
+pub use feeds::read_feeds;
 pub use ground::{CHECKER_PLEDGE, MarketTerms, WINDOW_MAX_S, embedded_url, read_deployment};
-pub use intake::read_feeds;
 pub use rounds::seats_cost;
 
 /// How a coordinator is started.
@@ -68,8 +69,9 @@ pub struct Coordinator {
     beating: Mutex<()>,
     draws: Draws,
     models: RwLock<Models>,
-    feeds: RwLock<BTreeMap<Hash32, ReferenceTable>>,
+    feeds: RwLock<Feeds>,
     reader: tokio::sync::Mutex<Reader>,
+    looks: AtomicU64, // at the chain, begun so far
     closing: tokio::sync::Mutex<()>,
     // One transaction of the governor's at a time: each takes its account's next nonce.
     governing: tokio::sync::Mutex<()>,
@@ -124,8 +126,9 @@ impl Coordinator {
             draws: Draws::new(keys.seed("draws")?, book.draws()),
             blobs: RwLock::new(blobs),
             models: RwLock::new(read_models(dir)?),
-            feeds: RwLock::new(intake::read_feeds(dir)?),
+            feeds: RwLock::new(Feeds::open(dir, book.state())?),
             reader: tokio::sync::Mutex::default(),
+            looks: AtomicU64::default(),
             closing: tokio::sync::Mutex::new(()),
             governing: tokio::sync::Mutex::new(()),
             book: Mutex::new(book),

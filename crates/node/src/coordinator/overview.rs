@@ -13,14 +13,11 @@ use proofmesh_market::{Address, Hash32, Job, State, Usd};
 use proofmesh_model::ModelFile;
 use proofmesh_prover::{Machine, forecast};
 use proofmesh_services::by_id;
-use proofmesh_settle::{Cursor, EventKind};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 /// Receipts and epochs of one answer.
 pub const NEWEST: usize = 256;
-/// Events of one read of the chain.
-const PAGE: usize = 512;
 
 impl Coordinator {
     /// How far the log is.
@@ -179,31 +176,16 @@ impl Coordinator {
     pub async fn economics(&self) -> Result<EconomicsDoc> {
         let mut doc = self.with_state(ledger_side);
         doc.poster_bond = self.settlement().poster_bond().await?;
-        let mut cursor = Cursor::default();
-        loop {
-            let page = self.settlement().events_since(&cursor, PAGE).await?;
-            for event in &page.events {
-                let (place, amount) = match &event.kind {
-                    EventKind::Deposited { amount, .. } => (&mut doc.deposited, amount),
-                    EventKind::Claimed { amount, .. } => (&mut doc.claimed, amount),
-                    EventKind::PosterSlashed { burned, .. } | EventKind::NodeSlashed { burned, .. } => {
-                        (&mut doc.burned, burned)
-                    }
-                    EventKind::CoverPaid { payout, .. } => (&mut doc.covers_paid, payout),
-                    _ => continue,
-                };
-                *place = sum(*place, *amount);
-            }
-            if page.next == cursor {
-                return Ok(doc);
-            }
-            cursor = page.next;
-        }
+        self.sync_chain().await?;
+        let flows = self.chain_flows().await;
+        (doc.deposited, doc.claimed) = (flows.deposited, flows.claimed);
+        (doc.burned, doc.covers_paid) = (flows.burned, flows.covers_paid);
+        Ok(doc)
     }
 }
 
 /// For people to look at: a sum beyond 2^64 micro-USD stands still.
-fn sum(a: Usd, b: Usd) -> Usd {
+pub(super) fn sum(a: Usd, b: Usd) -> Usd {
     a.checked_add(b).unwrap_or(Usd::from_micro(u64::MAX))
 }
 

@@ -50,6 +50,18 @@ struct Looked {
     took_ms: f64,
 }
 
+/// A look that is forgotten when nobody waits any more.
+struct Remembered<'a> {
+    checkers: &'a Checkers,
+    receipt: Hash32,
+}
+
+impl Drop for Remembered<'_> {
+    fn drop(&mut self) {
+        self.checkers.looked().remove(&self.receipt);
+    }
+}
+
 /// A check that keeps what it said.
 struct Keeping<'a> {
     check: &'a dyn Check,
@@ -93,6 +105,12 @@ impl Checkers {
 
     fn of(&self, address: &Address) -> Option<&AccountSecret> {
         self.accounts.iter().find(|account| account.address() == *address)
+    }
+
+    /// Keeps a look while its caller waits, however that ends.
+    fn remember(&self, receipt: Hash32, looked: Looked) -> impl Drop + '_ {
+        self.looked().insert(receipt, looked);
+        Remembered { checkers: self, receipt }
     }
 
     fn looked(&self) -> MutexGuard<'_, BTreeMap<Hash32, Looked>> {
@@ -169,10 +187,9 @@ impl Coordinator {
             return Ok(0.0); // refused at the door
         }
         let looked = tokio::task::block_in_place(|| self.look(receipt))?;
-        self.checkers.looked().insert(*receipt, looked);
-        let done = self.rounds_until(|state| !is_pending(state, receipt)).await;
-        self.checkers.looked().remove(receipt);
-        done.map(|()| looked.took_ms)
+        let _forgotten = self.checkers.remember(*receipt, looked);
+        self.rounds_until(|state| !is_pending(state, receipt)).await?;
+        Ok(looked.took_ms)
     }
 
     /// Runs the service's check of a receipt, as far as its form lets it come to that.

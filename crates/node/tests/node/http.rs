@@ -181,6 +181,15 @@ async fn meanings(caller: &Caller) {
         let (status, fault) = caller.post("/v1/orders", body.clone()).await;
         assert_eq!((status, fault.name.as_str()), (400, "order.not-from-outside"), "{body}");
     }
+    // A call that could not be read did nothing: its Idempotency-Key is as it was.
+    let keyed = |body: String| {
+        let request = caller.http.post(format!("{}/v1/dev/faucet", caller.api)).bearer_auth(&caller.key);
+        request.header(CONTENT_TYPE, "application/json").header("idempotency-key", "one").body(body)
+    };
+    let (status, fault) = caller.answer(keyed("[]".to_owned())).await;
+    assert_eq!((status, fault.name.as_str()), (400, "api.body"));
+    let done = keyed(format!(r#"{{"account":"{account}","balance":7}}"#)).send().await.expect("an answer");
+    assert_eq!(done.status(), 200);
     let signature = format!("0x{}", "0".repeat(130));
     let body = format!(
         r#"{{"NodeEnrolled":{{"order":{{"node":"{account}","operator":"{account}","nonce":0}},

@@ -2,18 +2,21 @@
 //! difference by name.
 //!
 //! Needs public data only: the log's records, the epochs as the chain has them, and (for [`recheck`]) the
-//! evidence blobs.
+//! evidence blobs. Money is conserved after every event by the ledger's own sums, and those are held against all purses
+//! and claims, added up, after every epoch and at the end.
 //!
 //! Names of differences: `audit.event-undecodable`, `audit.event-refused`, `audit.not-conserved`,
 //! `audit.epoch-missing`, `audit.epoch-not-closed`, `audit.evidence-missing`, `audit.verdict-differs`, and
 //! `epoch.*` of [`Epoch::require_same`].
 
 use crate::epoch::Epoch;
-use crate::event::Event;
+use crate::event::{Event, What};
 use crate::hash::Hash32;
+use crate::receipt::SignedReceipt;
 use crate::refusal::Refusal;
 use crate::state::{ReceiptStatus, State, conservation};
-use crate::verdict::{Check, examine};
+use crate::verdict::{Check, Outcome, examine_delivered};
+use crate::verified::Verified;
 
 /// The first thing that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,22 +44,41 @@ impl Difference {
 pub fn replay<'a>(events: impl IntoIterator<Item = &'a Event>) -> Result<State, Difference> {
     let mut state = State::new();
     for event in events {
-        fold(&mut state, event)?;
+        fold(&mut state, event, None)?;
     }
+    require_conserved(&state)?;
     Ok(state)
 }
 
-fn fold(state: &mut State, event: &Event) -> Result<(), Difference> {
+fn fold(state: &mut State, event: &Event, verified: Option<&Verified>) -> Result<(), Difference> {
     let number = state.events();
     state
-        .step(event)
+        .step_verified(event, verified)
         .map_err(|refusal| Difference::at(number, "audit.event-refused", "a legal event", &refusal))?;
-    let sums = conservation(state);
-    if sums.holds() {
+    if matches!(event.what, What::EpochClosed { .. }) || !state.ledger().sums().holds() {
+        require_conserved(state)?;
+    }
+    Ok(())
+}
+
+/// Holds the ledger's sums against each other and against what they are sums of.
+fn require_conserved(state: &State) -> Result<(), Difference> {
+    let (kept, sums) = (state.ledger().sums(), conservation(state));
+    if kept.holds() && kept == sums {
         return Ok(());
     }
-    let refusal = Refusal::new("audit.not-conserved", sums.deposited, format_args!("{sums:?}"));
-    Err(Difference { event: Some(number), refusal })
+    let got = format_args!("{sums:?}, kept as {kept:?}");
+    let refusal = Refusal::new("audit.not-conserved", sums.deposited, got);
+    Err(Difference { event: state.events().checked_sub(1), refusal })
+}
+
+/// A record as an event, with its signatures if they were verified ahead: [`Verified::ahead`].
+pub type Read = Result<(Event, Option<Verified>), Refusal>;
+
+/// A record as an event. Its signatures are verified in its turn.
+#[must_use]
+pub fn read(record: &[u8]) -> Read {
+    Event::decode(record).map(|event| (event, None))
 }
 
 /// Folds a log's records and compares its epochs with the posted ones, in their order.
@@ -64,28 +86,42 @@ fn fold(state: &mut State, event: &Event) -> Result<(), Difference> {
 /// # Errors
 /// The first difference: in the log before in the epochs.
 pub fn audit<'a>(records: impl IntoIterator<Item = &'a [u8]>, posted: &[Epoch]) -> Result<State, Difference> {
-    audit_seen(records, posted, |_, _| ())
+    let mut audit = Audit::default();
+    for record in records {
+        audit.take(read(record), |_, _| ())?;
+    }
+    audit.end(posted)
 }
 
-/// As [`audit`], and shows every event with the state that has just taken it.
-///
-/// # Errors
-/// As [`audit`].
-pub fn audit_seen<'a>(
-    records: impl IntoIterator<Item = &'a [u8]>,
-    posted: &[Epoch],
-    mut seen: impl FnMut(&Event, &State),
-) -> Result<State, Difference> {
-    let mut state = State::new();
-    for record in records {
-        let number = state.events();
-        let event = Event::decode(record)
-            .map_err(|refusal| Difference::at(number, "audit.event-undecodable", "an event", &refusal))?;
-        fold(&mut state, &event)?;
-        seen(&event, &state);
+/// An audit of a log that goes on, record by record, for whoever reads ahead on other threads or looks at every event.
+#[derive(Debug, Default)]
+pub struct Audit {
+    state: State,
+}
+
+impl Audit {
+    /// Takes the next record, and shows its event with the state that has just taken it.
+    ///
+    /// # Errors
+    /// As [`audit()`], but for what [`Audit::end`] compares.
+    pub fn take(&mut self, read: Read, seen: impl FnOnce(&Event, &State)) -> Result<(), Difference> {
+        let number = self.state.events();
+        let (event, verified) =
+            read.map_err(|refusal| Difference::at(number, "audit.event-undecodable", "an event", &refusal))?;
+        fold(&mut self.state, &event, verified.as_ref())?;
+        seen(&event, &self.state);
+        Ok(())
     }
-    compare(&state, posted)?;
-    Ok(state)
+
+    /// The log is over: its money adds up, and its epochs are the posted ones.
+    ///
+    /// # Errors
+    /// As [`audit()`].
+    pub fn end(self, posted: &[Epoch]) -> Result<State, Difference> {
+        require_conserved(&self.state)?;
+        compare(&self.state, posted)?;
+        Ok(self.state)
+    }
 }
 
 /// Compares the epochs that a state closed with the posted ones: each posted epoch must be closed with the
@@ -109,25 +145,32 @@ pub fn compare(state: &State, posted: &[Epoch]) -> Result<(), Difference> {
     Ok(())
 }
 
-/// Checks the evidence of every receipt that has a verdict again, and compares. `evidence` fetches bytes by
-/// their hash, `service` the check of a service. Gives how many verdicts were checked.
-///
-/// # Errors
-/// `audit.evidence-missing`, `audit.verdict-differs`, `audit.service-unknown`.
-pub fn recheck<'a>(
-    state: &State,
-    evidence: impl Fn(&Hash32) -> Option<Vec<u8>>,
-    service: impl Fn(&Hash32) -> Option<&'a dyn Check>,
-) -> Result<u64, Difference> {
-    let Some(rules) = state.rules() else { return Ok(0) };
-    let mut checked = 0;
-    for (digest, delivered) in state.receipts() {
+/// Receipts that have a verdict, with what the verdict found.
+pub fn with_verdict(state: &State) -> impl Iterator<Item = (&SignedReceipt, &Outcome)> {
+    state.receipts().values().filter_map(|delivered| {
         let verdict = match &delivered.status {
             ReceiptStatus::Accepted { verdict, .. } | ReceiptStatus::Settled { verdict, .. } => verdict,
             ReceiptStatus::Refused { verdict: Some(verdict), .. } => verdict,
-            ReceiptStatus::Pending | ReceiptStatus::Refused { verdict: None, .. } => continue,
+            ReceiptStatus::Pending | ReceiptStatus::Refused { verdict: None, .. } => return None,
         };
-        let receipt = &delivered.signed.receipt;
+        Some((&delivered.signed, verdict.outcome()))
+    })
+}
+
+/// Checks the evidence of receipts again and compares with what their verdicts found. `evidence` fetches bytes by their
+/// hash, `service` the check of a service. For all of them: [`with_verdict`], in parts on as many threads as there are.
+///
+/// # Errors
+/// `audit.evidence-missing`, `audit.verdict-differs`, `audit.service-unknown`.
+pub fn recheck<'a, 'b>(
+    state: &State,
+    receipts: impl IntoIterator<Item = (&'b SignedReceipt, &'b Outcome)>,
+    evidence: impl Fn(&Hash32) -> Option<Vec<u8>>,
+    service: impl Fn(&Hash32) -> Option<&'a dyn Check>,
+) -> Result<(), Difference> {
+    let Some(rules) = state.rules() else { return Ok(()) };
+    for (signed, found) in receipts {
+        let receipt = &signed.receipt;
         let Some(posted) = state.jobs().get(&receipt.job) else { continue };
         let service = service(&receipt.service).ok_or_else(|| {
             Difference::outside(Refusal::new("audit.service-unknown", "a known service", receipt.service))
@@ -135,17 +178,13 @@ pub fn recheck<'a>(
         let bytes = evidence(&receipt.evidence).ok_or_else(|| {
             Difference::outside(Refusal::new("audit.evidence-missing", receipt.evidence, "no such bytes"))
         })?;
-        let outcome = examine(&rules.domain, &posted.job, &delivered.signed, &bytes, service)
+        let outcome = examine_delivered(&rules.domain, &posted.job, signed, &bytes, service)
             .map_err(Difference::outside)?;
-        if outcome != *verdict.outcome() {
-            let got = format_args!("{digest}: {:?}", verdict.outcome());
-            return Err(Difference::outside(Refusal::new(
-                "audit.verdict-differs",
-                format_args!("{outcome:?}"),
-                got,
-            )));
+        if outcome != *found {
+            let got = format_args!("{}: {found:?}", receipt.digest(&rules.domain));
+            let expected = format_args!("{outcome:?}");
+            return Err(Difference::outside(Refusal::new("audit.verdict-differs", expected, got)));
         }
-        checked += 1;
     }
-    Ok(checked)
+    Ok(())
 }

@@ -114,13 +114,32 @@ impl Device {
     }
 }
 
+/// The form of an account's signature.
+const FORM: &str = "r || s || v, v 27 or 28, low s";
+
 impl AccountSignature {
     /// The account that signed `digest`.
     ///
     /// # Errors
     /// `signature.account` when v is not 27 or 28, s is high, or no key has this signature.
     pub fn recover(&self, digest: &Hash32) -> Result<Address, Refusal> {
-        let refused = |got: &str| Refusal::new("signature.account", "r || s || v, v 27 or 28, low s", got);
+        self.recover_key(digest).map(|key| address_of(&key))
+    }
+
+    /// The key that signed `digest`.
+    ///
+    /// # Errors
+    /// As [`AccountSignature::recover`].
+    pub(crate) fn recover_key(&self, digest: &Hash32) -> Result<VerifyingKey, Refusal> {
+        let (signature, y_is_odd) = self.parse()?;
+        let id = RecoveryId::new(y_is_odd, false);
+        VerifyingKey::recover_from_prehash(&digest.0, &signature, id)
+            .map_err(|_| Refusal::new("signature.account", FORM, "a signature of no key"))
+    }
+
+    /// `r` and `s`, and whether the point's y is odd.
+    pub(crate) fn parse(&self) -> Result<(EcdsaSignature, bool), Refusal> {
+        let refused = |got: &str| Refusal::new("signature.account", FORM, got);
         let v = self.0[64];
         if v != 27 && v != 28 {
             return Err(refused(&format!("v = {v}")));
@@ -130,10 +149,7 @@ impl AccountSignature {
         if signature.normalize_s() != signature {
             return Err(refused("a high s"));
         }
-        let id = RecoveryId::new(v == 28, false);
-        let key = VerifyingKey::recover_from_prehash(&digest.0, &signature, id)
-            .map_err(|_| refused("a signature of no key"))?;
-        Ok(address_of(&key))
+        Ok((signature, v == 28))
     }
 
     /// Checks that `account` signed `digest`.
@@ -146,7 +162,7 @@ impl AccountSignature {
     }
 }
 
-fn address_of(key: &VerifyingKey) -> Address {
+pub(crate) fn address_of(key: &VerifyingKey) -> Address {
     let point = key.to_sec1_point(false); // 0x04 || x || y
     let hash = keccak(&point.as_bytes()[1..]);
     let mut address = [0u8; 20];

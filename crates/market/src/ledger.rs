@@ -53,8 +53,7 @@ pub struct Move {
 pub struct Ledger {
     purses: BTreeMap<Purse, Usd>,
     claims: BTreeMap<Address, Usd>,
-    vault: Usd,
-    deposited: Usd,
+    sums: Conservation, // kept with every change
 }
 
 /// The sums by kind of place.
@@ -84,18 +83,27 @@ impl Conservation {
         let sum = places.into_iter().try_fold(Usd::ZERO, Usd::checked_add);
         sum == Some(self.deposited)
     }
+
+    fn of(&mut self, purse: &Purse) -> &mut Usd {
+        match purse {
+            Purse::Balance(_) => &mut self.balances,
+            Purse::Escrow(_) => &mut self.escrow,
+            Purse::Held(_) => &mut self.held,
+            Purse::Bond(..) | Purse::Pledge(_) => &mut self.bonds,
+        }
+    }
 }
 
 impl Ledger {
     /// New money, seen on chain, for an account.
     pub(crate) fn deposit(&mut self, account: Address, amount: Usd) -> Result<(), Refusal> {
-        let deposited = self
-            .deposited
-            .checked_add(amount)
-            .ok_or_else(|| Refusal::new("deposit.overflow", "all deposits below 2^64 micro-USD", amount))?;
+        let deposited =
+            self.sums.deposited.checked_add(amount).ok_or_else(|| {
+                Refusal::new("deposit.overflow", "all deposits below 2^64 micro-USD", amount)
+            })?;
         let purse = Purse::Balance(account);
         let balance = self.purse(&purse).checked_add(amount).expect("a part of all deposits, which fit");
-        self.deposited = deposited;
+        self.sums.deposited = deposited;
         self.set(purse, balance);
         Ok(())
     }
@@ -115,15 +123,15 @@ impl Ledger {
     /// All fees.
     #[must_use]
     pub fn vault(&self) -> Usd {
-        self.vault
+        self.sums.vault
     }
 
     /// Cumulative balances above zero, ascending by account; the fees count for `vault`.
     #[must_use]
     pub fn cumulative(&self, vault: &Address) -> Vec<(Address, Usd)> {
         let mut all = self.claims.clone();
-        if !self.vault.is_zero() {
-            let sum = self.claim(vault).checked_add(self.vault).expect("a part of all deposits, which fit");
+        if !self.vault().is_zero() {
+            let sum = self.claim(vault).checked_add(self.vault()).expect("a part of all deposits, which fit");
             all.insert(*vault, sum);
         }
         all.into_iter().filter(|(_, usd)| !usd.is_zero()).collect()
@@ -157,10 +165,12 @@ impl Ledger {
                         .checked_add(step.amount)
                         .expect("a part of all deposits, which fit");
                     self.claims.insert(account, sum);
+                    let claims = self.sums.claims.checked_add(step.amount);
+                    self.sums.claims = claims.expect("a part of all deposits, which fit");
                 }
                 Target::Vault => {
-                    self.vault =
-                        self.vault.checked_add(step.amount).expect("a part of all deposits, which fit")
+                    let vault = self.sums.vault.checked_add(step.amount);
+                    self.sums.vault = vault.expect("a part of all deposits, which fit");
                 }
             }
         }
@@ -168,25 +178,26 @@ impl Ledger {
     }
 
     fn set(&mut self, purse: Purse, usd: Usd) {
-        if usd.is_zero() {
-            self.purses.remove(&purse);
-        } else {
-            self.purses.insert(purse, usd);
-        }
+        let before = if usd.is_zero() { self.purses.remove(&purse) } else { self.purses.insert(purse, usd) };
+        let sum = self.sums.of(&purse);
+        // Wrapping: between the moves of one event a sum may stand above all deposits; after them it does not.
+        let more = sum.micro().wrapping_add(usd.micro());
+        *sum = Usd::from_micro(more.wrapping_sub(before.unwrap_or_default().micro()));
     }
 
-    /// The sums by kind of place, added up from the purses.
+    /// The sums by kind of place, kept with every change.
+    #[must_use]
+    pub fn sums(&self) -> Conservation {
+        self.sums
+    }
+
+    /// The same sums, added up from all the purses and claims.
     #[must_use]
     pub fn conservation(&self) -> Conservation {
-        let mut sums =
-            Conservation { deposited: self.deposited, vault: self.vault, ..Conservation::default() };
+        let (deposited, vault) = (self.sums.deposited, self.sums.vault);
+        let mut sums = Conservation { deposited, vault, ..Conservation::default() };
         for (purse, usd) in &self.purses {
-            let sum = match purse {
-                Purse::Balance(_) => &mut sums.balances,
-                Purse::Escrow(_) => &mut sums.escrow,
-                Purse::Held(_) => &mut sums.held,
-                Purse::Bond(..) | Purse::Pledge(_) => &mut sums.bonds,
-            };
+            let sum = sums.of(purse);
             *sum = sum.checked_add(*usd).unwrap_or(Usd::from_micro(u64::MAX));
         }
         for usd in self.claims.values() {
@@ -216,6 +227,7 @@ mod tests {
         ledger.post(&[first, onward], "x.short").expect("a chain within one posting");
         assert_eq!((ledger.claim(&b), ledger.purse(&Purse::Balance(a))), (usd(60), usd(40)));
         assert!(ledger.conservation().holds());
+        assert_eq!(ledger.sums(), ledger.conservation());
     }
 
     #[test]

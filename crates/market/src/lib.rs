@@ -16,6 +16,7 @@ pub mod job;
 pub mod key;
 pub mod ledger;
 pub mod limits;
+mod many;
 pub mod money;
 pub mod order;
 pub mod payee;
@@ -26,6 +27,7 @@ pub mod statement;
 pub mod step;
 pub mod tree;
 pub mod verdict;
+pub mod verified;
 
 pub use domain::Domain;
 pub use epoch::Epoch;
@@ -41,4 +43,7 @@ pub use receipt::{Receipt, SignedReceipt};
 pub use refusal::Refusal;
 pub use state::{State, conservation};
 pub use step::Effect;
-pub use verdict::{Blame, Case, Check, Outcome, Reason, Verdict, check, examine};
+pub use verdict::{
+    Blame, Case, Check, Outcome, Reason, Verdict, check, check_delivered, examine, examine_delivered,
+};
+pub use verified::{Ahead, Verified};

@@ -193,17 +193,33 @@ impl SignedReceipt {
     /// # Errors
     /// `receipt.output-differs`, `receipt.node-signature`, `receipt.device-signature`.
     pub fn verify(&self, domain: &Domain) -> Result<Hash32, Refusal> {
-        let output = keccak(&self.output);
-        require(output == self.receipt.output, "receipt.output-differs", self.receipt.output, output)?;
+        self.require_output()?;
         let digest = self.receipt.digest(domain);
         self.node_signature
             .verify(&digest, &self.receipt.node)
             .map_err(|refusal| Refusal::new("receipt.node-signature", refusal.expected, refusal.got))?;
+        self.require_device(&digest)?;
+        Ok(digest)
+    }
+
+    fn require_output(&self) -> Result<(), Refusal> {
+        let output = keccak(&self.output);
+        require(output == self.receipt.output, "receipt.output-differs", self.receipt.output, output)
+    }
+
+    fn require_device(&self, digest: &Hash32) -> Result<(), Refusal> {
         self.receipt
             .device
-            .verify(&digest, &self.device_signature)
-            .map_err(|refusal| Refusal::new("receipt.device-signature", refusal.expected, refusal.got))?;
-        Ok(digest)
+            .verify(digest, &self.device_signature)
+            .map_err(|refusal| Refusal::new("receipt.device-signature", refusal.expected, refusal.got))
+    }
+
+    /// Verifies all but the node's signature, and gives what that one says: that the node's account signed the digest.
+    pub(crate) fn claim(&self, domain: &Domain) -> Result<(Hash32, AccountSignature, Address), Refusal> {
+        self.require_output()?;
+        let digest = self.receipt.digest(domain);
+        self.require_device(&digest)?;
+        Ok((digest, self.node_signature, self.receipt.node))
     }
 
     /// The canonical wire form, version 1.

@@ -30,6 +30,7 @@ use crate::receipt::SignedReceipt;
 use crate::refusal::{Refusal, require};
 use crate::state::State;
 use crate::verdict::Reason;
+use crate::verified::Verified;
 
 /// What an event means for the world outside: the driver tells, posts or asks; it decides nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,18 +169,35 @@ impl State {
     /// # Errors
     /// The event is illegal; the name says which rule it breaks.
     pub fn step(&mut self, event: &Event) -> Result<Vec<Effect>, Refusal> {
+        self.step_verified(event, None)
+    }
+
+    /// As [`State::step`], with the signatures of the event if they were verified before.
+    ///
+    /// # Errors
+    /// As [`State::step`].
+    pub fn step_verified(
+        &mut self,
+        event: &Event,
+        verified: Option<&Verified>,
+    ) -> Result<Vec<Effect>, Refusal> {
         let bytes = event.encode()?;
         require(event.at_s >= self.now_s, "event.time-backwards", self.now_s, event.at_s)?;
         require(event.at_s <= TIME_S_MAX, "event.time-range", TIME_S_MAX, event.at_s)?;
         let log_hash = chain_log(&self.log_hash, &bytes);
-        let effects = self.apply(event, log_hash)?;
+        let effects = self.apply(event, verified, log_hash)?;
         self.now_s = event.at_s;
         self.events += 1; // 2^64 events do not happen
         self.log_hash = log_hash;
         Ok(effects)
     }
 
-    fn apply(&mut self, event: &Event, log_hash: Hash32) -> Result<Vec<Effect>, Refusal> {
+    fn apply(
+        &mut self,
+        event: &Event,
+        verified: Option<&Verified>,
+        log_hash: Hash32,
+    ) -> Result<Vec<Effect>, Refusal> {
         if let What::Opened(rules) = &event.what {
             require(self.rules.is_none(), "market.already-open", "one opening", "a second")?;
             require_rules(rules)?;
@@ -190,7 +208,7 @@ impl State {
             .rules
             .clone()
             .ok_or_else(|| Refusal::new("market.not-open", "an opening first", "another event"))?;
-        let fold = Fold { state: self, rules: &rules, at_s: event.at_s };
+        let fold = Fold { state: self, rules: &rules, verified, at_s: event.at_s };
         match &event.what {
             What::Opened(_) => unreachable!("returned above"),
             What::DepositSeen { chain_ref, account, amount } => {
@@ -226,10 +244,11 @@ impl State {
     }
 }
 
-/// One event's view of the state: the rules beside it, and the event's time.
+/// One event's view of the state: the rules beside it, what was verified of the event before, and its time.
 struct Fold<'a> {
     state: &'a mut State,
     rules: &'a Rules,
+    verified: Option<&'a Verified>,
     at_s: u64,
 }
 

@@ -1,4 +1,5 @@
-//! A verdict: what a checker found about a receipt. Only [`check`] makes one; only a verdict moves money.
+//! A verdict: what a checker found about a receipt. Only [`check`] and [`check_delivered`] make one; only a verdict moves
+//! money.
 //!
 //! A `Verdict` has private fields and carries its checker's signature (EIP-712). Reading one back from the
 //! log gives the same type: what makes it count is the signature, which the state machine verifies again at
@@ -174,15 +175,21 @@ impl Verdict {
     /// # Errors
     /// `verdict.signature`, `verdict.reason` when a reason is not bounded text.
     pub fn verify(&self, domain: &Domain) -> Result<(), Refusal> {
+        let (digest, signature, checker) = self.claim(domain)?;
+        signature
+            .verify(&digest, &checker)
+            .map_err(|refusal| Refusal::new("verdict.signature", refusal.expected, refusal.got))
+    }
+
+    /// What its signature says: that the checker signed the digest.
+    pub(crate) fn claim(&self, domain: &Domain) -> Result<(Hash32, AccountSignature, Address), Refusal> {
         if let Outcome::Refused(reason) = &self.outcome
             && !reason.is_bounded()
         {
             return Err(Refusal::new("verdict.reason", "a name and bounded printable text", "another"));
         }
         let digest = verdict_digest(domain, &self.checker, &self.receipt, &self.outcome);
-        self.signature
-            .verify(&digest, &self.checker)
-            .map_err(|refusal| Refusal::new("verdict.signature", refusal.expected, refusal.got))
+        Ok((digest, self.signature, self.checker))
     }
 }
 
@@ -223,7 +230,22 @@ pub fn examine(
     evidence: &[u8],
     service: &dyn Check,
 ) -> Result<Outcome, Refusal> {
-    let digest = receipt.verify(domain)?;
+    receipt.verify(domain)?;
+    examine_delivered(domain, job, receipt, evidence, service)
+}
+
+/// As [`examine`], of a receipt that a state took in: its signatures were verified then, and are not again.
+///
+/// # Errors
+/// `receipt.wrong-job`.
+pub fn examine_delivered(
+    domain: &Domain,
+    job: &Job,
+    receipt: &SignedReceipt,
+    evidence: &[u8],
+    service: &dyn Check,
+) -> Result<Outcome, Refusal> {
+    let digest = receipt.receipt.digest(domain);
     let job_id = job.digest(domain);
     let fields = &receipt.receipt;
     if fields.job != job_id {
@@ -250,7 +272,7 @@ pub fn examine(
     }
 }
 
-/// Checks a receipt and its evidence and signs the finding. The only maker of a [`Verdict`].
+/// Checks a receipt and its evidence and signs the finding. With [`check_delivered`] the only maker of a [`Verdict`].
 ///
 /// # Errors
 /// As [`examine`].
@@ -262,7 +284,23 @@ pub fn check(
     service: &dyn Check,
     checker: &AccountSecret,
 ) -> Result<Verdict, Refusal> {
-    let outcome = examine(domain, job, receipt, evidence, service)?;
+    receipt.verify(domain)?;
+    check_delivered(domain, job, receipt, evidence, service, checker)
+}
+
+/// As [`check`], of a receipt that a state took in: its signatures were verified then, and are not again.
+///
+/// # Errors
+/// As [`examine_delivered`].
+pub fn check_delivered(
+    domain: &Domain,
+    job: &Job,
+    receipt: &SignedReceipt,
+    evidence: &[u8],
+    service: &dyn Check,
+    checker: &AccountSecret,
+) -> Result<Verdict, Refusal> {
+    let outcome = examine_delivered(domain, job, receipt, evidence, service)?;
     let receipt = receipt.receipt.digest(domain);
     let address = checker.address();
     let signature = checker.sign(&verdict_digest(domain, &address, &receipt, &outcome));

@@ -12,10 +12,11 @@
 
 use crate::client::Client;
 use crate::coordinator::{embedded_url, read_deployment, read_feeds, read_models};
+use crate::cores::{on_all_cores, read_ahead};
 use crate::engine::place;
 use crate::fault::{Fault, Result};
 use crate::zk::Models;
-use proofmesh_market::audit::{Difference, audit_seen, recheck};
+use proofmesh_market::audit::{Audit, Difference, recheck, with_verdict};
 use proofmesh_market::{
     Address, Check, Epoch, Event, Hash32, Job, SignedReceipt, State, Usd, What, conservation,
 };
@@ -78,6 +79,9 @@ impl GuardAuditDoc {
         }
     }
 }
+
+/// Receipts that one thread checks again at a time.
+const PART: usize = 256;
 
 /// Public data of a market.
 struct Public {
@@ -148,9 +152,15 @@ async fn whole_log(client: &Client) -> Result<Vec<Vec<u8>>> {
 /// The first difference of a fold, by its name; trouble.
 pub async fn seeds(client: &Client) -> Result<Seeds> {
     let (records, mut seeds) = (whole_log(client).await?, Seeds::default());
-    let seen = |event: &Event, state: &State| seeds.note(event, state);
-    audit_seen(records.iter().map(Vec::as_slice), &[], seen).map_err(named)?;
+    fold(&records, &[], |event, state| seeds.note(event, state))?;
     Ok(seeds)
+}
+
+/// Folds a log and compares its epochs with the posted ones; shows every event.
+fn fold(records: &[Vec<u8>], posted: &[Epoch], mut seen: impl FnMut(&Event, &State)) -> Result<State> {
+    let mut audit = Audit::default();
+    read_ahead(records, |read| audit.take(read, &mut seen)).map_err(named)?;
+    audit.end(posted).map_err(named)
 }
 
 fn jobs_in(records: &[Vec<u8>]) -> Vec<Job> {
@@ -167,15 +177,14 @@ fn named(difference: Difference) -> Fault {
     Fault::refused(refusal.name, refusal.expected, format_args!("{}{place}", refusal.got))
 }
 
-async fn run(public: &Public, evidence: impl Fn(&Hash32) -> Option<Vec<u8>>) -> Result<AuditDoc> {
+async fn run(public: &Public, evidence: impl Fn(&Hash32) -> Option<Vec<u8>> + Sync) -> Result<AuditDoc> {
     let posted = posted(&*public.settlement).await?;
     let chain = money(&*public.settlement).await?;
     let (mut seeds, mut guards) = (Seeds::default(), GuardAuditDoc::default());
-    let seen = |event: &Event, state: &State| {
+    let state = fold(&public.records, &posted, |event, state| {
         seeds.note(event, state);
         guards.note(event);
-    };
-    let state = audit_seen(public.records.iter().map(Vec::as_slice), &posted, seen).map_err(named)?;
+    })?;
     guards.caught = state.nodes().values().map(|node| u64::from(node.penalties)).sum();
     let verdicts = tokio::task::block_in_place(|| checked_again(public, &seeds, &state, evidence))?;
     compare_money(public, &state, &chain).await?;
@@ -197,7 +206,7 @@ fn checked_again(
     public: &Public,
     seeds: &Seeds,
     state: &State,
-    evidence: impl Fn(&Hash32) -> Option<Vec<u8>>,
+    evidence: impl Fn(&Hash32) -> Option<Vec<u8>> + Sync,
 ) -> Result<u64> {
     let references = WithSeeds { feeds: &public.feeds, seeds };
     let engines = Engines { proofs: &public.models, models: &public.models, references: &references };
@@ -207,7 +216,11 @@ fn checked_again(
         let found = checkers.iter().find(|(known, _)| known == id);
         found.map(|(_, checker)| checker as &dyn Check)
     };
-    recheck(state, evidence, service).map_err(named)
+    let judged: Vec<_> = with_verdict(state).collect();
+    let parts: Vec<_> = judged.chunks(PART).collect();
+    let checked = on_all_cores(&parts, |part| recheck(state, part.iter().copied(), &evidence, service));
+    checked.into_iter().try_for_each(|part| part.map_err(named))?;
+    Ok(judged.len() as u64)
 }
 
 async fn posted(settlement: &dyn Settlement) -> Result<Vec<Epoch>> {

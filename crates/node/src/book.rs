@@ -1,14 +1,19 @@
 //! The book: the journal with the state folded from it. An event is in both or in neither.
 //!
 //! The state is asked first (it refuses what is illegal), then the record is made durable. If that fails, the book owes the
-//! journal this record: it takes nothing more before the record is in. A journal on a server takes it when the server is
-//! back; the embedded one at no time: what the log holds decides, at the next start.
+//! journal these records: it takes nothing more before they are in. A journal on a server takes them when the server is
+//! back, the embedded one when a disk that was full has room; after any other trouble with a disk, what the log holds
+//! decides, at the next start.
+//!
+//! Events that come at the same time are taken together: each is asked of the state in its turn, and one append makes
+//! all of them durable.
 
+use crate::cores::read_ahead;
 use crate::engine::bus::Voice;
 use crate::engine::{Journal, Opened};
 use crate::fault::{Fault, Result};
 use crate::time::Time;
-use proofmesh_market::{Address, Effect, Event, SignedReceipt, State, Usd, What};
+use proofmesh_market::{Address, Effect, Event, SignedReceipt, State, Usd, Verified, What};
 use proofmesh_services::seed::Seeds;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +22,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Book {
     journal: Box<dyn Journal>,
-    owed: Option<Vec<u8>>,
+    owed: Vec<Vec<u8>>,
     state: State,
     time: Time,
     draws: u64,
@@ -44,15 +49,19 @@ impl Book {
     pub fn open(opened: Opened, time: Time) -> Result<OpenedBook> {
         let (state, voice) = (State::new(), Voice::default());
         let (journal, equivocations, seeds) = (opened.journal, Vec::new(), Arc::<Seeds>::default());
-        let (owed, credited) = (None, BTreeMap::new());
+        let (owed, credited) = (Vec::new(), BTreeMap::new());
         let mut book = Book { journal, owed, state, time, draws: 0, equivocations, seeds, credited, voice };
-        for (number, record) in opened.records.iter().enumerate() {
-            let fold = Event::decode(record).and_then(|event| Ok((book.state.step(&event)?, event)));
+        read_ahead(&opened.records, |read| {
+            let number = book.state.events();
+            let fold = read.and_then(|(event, verified)| {
+                Ok((book.state.step_verified(&event, verified.as_ref())?, event))
+            });
             let (effects, event) = fold.map_err(|refusal| {
                 Fault::trouble("book.event-refused", format_args!("event {number} to be legal"), refusal)
             })?;
             book.count(&event, &effects);
-        }
+            Ok::<(), Fault>(())
+        })?;
         book.time.reach(book.state.now_s());
         Ok(OpenedBook { book, torn_bytes: opened.torn_bytes })
     }
@@ -78,9 +87,19 @@ impl Book {
     /// # Errors
     /// The market's refusal, by its name; what [`Journal::append`] fails with.
     pub fn take(&mut self, what: What) -> Result<Vec<Effect>> {
+        self.take_all([(what, None)])?.pop().unwrap_or_else(|| Ok(Vec::new())) // one for one
+    }
+
+    /// Takes things that happened, now and in this order, each with its signatures if they were verified before. When this
+    /// returns, all that the market did not refuse are durable.
+    ///
+    /// # Errors
+    /// What [`Journal::append`] fails with. The market's refusal of one is in its place, and stops no other.
+    pub fn take_all(
+        &mut self,
+        wanted: impl IntoIterator<Item = (What, Option<Verified>)>,
+    ) -> Result<Vec<Result<Vec<Effect>>>> {
         self.settle()?;
-        let event = Event { at_s: self.time.now_s().max(self.state.now_s()), what };
-        let record = event.encode()?;
         if self.journal.head() != self.state.log_hash() {
             return Err(Fault::trouble(
                 "log.broken",
@@ -88,11 +107,21 @@ impl Book {
                 "an earlier failure",
             ));
         }
-        let effects = self.state.step(&event)?;
-        self.count(&event, &effects);
-        self.owed = Some(record);
+        let taken: Vec<Result<Vec<Effect>>> =
+            wanted.into_iter().map(|(what, verified)| self.fold(what, verified.as_ref())).collect();
         self.settle()?;
-        self.voice.tell(&effects);
+        for effects in taken.iter().flatten() {
+            self.voice.tell(effects);
+        }
+        Ok(taken)
+    }
+
+    fn fold(&mut self, what: What, verified: Option<&Verified>) -> Result<Vec<Effect>> {
+        let event = Event { at_s: self.time.now_s().max(self.state.now_s()), what };
+        let record = event.encode()?;
+        let effects = self.state.step_verified(&event, verified)?;
+        self.count(&event, &effects);
+        self.owed.push(record);
         Ok(effects)
     }
 
@@ -102,9 +131,10 @@ impl Book {
     /// # Errors
     /// What [`Journal::append`] fails with.
     pub fn settle(&mut self) -> Result<()> {
-        if let Some(record) = &self.owed {
-            self.journal.append(record)?;
-            self.owed = None;
+        if !self.owed.is_empty() {
+            let records: Vec<&[u8]> = self.owed.iter().map(Vec::as_slice).collect();
+            self.journal.append(&records)?;
+            self.owed.clear();
         }
         Ok(())
     }

@@ -252,10 +252,20 @@ impl Client {
         self.deliver_bytes(receipt.encode(), evidence.to_vec()).await
     }
 
+    /// `POST /v1/receipts`, answered as soon as the receipt is durable.
+    pub async fn deliver_at_once(&self, receipt: &SignedReceipt, evidence: &[u8]) -> Result<Delivered> {
+        let (receipt, evidence) = (Hex(receipt.encode()), Hex(evidence.to_vec()));
+        self.post("/v1/receipts", &DeliverDoc { receipt, evidence, at_once: true }).await
+    }
+
     /// `POST /v1/receipts` with any bytes.
     pub async fn deliver_bytes(&self, receipt: Vec<u8>, evidence: Vec<u8>) -> Result<Delivered> {
         debug_assert!(2 * (receipt.len() + evidence.len()) < BODY_BYTES_MAX);
-        self.post("/v1/receipts", &DeliverDoc { receipt: Hex(receipt), evidence: Hex(evidence) }).await
+        self.post(
+            "/v1/receipts",
+            &DeliverDoc { receipt: Hex(receipt), evidence: Hex(evidence), at_once: false },
+        )
+        .await
     }
 
     /// `POST /v1/measure`.

@@ -58,9 +58,18 @@ impl Fault {
         Self::new(Kind::Trouble, name, expected, got)
     }
 
-    /// A file that could not be read or written.
+    /// A file that could not be read or written: `file.full` when there was no room for it, else `file.io`.
     pub fn file(path: &Path, error: &std::io::Error) -> Self {
-        Self::trouble("file.io", format_args!("{} to be usable", path.display()), error)
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        let path = path.display();
+        match error.kind() {
+            StorageFull | QuotaExceeded | FileTooLarge => {
+                let expected =
+                    format!("room on the disk of {path}; what waits goes on by itself when there is some");
+                Self::trouble("file.full", expected, error)
+            }
+            _ => Self::trouble("file.io", format_args!("{path} to be usable"), error),
+        }
     }
 
     /// Exit code.

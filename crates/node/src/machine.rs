@@ -56,6 +56,32 @@ fn kilobytes(file: &str, name: &str) -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
 }
 
+/// What a process has taken so far; zeros where the system does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ProcessUse {
+    /// All that its threads have computed, those that ended among them.
+    pub cpu_seconds: f64,
+    /// Memory that it holds.
+    pub resident_bytes: u64,
+    /// Most memory that it has held.
+    pub peak_bytes: u64,
+}
+
+/// What a process has taken so far.
+#[must_use]
+pub fn process_use(pid: u32) -> ProcessUse {
+    let status = format!("/proc/{pid}/status");
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // After the name in parentheses: state is the first, user and system time are the 12th and 13th (proc_pid_stat(5)).
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok());
+    ProcessUse {
+        cpu_seconds: ticks.sum::<f64>() / 100.0, // USER_HZ is 100 on every Linux of today
+        resident_bytes: kilobytes(&status, "VmRSS:") << 10,
+        peak_bytes: kilobytes(&status, "VmHWM:") << 10,
+    }
+}
+
 /// Memory that this process holds; 0 where the system does not tell.
 #[must_use]
 pub fn resident_bytes() -> u64 {

@@ -286,6 +286,10 @@ pub struct DeliverDoc {
     pub receipt: Hex,
     /// The evidence.
     pub evidence: Hex,
+    /// Whether to answer as soon as the receipt is durable, before it is judged: its status is then `pending`, and
+    /// `GET /v1/receipts/DIGEST` shows what becomes of it.
+    #[serde(default)]
+    pub at_once: bool,
 }
 
 /// A node's proof that it can prove a model.

@@ -73,8 +73,9 @@ impl Fold<'_> {
 
     /// Accepted receipts whose time for a dispute is over, in the order of their acceptance.
     fn due(&self) -> Vec<(u64, Hash32)> {
+        let open = self.open();
         let is_due = |digest: &Hash32| match &self.state.receipts[digest].status {
-            _ if self.is_open(digest) => false,
+            _ if open.contains(digest) => false,
             ReceiptStatus::Accepted { at_s, .. } if self.state.disputed.contains(digest) => {
                 *at_s <= self.at_s && !self.state.disputes.contains_key(digest)
             }

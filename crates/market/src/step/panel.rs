@@ -10,7 +10,7 @@ use crate::receipt::Receipt;
 use crate::refusal::{Refusal, require};
 use crate::state::ReceiptStatus;
 use crate::verdict::{Blame, Outcome, Reason, Verdict};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether a verdict accepts.
 pub(super) fn accepts(verdict: &Verdict) -> bool {
@@ -208,6 +208,15 @@ impl Fold<'_> {
         let Some(guarded) = &self.state.guarded else { return false };
         guarded.panels.contains_key(digest)
             || guarded.unsampled.values().flatten().any(|other| other == digest)
+    }
+
+    /// The same of all receipts at once.
+    pub(super) fn open(&self) -> BTreeSet<Hash32> {
+        let guarded = self.state.guarded.iter();
+        guarded
+            .flat_map(|guarded| guarded.panels.keys().chain(guarded.unsampled.values().flatten()))
+            .copied()
+            .collect()
     }
 
     /// A receipt that its job's end refused needs no checker any more.

@@ -16,6 +16,7 @@ mod doctor;
 mod epoch;
 mod inspect;
 mod job;
+mod load;
 mod meter;
 mod model;
 mod node;
@@ -122,6 +123,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Time, memory and size of proofs on this machine
     Bench(bench::Args),
+    /// What one coordinator carries on this machine: receipts a second, kill -9, recovery, audit
+    Load(load::Args),
     /// Lines of bytes, packets or watt-hours, signed by both sides every tick
     #[command(subcommand)]
     Meter(meter::Command),
@@ -175,6 +178,7 @@ async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Ceremony(command) => ceremony::run(command, context),
         Command::Inspect(args) => inspect::run(args, context),
         Command::Bench(args) => bench::run(args, context),
+        Command::Load(args) => load::run(args, context).await,
         Command::Meter(command) => meter::run(command, context).await,
         Command::Storage(command) => storage::run(command, context).await,
         Command::Sim(args) => sim::run(&args, context),

@@ -1,18 +1,18 @@
-//! Receipts: delivered, checked, judged; and nodes measured before their first job.
+//! Receipts checked and judged; and nodes measured before their first job.
 //!
-//! Order on disk: evidence, then the receipt, then the verdict. A receipt is acknowledged when all three are
-//! durable; a crash in between leaves a receipt without a verdict, which the next start judges.
+//! A crash between a receipt and its verdict leaves a receipt without one, which the next start judges.
 
 use super::Coordinator;
+use crate::cores::on_all_cores;
 use crate::engine::crash;
 use crate::fault::{Fault, Result};
-use crate::wire::{Delivered, MeasureDoc, ReadyDoc, ReceiptDoc};
+use crate::wire::{MeasureDoc, ReadyDoc, ReceiptDoc};
 use proofmesh_graph::program::Interval;
-use proofmesh_market::limits::EVIDENCE_BYTES_MAX;
 use proofmesh_market::order::Measured;
 use proofmesh_market::state::ReceiptStatus;
 use proofmesh_market::{
-    AccountSecret, Address, Check, Effect, Hash32, Job, Signed, SignedReceipt, State, Verdict, What, keccak,
+    AccountSecret, Address, Check, Effect, Hash32, Job, Signed, SignedReceipt, State, Verdict, What,
+    check_delivered,
 };
 use proofmesh_services::inference::ProofCheck;
 use proofmesh_services::seed::WithSeeds;
@@ -23,62 +23,10 @@ use std::time::Instant;
 /// How long a measured capability counts.
 const CAPABILITY_S: u64 = 90 * 86_400;
 
+/// Receipts that are checked, and their verdicts taken, together.
+pub(super) const JUDGED_AT_ONCE: usize = 64;
+
 impl Coordinator {
-    /// Takes a receipt and its evidence, checks, and gives what became of it. When this returns, it is in the
-    /// log for good.
-    ///
-    /// # Errors
-    /// `receipt.*` that are refused before the receipt takes a place, `node.*`; trouble with the disk.
-    pub async fn deliver(&self, receipt: &[u8], evidence: &[u8]) -> Result<Delivered> {
-        let effects = tokio::task::block_in_place(|| self.take_in(receipt, evidence))?;
-        for effect in effects {
-            if let Effect::Equivocated { node, first, second } = effect {
-                self.slash(&first, &second).await?;
-                return Err(Fault::refused("receipt.equivocation", "one receipt for a place", node));
-            }
-        }
-        let digest = SignedReceipt::decode(receipt)?.receipt.digest(&self.domain());
-        let check_ms = if self.is_guarded() {
-            self.judged(&digest).await?
-        } else if self.with_state(|state| is_pending(state, &digest)) {
-            tokio::task::block_in_place(|| self.judge(&digest))?
-        } else {
-            0.0
-        };
-        Ok(Delivered { receipt: self.receipt(&digest)?, check_ms })
-    }
-
-    fn take_in(&self, receipt: &[u8], evidence: &[u8]) -> Result<Vec<Effect>> {
-        let signed = SignedReceipt::decode(receipt)?;
-        if evidence.len() > EVIDENCE_BYTES_MAX {
-            return Err(Fault::refused("receipt.evidence-too-long", EVIDENCE_BYTES_MAX, evidence.len()));
-        }
-        let digest = signed.verify(&self.domain())?;
-        self.require_new(&signed, &digest)?;
-        let found = keccak(evidence);
-        if found != signed.receipt.evidence {
-            return Err(Fault::refused("receipt.wrong-evidence", signed.receipt.evidence, found));
-        }
-        let blobs = self.blobs.read().unwrap_or_else(PoisonError::into_inner);
-        blobs.put(evidence)?;
-        crash::point();
-        self.take(What::Delivered(signed))
-    }
-
-    /// Cheap refusals first: nobody but an enrolled node with a new receipt gets bytes onto the disk.
-    fn require_new(&self, signed: &SignedReceipt, digest: &Hash32) -> Result<()> {
-        let node = signed.receipt.node;
-        self.with_state(|state| {
-            if !state.nodes().contains_key(&node) {
-                return Err(Fault::refused("node.unknown", "an enrolled node", node));
-            }
-            if state.receipts().contains_key(digest) {
-                return Err(Fault::refused("receipt.replayed", "a receipt not delivered before", digest));
-            }
-            Ok(())
-        })
-    }
-
     /// Receipts without a verdict.
     pub(super) fn pending(&self) -> Vec<Hash32> {
         self.with_state(|state| {
@@ -94,12 +42,37 @@ impl Coordinator {
         let verdict = self.verdict(&job, &signed, &evidence, self.checkers.first())?;
         let check_ms = began.elapsed().as_secs_f64() * 1_000.0;
         crash::point();
-        match self.take(What::Judged(verdict)) {
-            // Another thread was faster: the same receipt, the same verdict. Or nobody may judge it: it lapses with its job.
-            Err(fault) if fault.is("verdict.receipt-not-pending") || fault.is("verdict.own-receipt") => {}
-            taken => drop(taken?),
-        }
+        self.take_verdicts(vec![verdict])?;
         Ok(check_ms)
+    }
+
+    /// The same of many, on all cores, their verdicts taken together.
+    pub(super) fn judge_all(&self, digests: &[Hash32]) -> Result<()> {
+        let checker = self.checkers.first();
+        let verdicts = on_all_cores(digests, |digest| {
+            let (job, signed, evidence) = self.case(digest)?;
+            self.verdict(&job, &signed, &evidence, checker)
+        });
+        let verdicts = verdicts.into_iter().collect::<Result<Vec<_>>>()?;
+        crash::point();
+        self.take_verdicts(verdicts)
+    }
+
+    fn take_verdicts(&self, verdicts: Vec<Verdict>) -> Result<()> {
+        for done in self.take_many(verdicts.into_iter().map(What::Judged).collect())? {
+            match done {
+                // Another thread was faster: the same receipt, the same verdict. Or nobody may judge it: it lapses with its job.
+                Err(fault) if fault.is("verdict.receipt-not-pending") || fault.is("verdict.own-receipt") => {}
+                done => drop(done?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes many together; their signatures are verified together, too, before anybody waits for the book.
+    pub(super) fn take_many(&self, whats: Vec<What>) -> Result<Vec<Result<Vec<Effect>>>> {
+        let verified = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).verify(&whats);
+        self.book().take_all(whats.into_iter().zip(verified))
     }
 
     /// A delivered receipt with its job and its evidence.
@@ -128,7 +101,7 @@ impl Coordinator {
     ) -> Result<Verdict> {
         let began = Instant::now();
         let verdict = self.with_service(&job.service, |check| {
-            Ok(proofmesh_market::check(&self.domain(), job, signed, evidence, check, checker)?)
+            Ok(check_delivered(&self.domain(), job, signed, evidence, check, checker)?)
         })?;
         crate::monitor::checked(verdict.receipt(), began);
         Ok(verdict)

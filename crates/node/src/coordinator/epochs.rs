@@ -4,6 +4,7 @@
 //! posted; neither is ever done twice.
 
 use super::Coordinator;
+use super::check::JUDGED_AT_ONCE;
 use crate::engine::crash;
 use crate::fault::{Fault, Result};
 use crate::wire::{ClosedDoc, PostedDoc};
@@ -22,8 +23,8 @@ impl Coordinator {
         self.rounds_until(|state| !state.awaits_beacon(self.time().now_s())).await?;
         // Those whose verdict an engine did not take, when it was away. Rounds see to the others.
         let waiting = if self.is_guarded() { Vec::new() } else { self.pending() };
-        for digest in waiting {
-            tokio::task::block_in_place(|| self.judge(&digest))?;
+        for some in waiting.chunks(JUDGED_AT_ONCE) {
+            tokio::task::block_in_place(|| self.judge_all(some))?;
         }
         self.end_jobs()?;
         let number = {

@@ -7,6 +7,7 @@
 
 mod chain;
 mod check;
+mod delivery;
 mod draw;
 mod epochs;
 mod feeds;
@@ -26,10 +27,12 @@ use crate::onchain::Registered;
 use crate::time::Time;
 use crate::zk::Models;
 use chain::Reader;
+use check::JUDGED_AT_ONCE;
+use delivery::Deliveries;
 use draw::Draws;
 use feeds::Feeds;
 use ground::Ground;
-use proofmesh_market::{AccountSecret, Address, Domain, Effect, Hash32, State, What};
+use proofmesh_market::{AccountSecret, Address, Ahead, Domain, Effect, Hash32, State, What};
 use proofmesh_model::ModelFile;
 use proofmesh_settle::{Settlement, VerifierKey};
 use rounds::Checkers;
@@ -41,6 +44,9 @@ pub use check::middle;
 pub use feeds::read_feeds;
 pub use ground::{CHECKER_PLEDGE, MarketTerms, WINDOW_MAX_S, embedded_url, read_deployment};
 pub use rounds::seats_cost;
+
+/// Receipts without a verdict that a start waits for; more are judged beside whatever else it does then.
+const JUDGED_AT_START: usize = 1_024;
 
 /// How a coordinator is started.
 #[derive(Clone, Debug)]
@@ -67,6 +73,8 @@ pub struct Coordinator {
     checkers: Checkers,
     maker: AccountSecret,
     beating: Mutex<()>,
+    deliveries: Deliveries,
+    ahead: Mutex<Ahead>,
     draws: Draws,
     models: RwLock<Models>,
     feeds: RwLock<Feeds>,
@@ -113,7 +121,8 @@ impl Coordinator {
             let domain = ground.settlement.deployment().domain();
             book.take(What::Opened(config.terms.rules(domain, vault, checkers.addresses())))?;
         }
-        require_own(book.state(), ground.settlement.deployment().domain(), checkers.first().address())?;
+        let domain = ground.settlement.deployment().domain();
+        require_own(book.state(), domain, checkers.first().address())?;
         // A market that was opened for guards has several checkers; a crash may have come between.
         if let Some(guards) = config.terms.guards(maker.address()) {
             let open = book.state();
@@ -138,12 +147,14 @@ impl Coordinator {
             checkers,
             maker,
             beating: Mutex::new(()),
+            deliveries: Deliveries::default(),
+            ahead: Mutex::new(Ahead::new(domain)),
         });
         coordinator.recover(tell).await?;
         Ok(coordinator)
     }
 
-    async fn recover(&self, tell: &dyn Fn(&str)) -> Result<()> {
+    async fn recover(self: &Arc<Self>, tell: &dyn Fn(&str)) -> Result<()> {
         self.register_models().await?;
         self.sync_chain().await?;
         self.seat_checkers(tell).await?;
@@ -151,12 +162,16 @@ impl Coordinator {
         if !waiting.is_empty() {
             tell(&format!("checking {} receipts that were delivered and not judged", waiting.len()));
         }
-        if self.is_guarded() {
+        if waiting.len() > JUDGED_AT_START {
+            self.judge_later(waiting);
+        } else if self.is_guarded() {
             self.rounds_until(|state| !state.awaits_beacon(self.time.now_s())).await?;
         } else {
-            for digest in waiting {
-                self.judge(&digest)?;
+            for some in waiting.chunks(JUDGED_AT_ONCE) {
+                self.judge_all(some)?;
             }
+        }
+        if !self.is_guarded() {
             self.stock_draws()?;
             self.assign_open()?;
         }

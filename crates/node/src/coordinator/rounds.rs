@@ -10,16 +10,18 @@
 //! that of one operator, as for the epochs that it posts.
 
 use super::Coordinator;
-use super::check::is_pending;
+use super::check::{JUDGED_AT_ONCE, is_pending};
 use crate::book::Book;
+use crate::cores::on_all_cores;
 use crate::engine::crash;
 use crate::engine::keys::Keys;
-use crate::fault::{Fault, Result};
+use crate::fault::{Fault, Kind, Result};
 use crate::wire::overview::GuardsDoc;
 use proofmesh_market::guard::{Guarded, beacon_commitment};
 use proofmesh_market::order::{BeaconCommit, Pledge};
 use proofmesh_market::{
-    AccountSecret, Address, Case, Check, Hash32, Reason, Signed, State, Usd, What, examine, keccak,
+    AccountSecret, Address, Case, Check, Hash32, Reason, Signed, State, Usd, Verdict, What, check_delivered,
+    examine_delivered, keccak,
 };
 use proofmesh_settle::Signer;
 use std::cell::Cell;
@@ -198,7 +200,7 @@ impl Coordinator {
         let began = Instant::now();
         let looked = self.with_service(&job.service, |check| {
             let keeping = Keeping { check, looked: Cell::default() };
-            examine(&self.domain(), &job, &signed, &evidence, &keeping)?;
+            examine_delivered(&self.domain(), &job, &signed, &evidence, &keeping)?;
             Ok(keeping.looked.get())
         })?;
         crate::monitor::checked(receipt, began);
@@ -259,11 +261,14 @@ impl Coordinator {
                 let guarded = book.state().guarded();
                 guarded.map(|guarded| self.due(book.state(), guarded, wanted(&book)))
             };
-            for step in due.unwrap_or_default() {
-                match step {
-                    Due::Take(what) => self.take_if_legal(*what)?,
-                    Due::Judge(receipt, checker) => self.judge_drawn(&receipt, &checker)?,
-                    Due::Vote(receipt, checker) => self.vote(&receipt, &checker)?,
+            for some in due.unwrap_or_default().chunks(JUDGED_AT_ONCE) {
+                let steps = on_all_cores(some, |step| self.step_of(step));
+                let steps = steps.into_iter().filter_map(Result::transpose).collect::<Result<Vec<_>>>()?;
+                // What another has decided meanwhile is refused, and left.
+                let taken = self.take_many(steps)?;
+                let unlike_refused = |fault: &Fault| fault.kind != Kind::Refused;
+                if let Some(fault) = taken.into_iter().filter_map(Result::err).find(unlike_refused) {
+                    return Err(fault);
                 }
                 crash::point();
             }
@@ -326,26 +331,32 @@ impl Coordinator {
         due
     }
 
-    /// The drawn checker's verdict about a receipt. What another has decided meanwhile is left.
-    fn judge_drawn(&self, receipt: &Hash32, checker: &Address) -> Result<()> {
-        let Some(checker) = self.checkers.of(checker) else { return Ok(()) };
+    /// What a step that is due brings into the log; `None` when its checker is another's.
+    fn step_of(&self, due: &Due) -> Result<Option<What>> {
+        Ok(match due {
+            Due::Take(what) => Some(What::clone(what)),
+            Due::Judge(receipt, checker) => self.judge_drawn(receipt, checker)?.map(What::Judged),
+            Due::Vote(receipt, checker) => self.vote(receipt, checker)?.map(What::PanelVoted),
+        })
+    }
+
+    /// The drawn checker's verdict about a receipt.
+    fn judge_drawn(&self, receipt: &Hash32, checker: &Address) -> Result<Option<Verdict>> {
+        let Some(checker) = self.checkers.of(checker) else { return Ok(None) };
         let (job, signed, evidence) = self.case(receipt)?;
         let units = self.checkers.looked().get(receipt).and_then(|looked| looked.units);
         let verdict = match units {
-            Some(units) => {
-                proofmesh_market::check(&self.domain(), &job, &signed, &evidence, &Said(units), checker)?
-            }
+            Some(units) => check_delivered(&self.domain(), &job, &signed, &evidence, &Said(units), checker)?,
             None => self.verdict(&job, &signed, &evidence, checker)?,
         };
-        self.take_if_legal(What::Judged(verdict))
+        Ok(Some(verdict))
     }
 
     /// A checker's vote on a panel, by a check of its own.
-    fn vote(&self, receipt: &Hash32, checker: &Address) -> Result<()> {
-        let Some(checker) = self.checkers.of(checker) else { return Ok(()) };
+    fn vote(&self, receipt: &Hash32, checker: &Address) -> Result<Option<Verdict>> {
+        let Some(checker) = self.checkers.of(checker) else { return Ok(None) };
         let (job, signed, evidence) = self.case(receipt)?;
-        let verdict = self.verdict(&job, &signed, &evidence, checker)?;
-        self.take_if_legal(What::PanelVoted(verdict))
+        self.verdict(&job, &signed, &evidence, checker).map(Some)
     }
 
     /// What the guards are and remember.

@@ -65,7 +65,7 @@ impl Outbox {
             let expected = format!("at most {BYTES_MAX} bytes; connect the broker and feed on");
             return Err(Fault::refused("outbox.full", expected, self.bytes));
         }
-        self.log.append(message)?;
+        self.log.append(&[message])?;
         self.bytes += message.len() as u64;
         Ok(())
     }

@@ -222,7 +222,7 @@ impl Stream {
         record.push(u8::from(by == SignedBy::Gateway));
         record.extend_from_slice(&signed.encode());
         // What was seen and not written is trouble until the stream is opened again: the log refuses all more.
-        self.log.append(&record)
+        self.log.append(&[&record])
     }
 
     /// Signs what a sensor without a key measured, and takes it.

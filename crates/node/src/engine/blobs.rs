@@ -1,11 +1,13 @@
 //! Evidence by its Keccak-256. A store of it, [`Blobs`], has one conformance suite (`tests/node/blobs.rs`); embedded, it is
-//! [`Files`], one file each; by URL, [`super::s3`].
+//! [`Files`], one file each, but what comes in batches of small ones, which is packed in one (`pack.rs`); by URL,
+//! [`super::s3`].
 //!
 //! A file's write: to a temporary file, fsync, rename, fsync the directory. So a name is never seen with other bytes
 //! than its own, and a name that was acknowledged stays. Reading checks the hash: `blob.damaged`.
 
 use super::crash;
 use super::log::sync_parent;
+use super::pack::{PACKED_BYTES_MAX, Pack};
 use crate::fault::{Fault, Result};
 use proofmesh_market::{Hash32, keccak};
 use std::fmt::Display;
@@ -47,6 +49,7 @@ pub(super) fn damaged(hash: &Hash32, place: impl Display, got: impl Display) -> 
 pub struct Files {
     dir: PathBuf,
     temporary: AtomicU64,
+    pack: Pack,
 }
 
 impl Files {
@@ -60,13 +63,15 @@ impl Files {
             fs::remove_dir_all(&temporary).map_err(|error| Fault::file(&temporary, &error))?;
         }
         fs::create_dir_all(&temporary).map_err(|error| Fault::file(&temporary, &error))?;
-        Ok(Files { dir: dir.to_owned(), temporary: AtomicU64::new(0) })
+        Ok(Files { dir: dir.to_owned(), temporary: AtomicU64::new(0), pack: Pack::open(&dir.join("pack"))? })
     }
 
     /// Looks into a directory without changing it.
-    #[must_use]
-    pub fn look(dir: &Path) -> Self {
-        Files { dir: dir.to_owned(), temporary: AtomicU64::new(0) }
+    ///
+    /// # Errors
+    /// `log.*` of a damaged pack, `file.io`.
+    pub fn look(dir: &Path) -> Result<Self> {
+        Ok(Files { dir: dir.to_owned(), temporary: AtomicU64::new(0), pack: Pack::look(&dir.join("pack"))? })
     }
 
     /// Where the bytes with this hash are or would be.
@@ -91,12 +96,22 @@ impl Blobs for Files {
         Ok(hash)
     }
 
+    fn put_all(&self, many: &[&[u8]]) -> Result<()> {
+        let small = |bytes: &&[u8]| (1..=PACKED_BYTES_MAX).contains(&bytes.len());
+        let (small, large): (Vec<&[u8]>, Vec<&[u8]>) = many.iter().copied().partition(small);
+        self.pack.put_all(&small)?;
+        large.iter().try_for_each(|bytes| self.put(bytes).map(drop))
+    }
+
     fn get(&self, hash: &Hash32) -> Result<Option<Vec<u8>>> {
         let path = self.path(hash);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Fault::file(&path, &error)),
+        let bytes = match self.pack.get(hash)? {
+            Some(bytes) => bytes,
+            None => match fs::read(&path) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(Fault::file(&path, &error)),
+            },
         };
         let found = keccak(&bytes);
         if found == *hash {

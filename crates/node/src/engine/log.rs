@@ -6,9 +6,14 @@
 //! `i` is the start of `h_i`, the mark of its length the start of `H(h_{i-1} || H(length))`. So a record
 //! cannot be changed, moved, dropped or repeated without all marks after it being wrong.
 //!
-//! A crash can leave one record unfinished, at the end, never acknowledged: [`Log::open`] cuts it off and
-//! says so. It is unfinished when the file ends inside it, or when its end was never written (zeros). Every
+//! Records are appended in batches, one write and one sync for all of them. A crash in the midst of one leaves the first
+//! few of its records, none of them acknowledged, and perhaps one that is unfinished, at the end: [`Log::open`] cuts it off
+//! and says so. It is unfinished when the file ends inside it, or when its end was never written (zeros). Every
 //! other damage is refused: `log.header`, `log.record-length`, `log.record-damaged`.
+//!
+//! A full disk (`file.full`) leaves the log as it was: what was written of a batch is taken off again, and the same
+//! records may be appended when there is room. Any other failure of a write or a sync is for a restart to look at, since
+//! what the disk holds is not known: `log.broken`.
 
 use super::{Journal, crash};
 use crate::fault::{Fault, Result};
@@ -85,6 +90,16 @@ fn next<'a>(bytes: &'a [u8], scan: &Scan<'_>) -> Result<Option<&'a [u8]>> {
     damaged("log.record-damaged", "bytes with their mark")
 }
 
+/// Where the bytes of a log's records are in its file, and how many.
+pub(super) fn places<'a>(records: impl Iterator<Item = &'a [u8]>) -> Vec<(u64, u32)> {
+    let next = |at: &mut u64, record: &[u8]| {
+        let first = *at + MARKS as u64;
+        *at = first + record.len() as u64;
+        Some((first, record.len() as u32)) // at most EVENT_BYTES_MAX
+    };
+    records.scan(HEADER.len() as u64, next).collect()
+}
+
 fn length_mark(head: &Hash32, length: usize) -> [u8; 4] {
     let hash = chain_log(head, &(length as u64).to_be_bytes());
     [hash.0[0], hash.0[1], hash.0[2], hash.0[3]]
@@ -134,12 +149,8 @@ impl Log {
         }
         let bytes = std::fs::read(path).map_err(io)?;
         let Scan { records, good_bytes, head } = scan(&bytes)?;
-        let mut offsets = Vec::with_capacity(records.len());
-        let mut end = HEADER.len() as u64;
-        for record in &records {
-            offsets.push((end + MARKS as u64, record.len() as u32));
-            end += (MARKS + record.len()) as u64;
-        }
+        let offsets = places(records.iter().copied());
+        let end = good_bytes.max(HEADER.len()) as u64;
         let torn_bytes = (bytes.len() - good_bytes) as u64;
         if torn_bytes > 0 {
             file.set_len(good_bytes as u64).map_err(io)?;
@@ -156,33 +167,48 @@ impl Log {
         Ok(Opened { log, records, torn_bytes })
     }
 
-    /// Appends a record and makes it durable: when this returns, no crash loses it.
+    /// Appends records and makes them durable, all at once: when this returns, no crash loses one.
     ///
     /// # Errors
-    /// `log.broken` after an earlier failure (open the log again), `file.io`.
-    pub fn append(&mut self, record: &[u8]) -> Result<()> {
-        if self.broken || record.is_empty() || record.len() > EVENT_BYTES_MAX {
-            return Err(Fault::trouble(
-                "log.broken",
-                "a restart, which repairs the log",
-                self.path.display(),
-            ));
+    /// `log.record-length` for what is no record; `file.full`, after which the same may be tried again; `file.io`, and
+    /// `log.broken` after it (open the log again).
+    pub fn append(&mut self, records: &[&[u8]]) -> Result<()> {
+        if self.broken {
+            let expected = "a restart, which repairs the log";
+            return Err(Fault::trouble("log.broken", expected, self.path.display()));
         }
-        let head = chain_log(&self.head, record);
-        let mut bytes = Vec::with_capacity(MARKS + record.len());
-        bytes.extend_from_slice(&(record.len() as u32).to_be_bytes());
-        bytes.extend_from_slice(&length_mark(&self.head, record.len()));
-        bytes.extend_from_slice(&head.0[..8]);
-        bytes.extend_from_slice(record);
+        super::require_records(records)?;
+        if records.is_empty() {
+            return Ok(());
+        }
+        let mut bytes = Vec::with_capacity(records.iter().map(|record| MARKS + record.len()).sum());
+        let (mut head, mut offsets) = (self.head, Vec::with_capacity(records.len()));
+        for record in records {
+            let length = record.len() as u32; // at most EVENT_BYTES_MAX
+            bytes.extend_from_slice(&length.to_be_bytes());
+            bytes.extend_from_slice(&length_mark(&head, record.len()));
+            head = chain_log(&head, record);
+            bytes.extend_from_slice(&head.0[..8]);
+            offsets.push((self.end + bytes.len() as u64, length));
+            bytes.extend_from_slice(record);
+        }
         self.broken = true; // until it is whole
         if let Err(error) = self.write(&bytes) {
-            return Err(Fault::file(&self.path, &error));
+            let fault = Fault::file(&self.path, &error);
+            self.broken = !(fault.is("file.full") && self.take_off().is_ok());
+            return Err(fault);
         }
         self.broken = false;
         self.head = head;
-        self.offsets.push((self.end + MARKS as u64, record.len() as u32));
+        self.offsets.extend(offsets);
         self.end += bytes.len() as u64;
         Ok(())
+    }
+
+    /// Takes off what a full disk let through of a batch: nothing of it was acknowledged, all of it is written anew.
+    fn take_off(&mut self) -> std::io::Result<()> {
+        self.file.set_len(self.end)?;
+        self.file.seek(SeekFrom::Start(self.end)).map(drop)
     }
 
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
@@ -195,6 +221,11 @@ impl Log {
         self.file.sync_data()?;
         crash::point();
         Ok(())
+    }
+
+    /// Where each record's bytes are in the file, and how many.
+    pub(super) fn places(&self) -> &[(u64, u32)] {
+        &self.offsets
     }
 
     /// Head of the hash chain.
@@ -231,8 +262,8 @@ impl Log {
 }
 
 impl Journal for Log {
-    fn append(&mut self, record: &[u8]) -> Result<()> {
-        Log::append(self, record)
+    fn append(&mut self, records: &[&[u8]]) -> Result<()> {
+        Log::append(self, records)
     }
 
     fn head(&self) -> Hash32 {

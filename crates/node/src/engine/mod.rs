@@ -10,25 +10,29 @@ pub mod crash;
 pub mod keys;
 pub mod log;
 pub mod nats;
+mod pack;
 pub mod place;
 pub mod postgres;
 pub mod s3;
 mod speak;
 
-use crate::fault::Result;
+use crate::fault::{Fault, Result};
 use proofmesh_market::Hash32;
+use proofmesh_market::limits::EVENT_BYTES_MAX;
 
 /// The sequence of records that everything follows from. One writer at a time; an append is the moment at which an
 /// event has happened.
 pub trait Journal: Send + Sync + std::fmt::Debug {
-    /// Appends a record and makes it durable: when this returns, no crash loses it.
+    /// Appends records in their order and makes them durable at once: when this returns, no crash loses one of them.
+    /// None at all is fine; one that is no record (empty, or longer than the log takes) refuses all.
     ///
-    /// After an error it is not known whether the record is in. Then only the same record may be appended next: it is
-    /// not taken twice.
+    /// After an error it is not known how many of them are in: the first few, or none, or all. Then only the same
+    /// records may be appended next: none is taken twice.
     ///
     /// # Errors
-    /// `log.broken` and `file.io` of the embedded engine; `journal.unreachable`, `journal.fenced`, `journal.moved` of a server.
-    fn append(&mut self, record: &[u8]) -> Result<()>;
+    /// `log.broken`, `file.full` and `file.io` of the embedded engine; `journal.unreachable`, `journal.fenced`, `journal.moved` of a
+    /// server.
+    fn append(&mut self, records: &[&[u8]]) -> Result<()>;
 
     /// Head of the market's hash chain over the records.
     fn head(&self) -> Hash32;
@@ -57,4 +61,14 @@ pub struct Opened {
     pub records: Vec<Vec<u8>>,
     /// Bytes of an unfinished record that were cut off; 0 for none.
     pub torn_bytes: u64,
+}
+
+/// Whether all of them are records.
+fn require_records(records: &[&[u8]]) -> Result<()> {
+    match records.iter().find(|record| !(1..=EVENT_BYTES_MAX).contains(&record.len())) {
+        Some(other) => {
+            Err(Fault::refused("log.record-length", format!("1 to {EVENT_BYTES_MAX} bytes"), other.len()))
+        }
+        None => Ok(()),
+    }
 }

@@ -240,7 +240,7 @@ pub fn look(dir: &Path) -> Result<Option<Look>> {
 /// `engine.url`, `blobs.*`.
 pub fn look_blobs(dir: &Path) -> Result<Box<dyn Blobs>> {
     Ok(match BlobsAt::parse(&Engines::of(dir)?.blobs)? {
-        BlobsAt::Embedded => Box::new(Files::look(&dir.join("blobs"))),
+        BlobsAt::Embedded => Box::new(Files::look(&dir.join("blobs"))?),
         BlobsAt::S3(at) => Box::new(Bucket::open(at, &Caller::of_environment()?)?),
     })
 }

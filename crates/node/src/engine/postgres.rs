@@ -1,4 +1,4 @@
-//! The journal in PostgreSQL: one row a record, one transaction an append.
+//! The journal in PostgreSQL: one row a record, one statement and one transaction an append, however many records it has.
 //!
 //! *One writer.* The schema `proofmesh` has one row that names the writer's token. Whoever opens the journal for writing
 //! raises it, and every append is one statement that inserts only while its token stands, holding the row against a change
@@ -44,7 +44,9 @@ const TABLES: &str = "
     INSERT INTO proofmesh.writer (token) VALUES (0) ON CONFLICT DO NOTHING;";
 const APPEND: &str = "
     INSERT INTO proofmesh.journal (number, record, head)
-    SELECT $1, $2, $3 FROM proofmesh.writer WHERE token = $4 AND moved_to IS NULL FOR SHARE";
+    SELECT added.number, added.record, added.head
+    FROM (SELECT token FROM proofmesh.writer WHERE token = $4 AND moved_to IS NULL FOR SHARE) AS mine,
+         unnest($1::bigint[], $2::bytea[], $3::bytea[]) AS added (number, record, head)";
 const LOOK: &str = "SELECT head FROM proofmesh.journal WHERE number = $1";
 const DURABLE: &str = "SELECT current_setting('fsync'), current_setting('synchronous_commit')";
 const RAISE: &str = "
@@ -298,20 +300,26 @@ impl Postgres {
 }
 
 impl Journal for Postgres {
-    fn append(&mut self, record: &[u8]) -> Result<()> {
-        if record.is_empty() || record.len() > EVENT_BYTES_MAX {
-            let expected = format!("1 to {EVENT_BYTES_MAX} bytes");
-            return Err(Fault::refused("log.record-length", expected, record.len()));
+    fn append(&mut self, records: &[&[u8]]) -> Result<()> {
+        super::require_records(records)?;
+        if records.is_empty() {
+            return Ok(());
         }
-        let head = chain_log(&self.head, record);
-        let (at, holder, number) = (self.reader.at.clone(), self.holder, self.len as i64);
-        let (mut session, record, mark) = (self.session.take(), record.to_vec(), head.0);
+        let (mut rows, mut head, len) = (Rows::default(), self.head, self.len);
+        for (number, record) in (len..).zip(records) {
+            head = chain_log(&head, record);
+            rows.numbers.push(number as i64); // far below 2^63
+            rows.records.push(record.to_vec());
+            rows.heads.push(head.0.to_vec());
+        }
+        let (at, holder, added) = (self.reader.at.clone(), self.holder, records.len() as u64);
+        let mut session = self.session.take();
         let patience = if self.was_there { PATIENCE } else { Duration::ZERO };
         crash::point();
         let (session, done) = wait(async move {
             let begun = Instant::now();
             loop {
-                let done = append(&at, &mut session, holder, number, &record, &mark).await;
+                let done = append(&at, &mut session, holder, &rows).await;
                 match &done {
                     Err(fault) if fault.is("journal.unreachable") => session = None,
                     _ => return Ok((session, done)),
@@ -325,7 +333,7 @@ impl Journal for Postgres {
         (self.session, self.was_there) = (session, done.is_ok());
         done?;
         crash::point();
-        (self.head, self.len) = (head, self.len + 1);
+        (self.head, self.len) = (head, len + added);
         Ok(())
     }
 
@@ -342,28 +350,33 @@ impl Journal for Postgres {
     }
 }
 
+/// What one append inserts, by columns.
+#[derive(Default)]
+struct Rows {
+    numbers: Vec<i64>,
+    records: Vec<Vec<u8>>,
+    heads: Vec<Vec<u8>>,
+}
+
 /// One attempt.
-async fn append(
-    at: &At,
-    place: &mut Option<Session>,
-    holder: i64,
-    number: i64,
-    record: &[u8],
-    head: &[u8],
-) -> Result<()> {
+async fn append(at: &At, place: &mut Option<Session>, holder: i64, rows: &Rows) -> Result<()> {
     if place.as_ref().is_none_or(|session| session.client.is_closed()) {
         *place = Some(hold(at, holder, true).await?);
     }
     let Some(session) = place else { return Err(at.away("no session")) };
-    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] = [&number, &record, &head, &session.token];
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+        [&rows.numbers, &rows.records, &rows.heads, &session.token];
     let answer = tokio::time::timeout(ANSWER, session.client.execute(&session.append, &values)).await;
     match answer {
-        Ok(Ok(1)) => Ok(()),
-        Ok(Ok(_)) => Err(fenced(at)),
-        // There is a record of this number: ours, whose answer was lost with the session before, or another's.
+        Ok(Ok(0)) => Err(fenced(at)),
+        Ok(Ok(_)) => Ok(()), // a statement is done as a whole
+        // There are records of these numbers: ours, whose answer was lost with the session before, or another's. Heads say
+        // which, the last one for all before it.
         Ok(Err(error)) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
-            let row = at.in_time(session.client.query_one(LOOK, &[&number])).await?;
-            if row.get::<_, &[u8]>(0) == head { Ok(()) } else { Err(fenced(at)) }
+            let row = at.in_time(session.client.query_opt(LOOK, &[&rows.numbers.last()])).await?;
+            let same =
+                row.is_some_and(|row| Some(row.get::<_, &[u8]>(0)) == rows.heads.last().map(Vec::as_slice));
+            if same { Ok(()) } else { Err(fenced(at)) }
         }
         Ok(Err(error)) => Err(at.fault(&error)),
         Err(_) => Err(at.away(format_args!("no answer within {} s", ANSWER.as_secs()))),

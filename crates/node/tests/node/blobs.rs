@@ -65,7 +65,9 @@ fn name(hash: &Hash32) -> String {
 #[test]
 fn every_store_holds_what_it_acknowledged() {
     let place = Place::new("blobs");
-    holds(&|| Box::new(Files::open(&place.0).expect("opens")), &|hash| Files::look(&place.0).path(hash));
+    holds(&|| Box::new(Files::open(&place.0).expect("opens")), &|hash| {
+        Files::look(&place.0).expect("looks").path(hash)
+    });
     let server = S3Server::start();
     for prefix in ["", "market/one"] {
         holds(&|| Box::new(bucket(&server.url(prefix))), &|hash| server.file(prefix).join(name(hash)));

@@ -348,6 +348,28 @@ async fn two_hundred_deaths_lose_nothing_and_pay_nothing_twice() {
     );
 }
 
+/// A thousand: every place where a coordinator can die, and random times for the rest.
+/// `cargo test -p proofmesh --test node crash::a_thousand -- --ignored --nocapture`, some 20 minutes on two cores.
+#[tokio::test(flavor = "multi_thread", worker_threads = 6)]
+#[ignore = "long"]
+async fn a_thousand_deaths_lose_nothing_and_pay_nothing_twice() {
+    let story = Arc::new(Story::prepare("crash-thousand", &["--unguarded"]).await);
+    let places = if cfg!(debug_assertions) { 400 } else { 0 };
+    let places = (1..=places).flat_map(|place| [Death::Ready(place), Death::Fresh(place)]);
+    let mut died = all(&story, places.map(embedded).collect()).await.len();
+    let (at_places, mut seed) = (died, 9_007);
+    while died < 1_000 {
+        let begun =
+            random(1_000 - died, seed).into_iter().enumerate().map(|(number, (death, state))| match death {
+                Death::Killed(after_us) if number % 2 == 0 => (Death::Begun(10 * after_us), state),
+                death => (death, state),
+            });
+        died += all(&story, begun.collect()).await.len();
+        seed += 1;
+    }
+    println!("died: {at_places} at a place, {} at a random time", died - at_places);
+}
+
 /// The same in a market with guards, where rounds of the beacon take their seconds: few deaths, spread over the work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 6)]
 async fn deaths_between_the_rounds_of_the_beacon_lose_nothing() {

@@ -28,15 +28,24 @@ fn head_of<R: AsRef<[u8]>>(records: &[R]) -> Hash32 {
     records.iter().fold(Hash32::ZERO, |head, record| chain_log(&head, record.as_ref()))
 }
 
+/// As an append takes them.
+fn slices<R: AsRef<[u8]>>(records: &[R]) -> Vec<&[u8]> {
+    records.iter().map(AsRef::as_ref).collect()
+}
+
 /// What every journal is held to. `opens` opens the same new journal each time.
 fn holds(opens: &dyn Fn() -> Result<Opened>) {
     let records: Vec<Vec<u8>> = (0..1_100_u32).map(|n| n.to_be_bytes().repeat(1 + n as usize % 5)).collect();
     let mut journal = open(opens).journal;
     assert!(journal.is_empty() && journal.head() == Hash32::ZERO);
     assert_eq!(journal.read(0, 9).expect("reads"), Vec::<Vec<u8>>::new());
-    for (number, record) in records.iter().enumerate() {
-        assert_eq!(journal.len(), number as u64);
-        journal.append(record).expect("appends");
+    // Batches of 0 to 6 records, and one of hundreds.
+    let (mut rest, mut size) = (&records[..], 0);
+    while !rest.is_empty() {
+        let batch = if rest.len() == 700 { rest } else { &rest[..size.min(rest.len() - 700)] };
+        journal.append(&slices(batch)).expect("appends");
+        (rest, size) = (&rest[batch.len()..], (size + 1) % 7);
+        assert_eq!(journal.len(), (records.len() - rest.len()) as u64);
     }
     assert_eq!(journal.head(), head_of(&records));
     assert_eq!(journal.read(0, 3).expect("reads"), records[..3]);
@@ -49,7 +58,7 @@ fn holds(opens: &dyn Fn() -> Result<Opened>) {
     assert_eq!((again.records, again.torn_bytes), (records.clone(), 0));
     let mut journal = again.journal;
     let longest = vec![7; EVENT_BYTES_MAX];
-    journal.append(&longest).expect("the longest record");
+    journal.append(&[&longest]).expect("the longest record");
     drop(journal);
     let again = open(opens);
     assert_eq!(again.records.last(), Some(&longest));
@@ -60,7 +69,8 @@ fn holds(opens: &dyn Fn() -> Result<Opened>) {
 fn refuses(opens: &dyn Fn() -> Result<Opened>) {
     for wrong in [vec![], vec![7; EVENT_BYTES_MAX + 1]] {
         let mut opened = open(opens);
-        opened.journal.append(&wrong).expect_err("no record");
+        opened.journal.append(&[&wrong]).expect_err("no record");
+        opened.journal.append(&[b"one", &wrong]).expect_err("and one that is one");
         drop(opened);
     }
     assert!(open(opens).records.is_empty());
@@ -85,13 +95,13 @@ fn every_journal_holds_what_it_acknowledged() {
     }
     // The directory remembers, and nobody begins a second history by leaving out the flag.
     let url = server.fresh();
-    open_journal(&place.0, &at(&url)).expect("opens").journal.append(b"first").expect("appends");
+    open_journal(&place.0, &at(&url)).expect("opens").journal.append(&[b"first"]).expect("appends");
     assert_eq!(open(&|| open_journal(&place.0, &Engines::default())).records, [b"first"]);
     for elsewhere in [server.fresh(), "embedded".to_owned()] {
         assert!(open_journal(&place.0, &at(&elsewhere)).expect_err("another").is("engine.elsewhere"));
     }
     let begun = Place::new("engines");
-    open_journal(&begun.0, &Engines::default()).expect("opens").journal.append(b"first").expect("appends");
+    open_journal(&begun.0, &Engines::default()).expect("opens").journal.append(&[b"first"]).expect("appends");
     assert!(open_journal(&begun.0, &at(&url)).expect_err("begun").is("engine.elsewhere"));
 }
 
@@ -125,7 +135,7 @@ fn a_changed_dropped_or_moved_row_is_refused() {
         let opens = || open_journal(&place.0, &at(&url));
         let mut journal = open(&opens).journal;
         for record in [b"a", b"b", b"c"] {
-            journal.append(record).expect("appends");
+            journal.append(&[record]).expect("appends");
         }
         drop(journal);
         server.sql(database(&url), change);
@@ -148,7 +158,7 @@ fn of_two_coordinators_on_one_journal_the_earlier_appends_nothing_more() {
     let Some(server) = PostgresServer::start() else { return };
     let (url, places) = (server.fresh(), [Place::new("engines"), Place::new("engines")]);
     let mut first = open(&|| open_journal(&places[0].0, &at(&url))).journal;
-    first.append(b"of the first").expect("appends");
+    first.append(&[b"of the first"]).expect("appends");
     // The first one's session ends as with a network that is cut; it has not noticed when the second one opens.
     let end = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database =
                (SELECT oid FROM pg_database WHERE datname = current_database())";
@@ -156,12 +166,12 @@ fn of_two_coordinators_on_one_journal_the_earlier_appends_nothing_more() {
     let second = open(&|| open_journal(&places[1].0, &at(&url)));
     assert_eq!(second.records, [b"of the first"]);
     let mut second = second.journal;
-    assert!(first.append(b"too late").expect_err("another writes").is("log.in-use"));
-    second.append(b"of the second").expect("appends");
+    assert!(first.append(&[b"too late"]).expect_err("another writes").is("log.in-use"));
+    second.append(&[b"of the second"]).expect("appends");
     drop(second);
     // Nobody holds the lock now; the token still says that another was the writer in between.
     let fault = loop {
-        match first.append(b"too late").expect_err("another wrote") {
+        match first.append(&[b"too late"]).expect_err("another wrote") {
             fault if fault.is("log.in-use") => {}
             fault => break fault,
         }
@@ -178,14 +188,14 @@ fn a_statement_of_an_earlier_session_that_arrives_late_inserts_nothing() {
     let Some(server) = PostgresServer::start() else { return };
     let (url, place) = (server.fresh(), Place::new("engines"));
     let mut journal = open(&|| open_journal(&place.0, &at(&url))).journal;
-    journal.append(b"first").expect("appends");
+    journal.append(&[b"first"]).expect("appends");
     let token = server.sql(database(&url), "SELECT token FROM proofmesh.writer").remove(0);
     let late = format!(
         "INSERT INTO proofmesh.journal (number, record, head) SELECT 1, 'late', 'late' FROM proofmesh.writer
          WHERE token = {token} - 1 AND moved_to IS NULL FOR SHARE"
     );
     server.sql(database(&url), &late);
-    journal.append(b"second").expect("its number is free");
+    journal.append(&[b"second"]).expect("its number is free");
     assert_eq!(server.sql(database(&url), "SELECT count(*) FROM proofmesh.journal"), ["2"]);
 }
 
@@ -196,11 +206,12 @@ fn an_append_whose_answer_is_lost_is_in_once() {
     let url = PostgresServer::url_at(wire.address, database(&fresh));
     let mut journal = open(&|| open_journal(&place.0, &at(&url))).journal;
     let records: Vec<[u8; 1]> = (0..40).map(|n| [n]).collect();
-    for record in &records {
-        if record[0] % 4 == 1 {
-            wire.cut();
+    // Ten cuts, of appends of one record to four.
+    for (size, rest) in (0..).zip(records.chunks(4)) {
+        wire.cut();
+        for batch in rest.chunks(1 + size % 4) {
+            journal.append(&slices(batch)).expect("appends, if need be in a new session");
         }
-        journal.append(record).expect("appends, if need be in a new session");
     }
     assert_eq!(journal.head(), head_of(&records));
     assert_eq!(journal.read(0, 100).expect("reads"), records);
@@ -218,14 +229,15 @@ fn a_server_that_is_killed_under_a_stream_loses_and_doubles_nothing() {
         let stream = scope.spawn(|| {
             let (mut records, mut unreachable) = (Vec::new(), 0);
             while !ended.load(std::sync::atomic::Ordering::SeqCst) {
-                let record = format!("record {}", records.len());
+                let size = 1 + records.len() % 9;
+                let batch: Vec<String> = (0..size).map(|n| format!("record {}", records.len() + n)).collect();
                 // What is not acknowledged is offered again, as a book does.
-                while let Err(fault) = journal.append(record.as_bytes()) {
+                while let Err(fault) = journal.append(&slices(&batch)) {
                     assert!(fault.is("journal.unreachable"), "{fault}");
                     unreachable += 1;
                     std::thread::sleep(Duration::from_millis(20));
                 }
-                records.push(record);
+                records.extend(batch);
             }
             (records, unreachable)
         });
@@ -312,9 +324,14 @@ fn cost_of_an_append() {
         let place = Place::new("engines");
         let mut journal = open(&|| open_journal(&place.0, &at(&url))).journal;
         let begun = Instant::now();
-        for number in 0..2_000_u32 {
-            journal.append(&number.to_be_bytes().repeat(100)).expect("appends");
+        for number in 0..500_u32 {
+            journal.append(&[&number.to_be_bytes().repeat(100)]).expect("appends");
         }
-        println!("{name}: {:.0} us an append of 400 bytes", begun.elapsed().as_secs_f64() * 1e6 / 2_000.0);
+        println!("{name}: {:.0} us an append of 400 bytes", begun.elapsed().as_secs_f64() * 1e6 / 500.0);
+        let (begun, record) = (Instant::now(), vec![7; 600]);
+        for _ in 0..100 {
+            journal.append(&[&record[..]; 64]).expect("appends");
+        }
+        println!("{name}: {:.0} us an append of 64 x 600 bytes", begun.elapsed().as_secs_f64() * 1e6 / 100.0);
     }
 }

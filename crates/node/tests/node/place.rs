@@ -84,12 +84,11 @@ impl Running {
     /// The same with more arguments.
     pub fn start_with(dir: &Path, model: &Path, abort_at: Option<u64>, more: &[&str]) -> Option<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_proofmesh"));
-        command
-            .args(["up", "--port", "0", "--rpc-port", "0", "--json", "--model"])
-            .arg(model)
-            .arg("--dir")
-            .arg(dir)
-            .args(more);
+        command.arg("up");
+        if !more.contains(&"--port") {
+            command.args(["--port", "0"]);
+        }
+        command.args(["--rpc-port", "0", "--json", "--model"]).arg(model).arg("--dir").arg(dir).args(more);
         command.stdout(Stdio::piped()).stderr(Stdio::null()).env_remove("PROOFMESH_ABORT_AT");
         command.envs(crate::s3::KEYS);
         if let Some(at) = abort_at {

@@ -17,9 +17,7 @@ fn bytes_of(records: &[&[u8]]) -> Vec<u8> {
     let dir = temp_dir("log");
     let path = dir.join("log");
     let mut log = Log::open(&path).expect("opens").log;
-    for record in records {
-        log.append(record).expect("appends");
-    }
+    log.append(records).expect("appends");
     let bytes = std::fs::read(&path).expect("reads");
     std::fs::remove_dir_all(dir).expect("cleaned");
     bytes
@@ -85,7 +83,7 @@ fn an_end_that_was_never_written_is_cut_off_and_the_log_goes_on() {
         let opened = Log::open(&path).expect("repaired");
         assert_eq!((opened.records.len(), opened.torn_bytes), (3, (tail.len() - good) as u64));
         let mut log = opened.log;
-        log.append(b"after").expect("goes on");
+        log.append(&[b"after"]).expect("goes on");
         assert_eq!(log.read(2, 9).expect("reads"), vec![RECORDS[2].to_vec(), b"after".to_vec()]);
         drop(log);
         assert_eq!(Log::open(&path).expect("opens").records.len(), 4);

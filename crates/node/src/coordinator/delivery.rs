@@ -1,0 +1,254 @@
+//! Receipts that come in, many at a time.
+//!
+//! Who hands a receipt in has its signatures verified on its own thread, then waits in a queue; one thread takes all that
+//! wait together: their evidence is made durable by one sync, their events by one append. So a second carries as many
+//! receipts as its cores verify, not as many as its disk syncs. Order on disk: evidence, then the receipt, then
+//! the verdict.
+//!
+//! A receipt is acknowledged when it and its evidence are durable. Who asked to be answered at once is answered then, and
+//! the receipt is judged after; who did not waits for the verdict.
+
+use super::Coordinator;
+use super::check::{JUDGED_AT_ONCE, is_pending};
+use crate::engine::crash;
+use crate::fault::{Fault, Result};
+use crate::wire::{Delivered, ReceiptDoc};
+use proofmesh_market::limits::EVIDENCE_BYTES_MAX;
+use proofmesh_market::{Effect, Hash32, SignedReceipt, Verified, What, keccak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
+
+/// Receipts that are taken together at most: how long the book is held is bounded.
+const BATCH: usize = 256;
+
+/// Receipts that wait to be taken, and those taken that nobody waits for.
+#[derive(Default)]
+pub(super) struct Deliveries {
+    queue: Mutex<Queue>,
+    /// Delivered, to be judged, in a market without guards. One with guards remembers itself.
+    unjudged: Mutex<Vec<Hash32>>,
+    judging: AtomicBool,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Waiting>,
+    /// A thread takes what waits.
+    taken_care_of: bool,
+}
+
+/// A receipt whose signatures and evidence hold.
+struct Waiting {
+    signed: SignedReceipt,
+    digest: Hash32,
+    verified: Verified,
+    evidence: Vec<u8>,
+    answer: oneshot::Sender<Result<Taken>>,
+}
+
+/// What came of it.
+struct Taken {
+    effects: Vec<Effect>,
+    receipt: Option<ReceiptDoc>,
+}
+
+impl Deliveries {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unjudged(&self) -> MutexGuard<'_, Vec<Hash32>> {
+        self.unjudged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lets the next delivery start a thread, also when this one ends by a panic.
+struct Care<'a>(&'a Deliveries);
+
+impl Drop for Care<'_> {
+    fn drop(&mut self) {
+        self.0.queue().taken_care_of = false;
+    }
+}
+
+impl Coordinator {
+    /// Takes a receipt and its evidence and gives what became of it. When this returns, it is in the log for good, and
+    /// judged unless the answer was wanted `at_once`.
+    ///
+    /// # Errors
+    /// `receipt.*` that are refused before the receipt takes a place, `node.*`; trouble with the disk.
+    pub async fn deliver(
+        self: &Arc<Self>,
+        receipt: &[u8],
+        evidence: Vec<u8>,
+        at_once: bool,
+    ) -> Result<Delivered> {
+        let (digest, taken) = self.take_in(receipt, evidence).await?;
+        for effect in taken.effects {
+            if let Effect::Equivocated { node, first, second } = effect {
+                self.slash(&first, &second).await?;
+                return Err(Fault::refused("receipt.equivocation", "one receipt for a place", node));
+            }
+        }
+        if at_once {
+            self.judge_later([digest]);
+            let unknown = || Fault::trouble("receipt.unknown", "the receipt just delivered", digest);
+            return Ok(Delivered { receipt: taken.receipt.ok_or_else(unknown)?, check_ms: 0.0 });
+        }
+        let check_ms = if self.is_guarded() {
+            self.judged(&digest).await?
+        } else if self.with_state(|state| is_pending(state, &digest)) {
+            tokio::task::block_in_place(|| self.judge(&digest))?
+        } else {
+            0.0
+        };
+        Ok(Delivered { receipt: self.receipt(&digest)?, check_ms })
+    }
+
+    /// Verifies what needs no state, and waits until the receipt is taken.
+    async fn take_in(self: &Arc<Self>, receipt: &[u8], evidence: Vec<u8>) -> Result<(Hash32, Taken)> {
+        let signed = SignedReceipt::decode(receipt)?;
+        if evidence.len() > EVIDENCE_BYTES_MAX {
+            return Err(Fault::refused("receipt.evidence-too-long", EVIDENCE_BYTES_MAX, evidence.len()));
+        }
+        let found = keccak(&evidence);
+        let verified = Verified::receipt(&signed, &self.domain())?;
+        if found != signed.receipt.evidence {
+            return Err(Fault::refused("receipt.wrong-evidence", signed.receipt.evidence, found));
+        }
+        let digest = signed.receipt.digest(&self.domain());
+        let (answer, answered) = oneshot::channel();
+        let start = {
+            let mut queue = self.deliveries.queue();
+            queue.waiting.push(Waiting { signed, digest, verified, evidence, answer });
+            !std::mem::replace(&mut queue.taken_care_of, true)
+        };
+        if start {
+            let it = self.clone();
+            tokio::task::spawn_blocking(move || it.take_waiting());
+        }
+        let stopped = |error| Fault::trouble("receipt.not-taken", "the same receipt, handed in again", error);
+        let taken = answered.await.map_err(stopped)??;
+        Ok((digest, taken))
+    }
+
+    /// Takes batches until nothing waits.
+    fn take_waiting(&self) {
+        let care = Care(&self.deliveries);
+        loop {
+            let batch: Vec<Waiting> = {
+                let mut queue = self.deliveries.queue();
+                let size = queue.waiting.len().min(BATCH);
+                if size == 0 {
+                    // Under the lock: who comes next sees it and starts a thread.
+                    queue.taken_care_of = false;
+                    std::mem::forget(care);
+                    return;
+                }
+                queue.waiting.drain(..size).collect()
+            };
+            self.take_batch(batch);
+        }
+    }
+
+    fn take_batch(&self, batch: Vec<Waiting>) {
+        let (mut wanted, mut digests, mut answers, mut evidence) = (vec![], vec![], vec![], vec![]);
+        for waiting in batch {
+            let Waiting { signed, digest, verified, evidence: bytes, answer } = waiting;
+            match self.require_new(&signed, &digest) {
+                Ok(()) => {
+                    wanted.push((What::Delivered(signed), Some(verified)));
+                    digests.push(digest);
+                    answers.push(answer);
+                    evidence.push(bytes);
+                }
+                // Whoever asked may have gone; so below.
+                Err(fault) => drop(answer.send(Err(fault))),
+            }
+        }
+        let taken = || {
+            let evidence: Vec<&[u8]> = evidence.iter().map(Vec::as_slice).collect();
+            let blobs = self.blobs.read().unwrap_or_else(PoisonError::into_inner);
+            blobs.put_all(&evidence)?;
+            crash::point();
+            let mut book = self.book();
+            let taken = book.take_all(wanted)?;
+            let document =
+                |digest| book.state().receipts().get(digest).map(|found| ReceiptDoc::of(digest, found));
+            Ok(taken
+                .into_iter()
+                .zip(&digests)
+                .map(|(effects, digest)| effects.map(|effects| Taken { effects, receipt: document(digest) }))
+                .collect::<Vec<_>>())
+        };
+        match taken() {
+            Ok(taken) => {
+                for (answer, taken) in answers.into_iter().zip(taken) {
+                    let _ = answer.send(taken);
+                }
+            }
+            Err(fault) => {
+                for answer in answers {
+                    let _ = answer.send(Err(Fault::clone(&fault)));
+                }
+            }
+        }
+    }
+
+    /// Cheap refusals first: nobody but an enrolled node with a new receipt gets bytes onto the disk.
+    fn require_new(&self, signed: &SignedReceipt, digest: &Hash32) -> Result<()> {
+        let node = signed.receipt.node;
+        self.with_state(|state| {
+            if !state.nodes().contains_key(&node) {
+                return Err(Fault::refused("node.unknown", "an enrolled node", node));
+            }
+            if state.receipts().contains_key(digest) {
+                return Err(Fault::refused("receipt.replayed", "a receipt not delivered before", digest));
+            }
+            Ok(())
+        })
+    }
+
+    /// Has receipts judged that nobody waits for. What goes wrong is met again by the next delivery, or when the epoch
+    /// closes.
+    pub(super) fn judge_later(self: &Arc<Self>, digests: impl IntoIterator<Item = Hash32>) {
+        if !self.is_guarded() {
+            self.deliveries.unjudged().extend(digests);
+        }
+        if !self.deliveries.judging.swap(true, Ordering::SeqCst) {
+            let it = self.clone();
+            tokio::spawn(async move {
+                loop {
+                    let done = it.judge_waiting().await;
+                    it.deliveries.judging.store(false, Ordering::SeqCst);
+                    // Something may have come since the last look, and seen that this runs.
+                    let more = done.is_ok() && it.waits_for_judges();
+                    if !more || it.deliveries.judging.swap(true, Ordering::SeqCst) {
+                        return;
+                    }
+                }
+            });
+        }
+    }
+
+    fn waits_for_judges(&self) -> bool {
+        let now_s = self.time.now_s();
+        !self.deliveries.unjudged().is_empty() || self.with_state(|state| state.awaits_beacon(now_s))
+    }
+
+    async fn judge_waiting(&self) -> Result<()> {
+        loop {
+            let some: Vec<Hash32> = {
+                let mut unjudged = self.deliveries.unjudged();
+                let size = unjudged.len().min(JUDGED_AT_ONCE);
+                unjudged.drain(..size).collect()
+            };
+            if some.is_empty() {
+                break;
+            }
+            tokio::task::block_in_place(|| self.judge_all(&some))?;
+        }
+        self.rounds_until(|state| !state.awaits_beacon(self.time.now_s())).await
+    }
+}

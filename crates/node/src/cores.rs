@@ -1,0 +1,73 @@
+//! Work for all cores: many things that do not hang together ([`on_all_cores`]), and records read ahead for one thread that
+//! folds them in order ([`read_ahead`]).
+
+use proofmesh_market::audit::{Read, read};
+use proofmesh_market::{Ahead, Event, What};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+/// Records that one thread reads at a time; signatures are verified in batches of as many.
+const PIECE: usize = 2_048;
+
+/// Shows every record as an event, in order, until one is not wanted any more: decoded, and its signatures verified, ahead of
+/// its turn. Memory: some thousand events a core.
+///
+/// # Errors
+/// What `take` fails with.
+pub fn read_ahead<E>(records: &[Vec<u8>], mut take: impl FnMut(Read) -> Result<(), E>) -> Result<(), E> {
+    // What everything is signed for stands in the first record.
+    let domain = match records.first().map(|record| Event::decode(record)) {
+        Some(Ok(Event { what: What::Opened(rules), .. })) => Some(rules.domain),
+        _ => None,
+    };
+    let lanes = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let pieces: Vec<_> = (0..lanes)
+            .map(|lane| {
+                let (give, pieces) = sync_channel(1);
+                scope.spawn(move || {
+                    let mut ahead = domain.map(Ahead::new);
+                    for piece in records.chunks(PIECE).skip(lane).step_by(lanes) {
+                        if give.send(read_piece(piece, ahead.as_mut())).is_err() {
+                            return; // whoever folds has stopped
+                        }
+                    }
+                });
+                pieces
+            })
+            .collect();
+        for lane in pieces.iter().cycle() {
+            let Ok(piece) = lane.recv() else { break }; // this lane had the last piece, or would have had the next
+            for read in piece {
+                take(read)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn read_piece(records: &[Vec<u8>], ahead: Option<&mut Ahead>) -> Vec<Read> {
+    let mut all: Vec<Read> = records.iter().map(|record| read(record)).collect();
+    if let Some(ahead) = ahead {
+        let verified = ahead.verify(all.iter().flatten().map(|(event, _)| &event.what));
+        for ((_, known), verified) in all.iter_mut().flatten().zip(verified) {
+            *known = verified;
+        }
+    }
+    all
+}
+
+/// Does something with each of many, on all cores; results in their order.
+pub fn on_all_cores<T: Sync, R: Send>(many: &[T], each: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let lanes = std::thread::available_parallelism().map_or(1, usize::from).min(many.len());
+    if lanes <= 1 {
+        return many.iter().map(each).collect();
+    }
+    let share = |part: &[T]| part.iter().map(&each).collect::<Vec<R>>();
+    std::thread::scope(|scope| {
+        let parts = many.chunks(many.len().div_ceil(lanes));
+        let running: Vec<_> = parts.map(|part| scope.spawn(|| share(part))).collect();
+        let ended = running.into_iter().map(std::thread::ScopedJoinHandle::join);
+        ended.flat_map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
+}

@@ -76,7 +76,6 @@ fn require_conserved(state: &State) -> Result<(), Difference> {
 pub type Read = Result<(Event, Option<Verified>), Refusal>;
 
 /// A record as an event. Its signatures are verified in its turn.
-#[must_use]
 pub fn read(record: &[u8]) -> Read {
     Event::decode(record).map(|event| (event, None))
 }

@@ -23,7 +23,7 @@ pub struct Verified {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Of {
     /// Both signatures of a receipt, whose digest this is.
-    Receipt(SignedReceipt, Hash32),
+    Receipt(Box<SignedReceipt>, Hash32),
     /// A checker's signature.
     Verdict(Verdict),
 }
@@ -35,13 +35,13 @@ impl Verified {
     /// As [`SignedReceipt::verify`].
     pub fn receipt(signed: &SignedReceipt, domain: &Domain) -> Result<Self, Refusal> {
         let digest = signed.verify(domain)?;
-        Ok(Verified { domain: *domain, of: Of::Receipt(signed.clone(), digest) })
+        Ok(Verified { domain: *domain, of: Of::Receipt(Box::new(signed.clone()), digest) })
     }
 
     /// Digest of the receipt, if it is about this one.
     pub(crate) fn digest_of(&self, signed: &SignedReceipt, domain: &Domain) -> Option<Hash32> {
         match &self.of {
-            Of::Receipt(known, digest) if known == signed && self.domain == *domain => Some(*digest),
+            Of::Receipt(known, digest) if **known == *signed && self.domain == *domain => Some(*digest),
             _ => None,
         }
     }
@@ -76,7 +76,7 @@ impl Ahead {
             let claim = match what {
                 What::Delivered(signed) => signed.claim(&domain).ok().map(|claim| {
                     let digest = claim.0;
-                    (claim, Of::Receipt(signed.clone(), digest))
+                    (claim, Of::Receipt(Box::new(signed.clone()), digest))
                 }),
                 What::Judged(verdict) | What::PanelVoted(verdict) => {
                     verdict.claim(&domain).ok().map(|claim| (claim, Of::Verdict(verdict.clone())))

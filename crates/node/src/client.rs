@@ -255,7 +255,7 @@ impl Client {
     /// `POST /v1/receipts`, answered as soon as the receipt is durable.
     pub async fn deliver_at_once(&self, receipt: &SignedReceipt, evidence: &[u8]) -> Result<Delivered> {
         let (receipt, evidence) = (Hex(receipt.encode()), Hex(evidence.to_vec()));
-        self.post("/v1/receipts", &DeliverDoc { receipt, evidence, at_once: true }).await
+        self.post("/v1/receipts", &DeliverDoc { receipt, evidence, at_once: Some(true) }).await
     }
 
     /// `POST /v1/receipts` with any bytes.
@@ -263,7 +263,7 @@ impl Client {
         debug_assert!(2 * (receipt.len() + evidence.len()) < BODY_BYTES_MAX);
         self.post(
             "/v1/receipts",
-            &DeliverDoc { receipt: Hex(receipt), evidence: Hex(evidence), at_once: false },
+            &DeliverDoc { receipt: Hex(receipt), evidence: Hex(evidence), at_once: None },
         )
         .await
     }

@@ -288,8 +288,7 @@ pub struct DeliverDoc {
     pub evidence: Hex,
     /// Whether to answer as soon as the receipt is durable, before it is judged: its status is then `pending`, and
     /// `GET /v1/receipts/DIGEST` shows what becomes of it.
-    #[serde(default)]
-    pub at_once: bool,
+    pub at_once: Option<bool>,
 }
 
 /// A node's proof that it can prove a model.

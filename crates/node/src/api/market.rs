@@ -187,7 +187,7 @@ pub(super) async fn order(State(it): Shared, headers: HeaderMap, body: Body) -> 
 pub(super) async fn deliver(State(it): Shared, headers: HeaderMap, body: Body) -> Response {
     let take = async {
         let doc: DeliverDoc = read(&headers, body, BODY_BYTES_MAX).await?;
-        it.coordinator.deliver(&doc.receipt.0, doc.evidence.0, doc.at_once).await
+        it.coordinator.deliver(&doc.receipt.0, doc.evidence.0, doc.at_once == Some(true)).await
     };
     answer(take.await)
 }

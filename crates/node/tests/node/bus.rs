@@ -36,7 +36,7 @@ impl Told {
 
     fn take(&self, number: u32) -> Vec<u8> {
         let record = record(number);
-        self.journal.lock().expect("no panic").append(&record).expect("appends");
+        self.journal.lock().expect("no panic").append(&[&record]).expect("appends");
         self.voice.tell_news();
         record
     }

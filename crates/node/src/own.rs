@@ -543,7 +543,7 @@ impl Side<'_> {
 
     async fn pay(&self, job: proofmesh_market::Job, feed: &FeedDoc, escrow: Usd) -> Result<Hash32> {
         let buyer = self.buyer_key()?;
-        self.own.coordinator.add_feed(&self.tenant, feed)?;
+        self.own.coordinator.add_feed(self.tenant, feed)?;
         fund(&self.own.client, &**self.own.coordinator.settlement(), &buyer, escrow).await?;
         post(&self.own.client, &self.own.coordinator.domain(), &buyer, job).await
     }

@@ -5,8 +5,8 @@ use crate::fault::{Fault, Result};
 use crate::wire::overview::{GuardsDoc, MemberDoc};
 use crate::wire::{
     AccountDoc, BalanceDoc, ChallengeDoc, ClosedDoc, DeliverDoc, Delivered, DoneDoc, EnrolDeviceDoc,
-    EpochDoc, FaucetDoc, FeedDoc, Hex, IdDoc, JobDoc, LogDoc, MeasureDoc, MintedDoc, NodeDoc, PassTimeDoc,
-    ReadyDoc, ReceiptDoc, ReceiptProofDoc, StatusDoc,
+    EpochDoc, FaucetDoc, FeedDoc, HandOverDoc, Hex, IdDoc, JobDoc, LogDoc, MeasureDoc, MintedDoc, NodeDoc,
+    PassTimeDoc, ReadyDoc, ReceiptDoc, ReceiptProofDoc, StatusDoc,
 };
 use proofmesh_market::{Address, Device, Hash32, SignedReceipt, Usd, What, keccak};
 use proofmesh_settle::{Chain, Clock, Settlement};
@@ -244,6 +244,12 @@ impl Client {
     /// `POST /v1/orders`: the order's digest.
     pub async fn order(&self, what: &What) -> Result<Hash32> {
         let done: IdDoc = self.post("/v1/orders", what).await?;
+        Ok(done.id)
+    }
+
+    /// `POST /v1/jobs`: a wrapping job with what it hands over; its id.
+    pub async fn hand_over(&self, doc: &HandOverDoc) -> Result<Hash32> {
+        let done: IdDoc = self.post("/v1/jobs", doc).await?;
         Ok(done.id)
     }
 

@@ -19,6 +19,7 @@ pub mod device;
 pub mod doctor;
 pub mod engine;
 pub mod fault;
+pub mod hire;
 pub mod keys;
 pub mod load;
 pub mod machine;

@@ -100,10 +100,10 @@ pub fn verifier_key(words: &[[u8; 32]; KEY_WORDS]) -> VerifierKey {
     VerifierKey(bytes)
 }
 
-/// The keys in verification keys' files that are for circuits of these models, by model.
+/// The keys in verification keys' files that are for circuits of these models, plain or hired, by model.
 ///
 /// # Errors
-/// `proof.wrap.key` for another file, `model.verifier-unused` for the key of another circuit, `model.development-key` for one that money must not
+/// `proof.wrap.key` for another file, `model.verifier-unused` for the key of another circuit, `model.verifier-twice`, `model.development-key` for one that money must not
 /// depend on where the chain is no development chain.
 pub fn verifiers(
     files: &[Vec<u8>],
@@ -121,15 +121,21 @@ pub fn verifiers(
                 "a DEVELOPMENT key",
             ));
         }
+        let key = verifier_key(&key_words(&key));
         if circuits.is_empty() {
-            circuits =
-                models.iter().map(|model| wrapped::circuit(&model.program, 1)).collect::<Result<_>>()?;
+            // A contract takes what its key is for: proofs wrapped by their provers, or by others.
+            for (at, ModelFile { program, .. }) in models.iter().enumerate() {
+                circuits.push((wrapped::blank(program, 1)?.digest(), at));
+                circuits.push((wrapped::blank_hired(program, 1)?.digest(), at));
+            }
         }
         let unused = || {
             Fault::misuse("model.verifier-unused", "the key of one of the models' circuits", hex(&circuit))
         };
-        let at = circuits.iter().position(|known| *known == circuit).ok_or_else(unused)?;
-        keys[at] = Some(verifier_key(&key_words(&key)));
+        let (_, at) = circuits.iter().find(|(known, _)| *known == circuit).ok_or_else(unused)?;
+        if let Some(other) = keys[*at].replace(key) {
+            return Err(Fault::misuse("model.verifier-twice", "one key a model", other.hash()));
+        }
     }
     Ok(keys)
 }

@@ -149,6 +149,7 @@ impl Operator {
             input: Hash32(proved.statement.inputs[0].commitment),
             output: proved.statement.outputs[0].clone(),
             proof: Hex(proved.file),
+            key: None,
         };
         self.member.client.measure(&doc).await?;
         self.offer().await
@@ -216,16 +217,34 @@ impl Operator {
         receipt: &SignedReceipt,
         public: &[i32],
     ) -> Result<[u8; 256]> {
+        let (words, salt, context) = self.again(receipt, public)?;
+        let wrapped = zk::wrap(model, &words, salt, &context, key)?;
+        require_input(receipt, &wrapped.statement)?;
+        Ok(wrapped.proof)
+    }
+
+    /// Proves a receipt of this node's again so that a stranger can wrap the proof, which hides the readings. Seconds.
+    ///
+    /// # Errors
+    /// As [`Operator::wrap`].
+    pub fn hide(
+        &self,
+        model: &ModelFile,
+        receipt: &SignedReceipt,
+        public: &[i32],
+    ) -> Result<(Statement, Vec<u8>)> {
+        let (words, salt, context) = self.again(receipt, public)?;
+        let (statement, proof) = zk::hide(model, &words, salt, &context)?;
+        require_input(receipt, &statement)?;
+        Ok((statement, proof))
+    }
+
+    /// Words, salt's seed and context of a receipt of this node's.
+    fn again(&self, receipt: &SignedReceipt, public: &[i32]) -> Result<(Vec<i32>, [u8; 32], Hash32)> {
         let start_s = receipt.receipt.window_start;
         let words = [self.words(start_s)?, public.to_vec()].concat();
         let salt = self.salt(&[&receipt.receipt.job.0[..], &start_s.to_be_bytes()].concat());
-        let context = receipt.receipt.context(&self.member.domain);
-        let wrapped = zk::wrap(model, &words, salt, &context, key)?;
-        let stated = Hash32(wrapped.statement.inputs[0].commitment);
-        if stated != receipt.receipt.input {
-            return Err(Fault::refused("receipt.wrong-input", receipt.receipt.input, stated));
-        }
-        Ok(wrapped.proof)
+        Ok((words, salt, receipt.receipt.context(&self.member.domain)))
     }
 
     /// Signs the receipt of a proved day, at the node's next place, claiming `output`.
@@ -380,6 +399,14 @@ impl Operator {
             check_ms: delivered.check_ms,
         }
     }
+}
+
+fn require_input(receipt: &SignedReceipt, statement: &Statement) -> Result<()> {
+    let stated = Hash32(statement.inputs[0].commitment);
+    if stated == receipt.receipt.input {
+        return Ok(());
+    }
+    Err(Fault::refused("receipt.wrong-input", receipt.receipt.input, stated))
 }
 
 /// Whether a job asks for what this node does: whole days of the weather service. Anything else would cost it strikes.

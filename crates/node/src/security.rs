@@ -66,10 +66,11 @@ pub fn of_proof(program: &Program, profile: Kind, proof_bits: f64) -> Vec<Link> 
     links
 }
 
-/// The links of a proof that is wrapped for a contract; `plain_bits` as in [`of_proof`], of the plain profile, whose verifier the circuit is.
+/// The links of a proof that is wrapped for a contract; `inner_bits` as in [`of_proof`], of the profile inside, whose verifier the circuit is: plain, or
+/// hired where another wraps it.
 #[must_use]
-pub fn of_wrapped(program: &Program, plain_bits: f64) -> Vec<Link> {
-    of_proof(program, Kind::Plain, plain_bits).into_iter().chain(WRAPPED).collect()
+pub fn of_wrapped(program: &Program, inner: Kind, inner_bits: f64) -> Vec<Link> {
+    of_proof(program, inner, inner_bits).into_iter().chain(WRAPPED).collect()
 }
 
 /// The weakest link's bits.
@@ -85,9 +86,12 @@ mod tests {
     #[test]
     fn a_wrapped_proof_is_as_strong_as_its_curve() {
         let program = crate::weather::import_model().expect("the model").file.program;
-        let (direct, wrapped) = (of_proof(&program, Kind::Device, 101.3), of_wrapped(&program, 103.0));
+        let (direct, wrapped) =
+            (of_proof(&program, Kind::Device, 101.3), of_wrapped(&program, Kind::Plain, 103.0));
         assert_eq!((least(&direct), least(&wrapped)), (101.3, BN254_BITS));
         assert!(wrapped.iter().all(|link| link != &BLAKE3) && direct.contains(&INPUT));
-        assert_eq!(least(&of_wrapped(&program, 99.0)), 99.0);
+        for inner in [Kind::Plain, Kind::Hired] {
+            assert_eq!(least(&of_wrapped(&program, inner, 99.0)), 99.0);
+        }
     }
 }

@@ -7,7 +7,10 @@ pub mod overview;
 
 use proofmesh_market::ledger::Conservation;
 use proofmesh_market::state::{DeliveredReceipt, JobStatus, Node, PostedJob, ReceiptStatus, Standing};
-use proofmesh_market::{Address, ChainRef, Device, Domain, Epoch, Hash32, Job, Reason, Rules, Usd};
+use proofmesh_market::{
+    AccountSignature, Address, ChainRef, Device, Domain, Epoch, Hash32, Job, Reason, Rules, Usd,
+};
+use proofmesh_services::wrap;
 use proofmesh_settle::Deployment;
 use serde::{Deserialize, Serialize};
 
@@ -117,7 +120,7 @@ pub struct NodeDoc {
     pub next_sequence: u64,
     /// Digest of its last receipt, zero for none.
     pub head: Hash32,
-    /// Models that it was measured for, with the second at which that expires.
+    /// Models that it was measured for, wrapping apart, with the second at which that expires.
     pub capabilities: Vec<(Hash32, u64)>,
 }
 
@@ -137,7 +140,12 @@ impl NodeDoc {
             strikes: node.strikes,
             next_sequence: node.next_sequence(),
             head: node.head(),
-            capabilities: node.capabilities.iter().map(|((_, model), until_s)| (*model, *until_s)).collect(),
+            capabilities: node
+                .capabilities
+                .iter()
+                .filter(|((service, _), _)| *service != wrap::SERVICE.id())
+                .map(|((_, model), until_s)| (*model, *until_s))
+                .collect(),
         }
     }
 }
@@ -305,6 +313,20 @@ pub struct MeasureDoc {
     pub output: Vec<i32>,
     /// The proof, under the node's challenge.
     pub proof: Hex,
+    /// Name of the verification key, if the proof is a wrapped one: the node is measured for wrapping by it.
+    pub key: Option<Hash32>,
+}
+
+/// A wrapping job with the proof that it hands over.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandOverDoc {
+    /// The job, whose terms name what is handed over.
+    pub order: Job,
+    /// The buyer's signature of it.
+    pub signature: AccountSignature,
+    /// Output words and proof: `proofmesh_services::wrap::Handed`.
+    pub handed: Hex,
 }
 
 /// A node's answer to its challenge about a service that has no model.

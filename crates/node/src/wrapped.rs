@@ -28,6 +28,17 @@ pub struct Wrapped {
     pub proof: [u8; PROOF_BYTES],
 }
 
+impl Wrapped {
+    /// A proof of a statement, whose preimage follows.
+    ///
+    /// # Errors
+    /// Those of [`statement::preimage`].
+    pub fn of(of: Statement, proof: [u8; PROOF_BYTES]) -> Result<Self> {
+        let preimage = statement::preimage(&of).map_err(refused)?;
+        Ok(Wrapped { public_input: verifier::binding(&of).map_err(refused)?, statement: of, preimage, proof })
+    }
+}
+
 /// The circuit of a program and batch size, without a witness.
 ///
 /// # Errors
@@ -52,6 +63,29 @@ pub fn blank_hired(program: &Program, batch: usize) -> Result<Builder> {
 /// As [`blank`].
 pub fn circuit(program: &Program, batch: usize) -> Result<[u8; 32]> {
     Ok(blank(program, batch)?.digest())
+}
+
+/// Whether a circuit is that of proofs that hide; the digest must be of one of the two circuits of a program and batch size.
+///
+/// # Errors
+/// As [`blank`], and `wrap.key` for the circuit of another program or batch size.
+pub fn is_hired(program: &Program, batch: usize, circuit: &[u8; 32]) -> Result<bool> {
+    let (hired, plain) = (blank_hired(program, batch)?.digest(), blank(program, batch)?.digest());
+    if *circuit != hired && *circuit != plain {
+        let expected = format!("a key of the circuit {} (plain) or {} (hired)", hex(&plain), hex(&hired));
+        return Err(Fault::refused("wrap.key", expected, hex(circuit)));
+    }
+    Ok(*circuit == hired)
+}
+
+/// What a circuit is called by the kind of proofs that it verifies.
+#[must_use]
+pub const fn kind(hired: bool) -> &'static str {
+    if hired {
+        "hired: wraps what another proved, by a proof that hides"
+    } else {
+        "plain: wraps what its prover proved"
+    }
 }
 
 /// Where a directory keeps the key of a circuit.
@@ -89,12 +123,20 @@ pub fn save(key: &Key, path: &Path) -> Result<[u8; 32]> {
 /// # Errors
 /// `wrap.key`, also for the key of another circuit.
 pub fn open(path: &Path, circuit: &[u8; 32], hash: Option<&[u8; 32]>) -> Result<Key> {
-    let key = Key::open(path, hash).map_err(refused)?;
+    let key = open_any(path, hash)?;
     if key.circuit != *circuit {
         let expected = format_args!("a key of the circuit {}", hex(circuit)).to_string();
         return Err(Fault::refused("wrap.key", expected, hex(&key.circuit)));
     }
     Ok(key)
+}
+
+/// Reads a key of whatever circuit.
+///
+/// # Errors
+/// `wrap.key`.
+pub fn open_any(path: &Path, hash: Option<&[u8; 32]>) -> Result<Key> {
+    Key::open(path, hash).map_err(refused)
 }
 
 /// The key of a program and batch size that a directory keeps; a development key is made, which takes minutes, where there is none.
@@ -189,8 +231,7 @@ fn around(
     watch("wrap");
     let proof = groth16::encode(&groth16::prove(&circuit, &key.proving).map_err(refused)?);
     check(&key.proving.vk, &of, &proof)?;
-    let preimage = statement::preimage(&of).map_err(refused)?;
-    Ok(Wrapped { public_input: verifier::binding(&of).map_err(refused)?, statement: of, preimage, proof })
+    Wrapped::of(of, proof)
 }
 
 /// A refusal of the wrap keeps its name.

@@ -16,6 +16,7 @@ use proofmesh_prover::{Job, Proved};
 use proofmesh_services::inference::{Catalogue, ModelCard, ProofCheck, Rejection, Stated};
 use proofmesh_settle::VerifierKey;
 use proofmesh_wrap::groth16::{self, VerifyingKey};
+use proofmesh_wrap::hired;
 use proofmesh_wrap::keys::Key;
 use proofmesh_wrap::statement::public_input;
 use rand::SeedableRng;
@@ -94,6 +95,19 @@ pub fn sample(model: &ModelFile, batch: usize) -> Result<Statement> {
     })
 }
 
+/// What is said of one input of a model on these words.
+#[must_use]
+pub fn stated_of(file: &ModelFile, stated: &Stated<'_>) -> Statement {
+    Statement {
+        program: file.program.public_part(),
+        weights: None,
+        inputs: vec![InputStatement { commitment: stated.input, public: stated.public_input.to_vec() }],
+        outputs: vec![stated.output.to_vec()],
+        batch_outputs: Vec::new(),
+        context: stated.context.to_vec(),
+    }
+}
+
 /// Models by id: the catalogue and the verifier that the service of inference is handed.
 #[derive(Clone, Debug, Default)]
 pub struct Models {
@@ -129,14 +143,21 @@ impl Models {
             let (expected, got) = ("a model of the catalogue".to_owned(), "another".to_owned());
             return Err(Rejection { check: "statement.model".to_owned(), expected, got });
         };
-        Ok(Statement {
-            program: file.program.public_part(),
-            weights: None,
-            inputs: vec![InputStatement { commitment: stated.input, public: stated.public_input.to_vec() }],
-            outputs: vec![stated.output.to_vec()],
-            batch_outputs: Vec::new(),
-            context: stated.context.to_vec(),
-        })
+        Ok(stated_of(file, stated))
+    }
+
+    /// Checks a proof that hides, before a node is asked to wrap it.
+    ///
+    /// # Errors
+    /// The name of the verifier's check.
+    pub fn verify_hidden(&self, stated: &Stated<'_>, proof: &[u8]) -> std::result::Result<(), Rejection> {
+        hired::accept(&self.statement(stated)?, proof).map(drop).map_err(rejection)
+    }
+
+    /// Whether a contract that this market knows checks wrapped proofs by this key.
+    #[must_use]
+    pub fn has_key(&self, key: &Hash32) -> bool {
+        self.keys.contains_key(key)
     }
 
     /// The model with this id.
@@ -217,6 +238,19 @@ pub fn wrap(
     key: &Key,
 ) -> Result<Wrapped> {
     with_job(file, words, salt_seed, context, |job| wrapped::wrap(job, key, &mut os_rng()?))
+}
+
+/// The same proof for a stranger to wrap: the statement, and a proof that hides.
+///
+/// # Errors
+/// As [`wrap`].
+pub fn hide(
+    file: &ModelFile,
+    words: &[i32],
+    salt_seed: [u8; 32],
+    context: &Hash32,
+) -> Result<(Statement, Vec<u8>)> {
+    with_job(file, words, salt_seed, context, |job| wrapped::hide(job, &mut os_rng()?))
 }
 
 /// The job of one input under a context, public weights.

@@ -8,20 +8,21 @@
 //!
 //! Whom it can be handed to: a model whose input is all public, to anybody: the words are in the terms. Private input to a node that the buyer calls its
 //! own (a second machine of the owner's, named by its device; words and salt reach it beside the market), or to a stranger with a *proof that hides*
-//! (docs/spec/wrap.md): the terms name it by SHA-256, it is fetched beside the market and shows no more than the statement, and the stranger, who checks
-//! it first, wraps it. The key must be one of the circuit that verifies such proofs.
+//! (docs/spec/wrap.md): the terms name it by its hash, it shows no more than the statement, and the stranger, who checks it first, wraps it. The key
+//! must be one of the circuit that verifies such proofs.
 //!
 //! Terms, version 1, big-endian: `0x01 || flags u8 (1: the node is the buyer's own; 2: a proof that hides is handed over) || context 32 || key 32 ||
-//! (flag 2) SHA-256 of that proof 32 || public words, 4 bytes each`; the key is named by Keccak-256 of its 18 words.
+//! (flag 2) H of what is handed over 32 || public words, 4 bytes each`; the key is named by H of its 18 words. Handed over is [`Handed`]: the output
+//! words, which the terms do not have, and the proof.
 //!
-//! Refuses: `wrap.terms`, `wrap.model-unknown`, `wrap.public-length`, `wrap.private-input`, `wrap.own-node`; the node's own doing:
+//! Refuses: `wrap.terms`, `wrap.handed`, `wrap.model-unknown`, `wrap.public-length`, `wrap.private-input`, `wrap.own-node`; the node's own doing:
 //! `wrap.wrong-input`, `wrap.wrong-output`, `wrap.proof.CHECK` with the verifier's name of the check.
 
 use crate::inference::{Stated, plain_or_refused};
 use crate::wire::array;
 use crate::{Engines, Family, Service};
 use proofmesh_market::limits::TERMS_BYTES_MAX;
-use proofmesh_market::{Blame, Case, Hash32, Job, Reason, Usd};
+use proofmesh_market::{Blame, Case, Hash32, Job, Reason, Usd, keccak};
 
 /// The row in [`crate::SERVICES`].
 pub const SERVICE: Service = Service {
@@ -49,7 +50,7 @@ pub struct Terms {
     pub context: Hash32,
     /// Name of the verification key.
     pub key: Hash32,
-    /// SHA-256 of the proof that hides, where one is handed over.
+    /// [`Handed::digest`], where a proof that hides is handed over.
     pub handed: Option<Hash32>,
     /// Public elements of the input.
     pub public: Vec<i32>,
@@ -101,6 +102,48 @@ impl Terms {
     }
 }
 
+/// What a stranger gets who wraps a proof that hides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handed {
+    /// Output words of the statement.
+    pub output: Vec<i32>,
+    /// The proof.
+    pub proof: Vec<u8>,
+}
+
+impl Handed {
+    /// `output words, 4 bytes each, big-endian || proof`; how many words there are follows from the model.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let words = self.output.iter().flat_map(|word| word.to_be_bytes());
+        words.chain(self.proof.iter().copied()).collect()
+    }
+
+    /// Reads what [`Handed::encode`] made for a model with so many output words.
+    ///
+    /// # Errors
+    /// `wrap.handed`.
+    pub fn decode(bytes: &[u8], words: usize) -> Result<Self, Reason> {
+        let Some((head, proof)) = bytes.split_at_checked(4 * words) else {
+            let expected = format_args!("{words} output words and a proof");
+            return Err(Reason::new(
+                "wrap.handed",
+                Blame::Nobody,
+                expected,
+                format_args!("{} bytes", bytes.len()),
+            ));
+        };
+        let output = head.as_chunks::<4>().0.iter().map(|word| i32::from_be_bytes(*word)).collect();
+        Ok(Handed { output, proof: proof.to_vec() })
+    }
+
+    /// Keccak-256 of the bytes: the name by which terms ask for them.
+    #[must_use]
+    pub fn digest(&self) -> Hash32 {
+        keccak(&self.encode())
+    }
+}
+
 /// The terms of a job that can be worked on: of a known model, for a node that may know its input.
 ///
 /// # Errors
@@ -138,9 +181,11 @@ fn describe(job: &Job, engines: &Engines<'_>) -> Result<String, Reason> {
     Ok(format!("a Groth16 proof of {name} under key {}, by {whom}", terms.key))
 }
 
-/// 0.05 USD: a minute or two of two cores and some gigabytes of memory.
+/// What one wrapped statement is worth to begin with: a minute or two of two cores and some gigabytes of memory.
+pub const PRICE: Usd = Usd::from_micro(50_000);
+
 fn price(job: &Job, engines: &Engines<'_>) -> Result<Usd, Reason> {
-    terms(job, engines).map(|_| Usd::from_micro(50_000))
+    terms(job, engines).map(|_| PRICE)
 }
 
 fn check(case: &Case<'_>, engines: &Engines<'_>) -> Result<u64, Reason> {

@@ -477,6 +477,10 @@ fn wraps_that_do_not_fit_their_job_have_names() {
     assert_eq!(wrap::Terms::decode(&bytes).expect("terms").encode(), bytes);
     let handed = wrap::Terms { handed: Some(Hash32([8; 32])), public: vec![-1], ..wrap::Terms::default() };
     assert_eq!(wrap::Terms::decode(&handed.encode()), Ok(handed));
+    let given = wrap::Handed { output: vec![1, -2], proof: vec![7; 5] };
+    assert_eq!(wrap::Handed::decode(&given.encode(), 2), Ok(given.clone()));
+    assert_eq!(wrap::Handed::decode(&given.encode(), 4).expect_err("too short").name(), "wrap.handed");
+    assert_eq!(given.digest(), keccak(&given.encode()));
 }
 
 /// Seeds out of a log, folded as anybody may.

@@ -90,6 +90,23 @@ fn lies_about_a_zero_knowledge_proof_are_refused_by_name() {
     assert_ne!(context, document);
     assert_eq!(verify(&mut contract, model, &context, &proof).refusal(), "statement.context");
     assert_eq!(verify(&mut contract, model, "{}", &proof).refusal(), "statement.json");
+    // The document says what the proof does not: another output, another public word.
+    let altered = |from: &str, to: &str| {
+        let lie = document.replacen(from, to, 1);
+        assert_ne!(lie, document);
+        lie
+    };
+    let outputs = document.find("\"outputs\"").expect("the outputs stand last");
+    let (inputs, rest) = document.split_at(outputs);
+    let output = format!("{inputs}{}", rest.replacen('1', "0", 1));
+    assert_eq!(verify(&mut contract, model, &output, &proof).refusal(), "statement.output");
+    let public = altered("-10,", "-9,");
+    assert_eq!(verify(&mut contract, model, &public, &proof).refusal(), "statement.input");
+    // A file of the profile whose hash is Poseidon2 over BN254, made for circuits: it is told by its first byte, before anything of it is read.
+    let mut chain = proof.clone();
+    chain[0] |= 1 << 4; // profile 1, chain, beside the version
+    assert_ne!(chain, proof);
+    assert_eq!(verify(&mut contract, model, &document, &chain).refusal(), "statement.profile");
     // A file that is no model; messages beyond their bounds.
     assert_eq!(add(&mut contract, &file[..file.len() / 4]).refusal(), "model.model-file-malformed");
     assert_eq!(add(&mut contract, &vec![0; MODEL_BYTES + 1]).refusal(), "message.too-large");

@@ -5,8 +5,8 @@ use crate::fault::Result;
 use crate::keys::Caller;
 use crate::monitor::collect::collect;
 use crate::wire::{
-    ChallengeDoc, DeliverDoc, DoneDoc, EnrolDeviceDoc, FaucetDoc, FeedDoc, IdDoc, MeasureDoc, MintedDoc,
-    PassTimeDoc, ReadyDoc,
+    ChallengeDoc, DeliverDoc, DoneDoc, EnrolDeviceDoc, FaucetDoc, FeedDoc, HandOverDoc, IdDoc, MeasureDoc,
+    MintedDoc, PassTimeDoc, ReadyDoc,
 };
 use axum::Extension;
 use axum::body::Body;
@@ -180,6 +180,14 @@ pub(super) async fn order(State(it): Shared, headers: HeaderMap, body: Body) -> 
         };
         it.coordinator.order(what).await?;
         Ok(IdDoc { id })
+    };
+    answer(take.await)
+}
+
+pub(super) async fn hand_over(State(it): Shared, headers: HeaderMap, body: Body) -> Response {
+    let take = async {
+        let doc: HandOverDoc = read(&headers, body, BODY_BYTES_MAX).await?;
+        Ok(IdDoc { id: it.coordinator.order_wrap(doc).await? })
     };
     answer(take.await)
 }

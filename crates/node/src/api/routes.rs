@@ -11,8 +11,8 @@ use crate::owner::{GrantDoc, Limits};
 use crate::wire::overview::{ChainEpochDoc, EconomicsDoc, EpochsDoc, GuardsDoc, MemberDoc, ModelDoc};
 use crate::wire::{
     AccountDoc, BalanceDoc, ChallengeDoc, ClosedDoc, DeliverDoc, Delivered, DoneDoc, EnrolDeviceDoc,
-    EpochDoc, FaucetDoc, FeedDoc, IdDoc, JobDoc, LogDoc, MeasureDoc, MintedDoc, NodeDoc, PassTimeDoc,
-    ReadyDoc, ReceiptDoc, ReceiptProofDoc, StatusDoc,
+    EpochDoc, FaucetDoc, FeedDoc, HandOverDoc, IdDoc, JobDoc, LogDoc, MeasureDoc, MintedDoc, NodeDoc,
+    PassTimeDoc, ReadyDoc, ReceiptDoc, ReceiptProofDoc, StatusDoc,
 };
 use axum::routing::{MethodRouter, get, post};
 use proofmesh_services::senml::PACK_BYTES_MAX;
@@ -218,6 +218,16 @@ pub const ROUTES: &[Route] = &[
     )
     .once(),
     call(
+        "/v1/jobs",
+        Scope::Submit,
+        "Takes a wrapping job with the proof that it hands over, which hides; checked before any node is drawn",
+        takes!(HandOverDoc),
+        json!(IdDoc),
+        || post(market::hand_over),
+    )
+    .up_to(BODY_BYTES_MAX)
+    .once(),
+    call(
         "/v1/receipts",
         Scope::Submit,
         "Takes a receipt with its evidence, checks and judges it; answered when all of it is on disk",
@@ -229,7 +239,7 @@ pub const ROUTES: &[Route] = &[
     call(
         "/v1/measure",
         Scope::Submit,
-        "Takes a proof under the node's challenge: a measured capability",
+        "Takes a proof under the node's challenge, or a wrapped one: a measured capability",
         takes!(MeasureDoc),
         json!(DoneDoc),
         || post(market::measure),

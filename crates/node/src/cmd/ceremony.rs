@@ -55,6 +55,8 @@ pub struct Import {
 #[derive(Serialize)]
 struct R1csDoc {
     r1cs: PathBuf,
+    /// The kind of proofs that the circuit verifies.
+    kind: &'static str,
     constraints: usize,
     bytes: usize,
     /// Powers of tau that the ceremony needs, as `log2`.
@@ -69,15 +71,21 @@ pub fn run(command: Command, context: &Context) -> Result<()> {
             let file = r1cs_file::encode(&circuit);
             super::write_file(&args.out, &file)?;
             let powers = proofmesh_wrap::groth16::domain(&circuit).trailing_zeros() + 1;
-            let doc =
-                R1csDoc { r1cs: args.out, constraints: circuit.constraints(), bytes: file.len(), powers };
+            let doc = R1csDoc {
+                r1cs: args.out,
+                kind: args.of.kind(),
+                constraints: circuit.constraints(),
+                bytes: file.len(),
+                powers,
+            };
             context.print(&doc, || {
                 format!(
-                    "{}: {} constraints, {} bytes; the ceremony needs powers of tau of 2^{}",
+                    "{}: {} constraints, {} bytes; the ceremony needs powers of tau of 2^{}\n{}",
                     doc.r1cs.display(),
                     doc.constraints,
                     doc.bytes,
-                    doc.powers
+                    doc.powers,
+                    doc.kind
                 )
             })
         }
@@ -96,7 +104,7 @@ pub fn run(command: Command, context: &Context) -> Result<()> {
                 imported.contributions
             ));
             let path = args.out.unwrap_or_else(|| wrapped::key_path(&context.dir, &imported.key.circuit));
-            keep(&imported.key, &path, began, context)
+            keep(&imported.key, &args.of, &path, began, context)
         }
     }
 }

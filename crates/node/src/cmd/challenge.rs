@@ -33,7 +33,7 @@ pub enum Command {
         epoch: u64,
         /// Digest of the receipt
         receipt: String,
-        /// File with the 256 bytes of the Groth16 proof
+        /// The wrapped proof: what `node wrap`, `wrap prove` or `wrap collect` wrote
         #[arg(long, value_name = "FILE")]
         proof: PathBuf,
         /// Name of the account that sends it
@@ -95,7 +95,7 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Answer { epoch, receipt, proof, by } => {
             let digest: Hash32 = super::parse(&receipt, "receipt")?;
             let signed = SignedReceipt::decode(&client.receipt(&digest).await?.wire.0)?;
-            let proof = super::read_file(&proof, proofmesh_wrap::groth16::PROOF_BYTES)?;
+            let proof = super::wrap::document::read_proof(&proof)?;
             let evidence = evidence(&client, signed, proof).await?;
             let gas = answer(&*settlement, &Signer::new(&keys.account(&by)?), epoch, &evidence).await?;
             let doc = EndDoc { epoch, receipt: digest, gas, won: None };

@@ -36,7 +36,7 @@ pub enum Command {
         id: String,
         /// Digest of the receipt
         receipt: String,
-        /// File with the 256 bytes of the Groth16 proof (`proofmesh node wrap`)
+        /// The wrapped proof: what `node wrap`, `wrap prove` or `wrap collect` wrote
         #[arg(long, value_name = "FILE")]
         proof: PathBuf,
         /// Name of the account that calls
@@ -132,7 +132,7 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
             let (id, digest): (Hash32, Hash32) =
                 (super::parse(&id, "cover")?, super::parse(&receipt, "receipt")?);
             let signed = SignedReceipt::decode(&client.receipt(&digest).await?.wire.0)?;
-            let proof = super::read_file(&proof, proofmesh_wrap::groth16::PROOF_BYTES)?;
+            let proof = super::wrap::document::read_proof(&proof)?;
             let evidence = evidence(&client, signed, proof).await?;
             let (by, consumer) = (Signer::new(&keys.account(&by)?), settlement.deployment().cover);
             let done = settlement.deliver_with_proof(&by, consumer, id, &evidence, None).await?;

@@ -55,6 +55,9 @@ struct InspectDoc {
     /// The same where a contract checks the proof; none where it cannot be wrapped.
     security_wrapped: Option<Vec<Link>>,
     security_wrapped_bits: Option<f64>,
+    /// The same where another wraps it, for hire: the proof inside is one that hides.
+    security_hired: Option<Vec<Link>>,
+    security_hired_bits: Option<f64>,
 }
 
 /// Runs.
@@ -79,15 +82,19 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         .map_err(|error| Fault::refused("model.too-large", "a program that can be proved", error))?;
     let security = of_proof(&statement.program, profile, soundness_bits);
     // A statement that the circuit cannot read, such as one with private weights, has no wrapped form.
-    let security_wrapped = proofmesh_wrap::statement::preimage(&with_context(&statement))
-        .and_then(|_| soundness_of(&statement, Kind::Plain))
-        .map(|(_, bits)| of_wrapped(&statement.program, bits))
-        .ok();
+    let readable = proofmesh_wrap::statement::preimage(&with_context(&statement)).is_ok();
+    let wrapped = |inner: Kind| -> Option<Vec<Link>> {
+        let (_, bits) = soundness_of(&statement, inner).ok().filter(|_| readable)?;
+        Some(of_wrapped(&statement.program, inner, bits))
+    };
+    let (security_wrapped, security_hired) = (wrapped(Kind::Plain), wrapped(Kind::Hired));
     let doc = InspectDoc {
         security_bits: least(&security),
         security,
         security_wrapped_bits: security_wrapped.as_deref().map(least),
         security_wrapped,
+        security_hired_bits: security_hired.as_deref().map(least),
+        security_hired,
         statement: StatementDoc::of(&statement),
         states: statement.sentences(),
         proof_bytes,
@@ -155,10 +162,21 @@ fn describe(doc: &InspectDoc) -> String {
     };
     chain("where a coordinator checks the proof", &doc.security);
     match &doc.security_wrapped {
-        Some(links) => chain("where a contract checks it, wrapped", links),
+        Some(links) => chain("where a contract checks it, wrapped by its prover", links),
         None => lines.push(
             "not wrapped for contracts: private weights, or inputs behind a lattice commitment".to_owned(),
         ),
+    }
+    if let Some(links) = &doc.security_hired {
+        lines.push(format!(
+            "security where a contract checks it, wrapped for hire, {:.0}: as wrapped by its prover, but",
+            least(links)
+        ));
+        lines.extend(
+            links
+                .first()
+                .map(|link| format!("  {:>6.1}  {}: {}, of one that hides", link.bits, link.part, link.why)),
+        );
     }
     lines.join("\n")
 }

@@ -174,7 +174,7 @@ async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Model(command) => model::run(command, context),
         Command::Prove(args) => prove::run(args, context),
         Command::Verify(args) => verify::run(args, context),
-        Command::Wrap(command) => wrap::run(command, context),
+        Command::Wrap(command) => wrap::run(command, context).await,
         Command::Ceremony(command) => ceremony::run(command, context),
         Command::Inspect(args) => inspect::run(args, context),
         Command::Bench(args) => bench::run(args, context),

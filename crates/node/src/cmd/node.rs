@@ -47,6 +47,12 @@ Example:
 
 The key is --dir's, wrap/CIRCUIT.key; without one a DEVELOPMENT key is made, which no contract of a market has.")]
     Wrap(WrapArgs),
+    /// Prove one of this node's receipts again for a stranger to wrap: the proof hides the readings (seconds)
+    #[command(after_help = "\
+Example:
+  proofmesh node hide ewr 0x... --station EWR --out day.hidden.json
+  proofmesh wrap order day.hidden.json                            a node of the market wraps it; then wrap collect")]
+    Hide(WrapArgs),
     /// Let a frozen node work again, once its time is over
     Thaw {
         /// Name of the node
@@ -84,7 +90,7 @@ pub struct RunArgs {
     bus: Option<String>,
 }
 
-/// Arguments of `node wrap`.
+/// Arguments of `node wrap` and `node hide`.
 #[derive(Debug, clap::Args)]
 pub struct WrapArgs {
     /// Name of the node
@@ -94,7 +100,7 @@ pub struct WrapArgs {
     /// Station whose recording the device replays
     #[arg(long)]
     station: String,
-    /// Where the 256 bytes of the proof go
+    /// Where the proof goes: 256 bytes of `wrap`, a document of `hide`
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
@@ -132,7 +138,8 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
             context.print(&doc, || describe(&doc))
         }
         Command::Run(args) => work(args, context).await,
-        Command::Wrap(args) => wrap(args, context).await,
+        Command::Wrap(args) => wrap(args, false, context).await,
+        Command::Hide(args) => wrap(args, true, context).await,
     }
 }
 
@@ -172,7 +179,7 @@ impl Heard for Bar<'_> {
     }
 }
 
-async fn wrap(args: WrapArgs, context: &Context) -> Result<()> {
+async fn wrap(args: WrapArgs, hide: bool, context: &Context) -> Result<()> {
     let (client, digest): (Client, Hash32) = (context.client()?, super::parse(&args.receipt, "receipt")?);
     let signed = SignedReceipt::decode(&client.receipt(&digest).await?.wire.0)?;
     let (job, start_s) = (client.job(&signed.receipt.job).await?, signed.receipt.window_start);
@@ -186,6 +193,10 @@ async fn wrap(args: WrapArgs, context: &Context) -> Result<()> {
     let model = client.model(&signed.receipt.model).await?;
     let public = public_words(&client, &signed.receipt).await?;
     let began = Instant::now();
+    if hide {
+        let hidden = tokio::task::block_in_place(|| operator.hide(&model, &signed, &public))?;
+        return super::wrap::write_hidden(&hidden.0, &hidden.1, &args.out, began, context);
+    }
     let proof = tokio::task::block_in_place(|| {
         operator.wrap(&model, &crate::wrapped::key(&context.dir, &model.program, 1)?, &signed, &public)
     })?;

@@ -1,24 +1,25 @@
 //! `proofmesh wrap`: a proof that a contract can afford to check.
 
+pub(super) mod document;
+mod hire;
+
+use self::document::{HiddenDoc, WrappedDoc};
 use crate::fault::{Fault, Result};
 use crate::machine::{forget_peak, peak_megabytes};
 use crate::out::{Context, bar};
-use crate::wrapped::{self, Wrapped};
+use crate::wrapped;
 use clap::Subcommand;
 use proofmesh_graph::program::Program;
 use proofmesh_graph::statement::Statement;
 use proofmesh_model::data;
 use proofmesh_prover::{Job, salt};
-use proofmesh_verifier::StatementDoc;
-use proofmesh_wrap::groth16::{self, PROOF_BYTES};
+use proofmesh_wrap::groth16::{self, PROOF_BYTES, VerifyingKey};
 use proofmesh_wrap::keys::{Key, Origin, decode_verification, hex};
 use proofmesh_wrap::verifier::binding;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Most bytes of a wrapped proof's document.
-const DOCUMENT_BYTES_MAX: usize = 16 << 20;
 /// Most bytes of a verification key's file.
 const CHECK_BYTES_MAX: usize = 4 << 10;
 
@@ -36,6 +37,11 @@ For whoever has another wrap: the proof hides, so that whoever wraps it learns n
   proofmesh wrap set-up --hiding                 the other one's key
   proofmesh wrap prove --proof day.hidden.json --out day.wrapped.json
 
+The same through the market, paid (the contract has the hired key: proofmesh up --verifier DIR/wrap/CIRCUIT.key.check):
+  proofmesh wrap work rig                        a node that wraps for whoever pays
+  proofmesh wrap order day.hidden.json           prints the job
+  proofmesh wrap collect 0x... --wait 600 --out day.wrapped.json
+
 One circuit, and so one key, serves all statements of one model and batch size. The model's weights are public. For a key that
 nobody can forge with: `proofmesh ceremony --help`. What is proved and how: docs/spec/wrap.md.")]
 pub enum Command {
@@ -49,6 +55,12 @@ pub enum Command {
     Hide(Hide),
     /// Check a wrapped proof
     Verify(Verify),
+    /// Pay for a wrap: post a job, hand over the proof that `hide` made
+    Order(hire::Order),
+    /// Fetch what came of a job, and check it
+    Collect(hire::Collect),
+    /// Work as a node that wraps for others (gigabytes)
+    Work(hire::Work),
 }
 
 /// A circuit.
@@ -68,6 +80,11 @@ pub struct Of {
 impl Of {
     pub(super) fn program(&self) -> Result<Program> {
         Ok(super::model_at(self.model.as_deref())?.program)
+    }
+
+    /// The kind of proofs that the circuit verifies, as it is said.
+    pub(super) fn kind(&self) -> &'static str {
+        wrapped::kind(self.hiding)
     }
 
     /// The circuit, without a witness.
@@ -159,39 +176,10 @@ pub struct Verify {
     key: Option<PathBuf>,
 }
 
-/// A wrapped proof as a file.
-#[derive(Debug, Serialize, Deserialize)]
-struct WrappedDoc {
-    /// What is stated, in words of the model.
-    statement: StatementDoc,
-    /// The bytes whose SHA-256, less three bits, is the public input.
-    preimage: String,
-    public_input: String,
-    /// `A`, `B`, `C`: 256 bytes as a contract reads them.
-    proof: String,
-    /// Digest of the circuit.
-    circuit: String,
-    /// Whether the circuit is that of proofs that hide.
-    #[serde(default)]
-    hiding: bool,
-    /// Where the key comes from.
-    key: String,
-}
-
-/// A proof that hides, as it is handed to whoever wraps it.
-#[derive(Debug, Serialize, Deserialize)]
-struct HiddenDoc {
-    /// What is stated: all that whoever wraps it learns.
-    statement: StatementDoc,
-    proof: String,
-}
-
 #[derive(Serialize)]
 struct HidDoc {
     hidden: PathBuf,
     proof_bytes: usize,
-    /// SHA-256 of the proof's bytes, by which a job for a stranger names it.
-    sha256: String,
     seconds: f64,
     states: Vec<String>,
 }
@@ -205,6 +193,7 @@ struct PartDoc {
 #[derive(Serialize)]
 struct ReportDoc {
     circuit: String,
+    kind: &'static str,
     constraints: usize,
     variables: usize,
     /// Entries of the three matrices.
@@ -221,6 +210,8 @@ struct KeyDoc {
     key: PathBuf,
     verification_key: PathBuf,
     origin: &'static str,
+    /// The kind of proofs that its circuit verifies.
+    kind: &'static str,
     circuit: String,
     sha256: String,
     bytes: u64,
@@ -232,6 +223,7 @@ struct KeyDoc {
 struct ProvedDoc {
     wrapped: PathBuf,
     key: &'static str,
+    kind: &'static str,
     public_input: String,
     /// To make the plain proof, or to check the one that was handed over.
     proof_seconds: f64,
@@ -246,6 +238,7 @@ struct ProvedDoc {
 struct VerifiedDoc {
     holds: bool,
     key: &'static str,
+    kind: &'static str,
     public_input: String,
     milliseconds: f64,
     states: Vec<String>,
@@ -266,14 +259,20 @@ pub(super) fn check_path(key: &Path) -> PathBuf {
     PathBuf::from(path)
 }
 
+/// A verification key's file: where the key comes from, its circuit, the key.
+fn read_check(path: &Path) -> Result<(Origin, [u8; 32], VerifyingKey)> {
+    decode_verification(&super::read_file(path, CHECK_BYTES_MAX)?).map_err(super::verify::unread)
+}
+
 /// Writes a key and its verification key; tells what they are.
-pub(super) fn keep(key: &Key, path: &Path, began: Instant, context: &Context) -> Result<()> {
+pub(super) fn keep(key: &Key, of: &Of, path: &Path, began: Instant, context: &Context) -> Result<()> {
     let sha256 = hex(&wrapped::save(key, path)?);
     super::write_file(&check_path(path), &key.verification())?;
     let doc = KeyDoc {
         key: path.to_owned(),
         verification_key: check_path(path),
         origin: origin(&key.origin),
+        kind: of.kind(),
         circuit: hex(&key.circuit),
         sha256,
         bytes: std::fs::metadata(path).map_or(0, |m| m.len()),
@@ -282,10 +281,11 @@ pub(super) fn keep(key: &Key, path: &Path, began: Instant, context: &Context) ->
     };
     context.print(&doc, || {
         format!(
-            "key       {} ({:.0} MB)\norigin    {}\ncircuit   {}\nsha256    {}\nchecks    {}\ntook      {:.0} s, {:.0} MB at most",
+            "key       {} ({:.0} MB)\norigin    {}\nkind      {}\ncircuit   {}\nsha256    {}\nchecks    {}\ntook      {:.0} s, {:.0} MB at most",
             doc.key.display(),
             doc.bytes as f64 / 1e6,
             doc.origin,
+            doc.kind,
             doc.circuit,
             doc.sha256,
             doc.verification_key.display(),
@@ -296,8 +296,11 @@ pub(super) fn keep(key: &Key, path: &Path, began: Instant, context: &Context) ->
 }
 
 /// Runs.
-pub fn run(command: Command, context: &Context) -> Result<()> {
+pub async fn run(command: Command, context: &Context) -> Result<()> {
     match command {
+        Command::Order(args) => hire::order(args, context).await,
+        Command::Collect(args) => hire::collect(args, context).await,
+        Command::Work(args) => hire::work(args, context).await,
         Command::Report(of) => report(&of, context),
         Command::SetUp(args) => set_up(&args, context),
         Command::Prove(args) => prove(args, context),
@@ -312,6 +315,7 @@ fn report(of: &Of, context: &Context) -> Result<()> {
     let parts = circuit.parts().iter().filter(|part| part.1 > 0);
     let doc = ReportDoc {
         circuit: hex(&circuit.digest()),
+        kind: of.kind(),
         constraints: circuit.constraints(),
         variables: circuit.assignment().len(),
         entries: circuit.matrices().iter().map(|matrix| matrix.entries()).sum(),
@@ -325,11 +329,12 @@ fn report(of: &Of, context: &Context) -> Result<()> {
         parts.sort_by_key(|part| std::cmp::Reverse(part.constraints));
         let lines = parts.iter().map(|part| format!("{:>10}  {}\n", part.constraints, part.part));
         format!(
-            "{}{:>10}  in all, of the {} that its domain holds\ncircuit   {}\nvariables {}, entries {}\nbuilt     in {:.1} s, {:.0} MB at most",
+            "{}{:>10}  in all, of the {} that its domain holds\ncircuit   {}\nkind      {}\nvariables {}, entries {}\nbuilt     in {:.1} s, {:.0} MB at most",
             lines.collect::<String>(),
             doc.constraints,
             doc.domain,
             doc.circuit,
+            doc.kind,
             doc.variables,
             doc.entries,
             doc.seconds,
@@ -347,7 +352,7 @@ fn set_up(args: &SetUp, context: &Context) -> Result<()> {
     drop(circuit);
     progress.finish_and_clear();
     let path = args.out.clone().unwrap_or_else(|| wrapped::key_path(&context.dir, &key.circuit));
-    keep(&key, &path, began, context)
+    keep(&key, &args.of, &path, began, context)
 }
 
 /// A line that shows that something goes on.
@@ -394,13 +399,21 @@ fn hide(args: &Hide, context: &Context) -> Result<()> {
     let progress = working("proof");
     let (statement, proof) = with_job((args.model.as_deref(), &args.input), &args.inputs, wrapped::hide)?;
     progress.finish_and_clear();
-    let written = HiddenDoc { statement: StatementDoc::of(&statement), proof: hex(&proof) };
-    let text = serde_json::to_vec(&written).map_err(|e| Fault::trouble("wrapped.json", "a document", e))?;
-    super::write_file(&args.out, &text)?;
+    write_hidden(&statement, &proof, &args.out, began, context)
+}
+
+/// Writes a proof that hides; tells what it shows.
+pub(super) fn write_hidden(
+    statement: &Statement,
+    proof: &[u8],
+    out: &Path,
+    began: Instant,
+    context: &Context,
+) -> Result<()> {
+    HiddenDoc::of(statement, proof).write(out)?;
     let doc = HidDoc {
-        hidden: args.out.clone(),
+        hidden: out.to_owned(),
         proof_bytes: proof.len(),
-        sha256: hex(&groth16::sha256(&proof)),
         seconds: began.elapsed().as_secs_f64(),
         states: statement.sentences(),
     };
@@ -410,26 +423,15 @@ fn hide(args: &Hide, context: &Context) -> Result<()> {
             "proof     {} bytes that hide everything else, {:.1} s",
             doc.proof_bytes, doc.seconds
         ));
-        lines.push(format!("sha256    {}", doc.sha256));
         lines.push(format!("written   {}", doc.hidden.display()));
         lines.join("\n")
     })
 }
 
-/// What `hide` wrote: the statement, about a program, and the proof.
-fn read_hidden(path: &Path, program: &Program) -> Result<(Statement, Vec<u8>)> {
-    let text = super::read_file(path, DOCUMENT_BYTES_MAX)?;
-    let doc: HiddenDoc = serde_json::from_slice(&text)
-        .map_err(|e| Fault::refused("wrapped.json", "what `proofmesh wrap hide` wrote", e))?;
-    let proof =
-        hex::decode(&doc.proof).map_err(|e| Fault::refused("proof.encoding", "hexadecimal digits", e))?;
-    Ok((doc.statement.about(program).map_err(super::verify::unread)?, proof))
-}
-
 fn prove(args: Prove, context: &Context) -> Result<()> {
     let program = super::model_at(args.model.as_deref())?.program;
     let expected = args.key_hash.map(|text| bytes32(&text, "key-hash")).transpose()?;
-    let handed = args.proof.as_deref().map(|path| read_hidden(path, &program)).transpose()?;
+    let handed = args.proof.as_deref().map(|path| HiddenDoc::read(path, &program)).transpose()?;
     let batch = handed.as_ref().map_or(args.inputs.rows.len().max(1), |(of, _)| of.inputs.len());
     let circuit = circuit(&program, batch, handed.is_some())?.digest();
     let path = args.key.unwrap_or_else(|| wrapped::key_path(&context.dir, &circuit));
@@ -447,7 +449,7 @@ fn prove(args: Prove, context: &Context) -> Result<()> {
         times.push(began.elapsed().as_secs_f64());
         progress.set_message(stage);
     };
-    let Wrapped { statement, preimage, public_input, proof } = match (handed, &args.input) {
+    let wrapped = match (handed, &args.input) {
         (Some((of, proof)), _) => wrapped::wrap_handed(of, &proof, &key, &mut watch)?,
         (None, Some(input)) => with_job((args.model.as_deref(), input), &args.inputs, |job, rng| {
             wrapped::wrap_watched(job, &key, rng, &mut watch)
@@ -456,23 +458,14 @@ fn prove(args: Prove, context: &Context) -> Result<()> {
     };
     progress.finish_and_clear();
     let took = began.elapsed().as_secs_f64();
-    let written = WrappedDoc {
-        statement: StatementDoc::of(&statement),
-        preimage: hex(&preimage),
-        public_input: hex(&public_input),
-        proof: hex(&proof),
-        circuit: hex(&circuit),
-        hiding,
-        key: origin(&key.origin).to_owned(),
-    };
-    let text =
-        serde_json::to_vec_pretty(&written).map_err(|e| Fault::trouble("wrapped.json", "a document", e))?;
-    super::write_file(&args.out, &text)?;
+    WrappedDoc::of(&wrapped, (&circuit, hiding), &key.origin).write(&args.out)?;
+    let statement = &wrapped.statement;
     let [_, second, third] = times[..] else { unreachable!("three stages") };
     let doc = ProvedDoc {
         wrapped: args.out,
         key: origin(&key.origin),
-        public_input: written.public_input,
+        kind: wrapped::kind(hiding),
+        public_input: hex(&wrapped.public_input),
         proof_seconds: second,
         circuit_seconds: third - second,
         wrap_seconds: took - third,
@@ -486,7 +479,7 @@ fn prove(args: Prove, context: &Context) -> Result<()> {
             "took      {:.1} s: proof {:.1}, circuit {:.1}, wrap {:.1}; {:.0} MB at most",
             took, doc.proof_seconds, doc.circuit_seconds, doc.wrap_seconds, doc.peak_megabytes
         ));
-        lines.push(format!("key       {}", doc.key));
+        lines.push(format!("key       {}\nkind      {}", doc.key, doc.kind));
         lines.push(format!("written   {}", doc.wrapped.display()));
         lines.join("\n")
     })
@@ -494,35 +487,31 @@ fn prove(args: Prove, context: &Context) -> Result<()> {
 
 fn verify(args: &Verify, context: &Context) -> Result<()> {
     let model = super::model_at(args.model.as_deref())?;
-    let text = super::read_file(&args.proof, DOCUMENT_BYTES_MAX)?;
-    let doc: WrappedDoc = serde_json::from_slice(&text)
-        .map_err(|e| Fault::refused("wrapped.json", "what `proofmesh wrap prove` wrote", e))?;
+    let doc = WrappedDoc::read(&args.proof)?;
     let said = match &args.statement {
         Some(path) => super::verify::read_statement(path)?,
-        None => doc.statement,
+        None => doc.statement.clone(),
     };
     let stated = said.about(&model.program).map_err(super::verify::unread)?;
     let circuit = circuit(&model.program, stated.inputs.len(), doc.hiding)?.digest();
     let path = args.key.clone().unwrap_or_else(|| check_path(&wrapped::key_path(&context.dir, &circuit)));
-    let (from, of, key) =
-        decode_verification(&super::read_file(&path, CHECK_BYTES_MAX)?).map_err(super::verify::unread)?;
+    let (from, of, key) = read_check(&path)?;
     if of != circuit {
         return Err(Fault::refused("wrap.key", format_args!("a key of circuit {}", hex(&circuit)), hex(&of)));
     }
-    let malformed =
-        || Fault::refused("wrap.encoding", "512 hexadecimal digits", format_args!("{:.40}", doc.proof));
-    let proof = hex::decode(&doc.proof).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(malformed)?;
-    let began = Instant::now();
+    let (proof, began) = (doc.proof()?, Instant::now());
     wrapped::check(&key, &stated, &proof)?;
     let doc = VerifiedDoc {
         holds: true,
         key: origin(&from),
+        kind: wrapped::kind(doc.hiding),
         public_input: hex(&binding(&stated).map_err(super::verify::unread)?),
         milliseconds: began.elapsed().as_secs_f64() * 1e3,
         states: stated.sentences(),
     };
     context.print(&doc, || {
-        let head = format!("holds, {:.0} ms\nkey       {}", doc.milliseconds, doc.key);
+        let head =
+            format!("holds, {:.0} ms\nkey       {}\nkind      {}", doc.milliseconds, doc.key, doc.kind);
         doc.states.iter().fold(head, |text, said| format!("{text}\nstates    {said}"))
     })
 }

@@ -14,9 +14,9 @@ use proofmesh_market::{
     AccountSecret, Address, Check, Effect, Hash32, Job, Signed, SignedReceipt, State, Verdict, What,
     check_delivered,
 };
-use proofmesh_services::inference::ProofCheck;
+use proofmesh_services::inference::{ProofCheck, Stated};
 use proofmesh_services::seed::WithSeeds;
-use proofmesh_services::{Engines, by_id, metered, ready, storage};
+use proofmesh_services::{Engines, by_id, inference, metered, ready, storage, wrap};
 use std::sync::PoisonError;
 use std::time::Instant;
 
@@ -152,7 +152,7 @@ impl Coordinator {
         Ok(self.draws.challenge(&node.0, nonce))
     }
 
-    /// Checks a node's proof under its challenge, and takes the capability. Nothing self-reported counts.
+    /// Checks a node's proof under its challenge, wrapped or not, and takes the capability. Nothing self-reported counts.
     ///
     /// # Errors
     /// `model.unknown`, `measure.CHECK` with the name of the verifier's check.
@@ -165,11 +165,29 @@ impl Coordinator {
                 .ok_or_else(|| Fault::refused("model.unknown", "a model of this market", doc.model))?;
             let count = file.program.input.public_elements().len();
             let public = vec![middle(file.program.input.interval); count];
-            models
-                .verify(doc.model.0, doc.input.0, &public, &doc.output, context.0, &doc.proof.0)
+            let stated = Stated {
+                model: doc.model.0,
+                input: doc.input.0,
+                public_input: &public,
+                output: &doc.output,
+                context: context.0,
+            };
+            let checked = match &doc.key {
+                None => models.verify(
+                    stated.model,
+                    stated.input,
+                    stated.public_input,
+                    stated.output,
+                    stated.context,
+                    &doc.proof.0,
+                ),
+                Some(key) => models.verify_wrapped(key, &stated, &doc.proof.0),
+            };
+            checked
                 .map_err(|no| Fault::refused(format_args!("measure.{}", no.check), no.expected, no.got))?;
         }
-        self.measured(doc.node, proofmesh_services::inference::SERVICE.id(), doc.model)
+        let service = if doc.key.is_some() { wrap::SERVICE.id() } else { inference::SERVICE.id() };
+        self.measured(doc.node, service, doc.model)
     }
 
     /// Checks a node's answer about a service that has no model, and takes the capability.

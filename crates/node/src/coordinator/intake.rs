@@ -13,7 +13,7 @@ impl Coordinator {
     /// from outside.
     ///
     /// # Errors
-    /// `order.not-from-outside`, and what the market refuses.
+    /// `order.not-from-outside`, `wrap.*` for a wrapping job that nobody can do, and what the market refuses.
     pub async fn order(&self, what: What) -> Result<Vec<Effect>> {
         let outside = matches!(
             what,
@@ -37,6 +37,7 @@ impl Coordinator {
         }
         if let What::JobPosted(order) = &what {
             self.require_understood(&order.order)?;
+            tokio::task::block_in_place(|| self.require_workable(&order.order))?;
         }
         self.sync_chain().await?;
         let effects = self.take(what)?;

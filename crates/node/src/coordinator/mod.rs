@@ -12,6 +12,7 @@ mod draw;
 mod epochs;
 mod feeds;
 mod ground;
+mod hire;
 mod intake;
 mod overview;
 mod rounds;

@@ -102,6 +102,9 @@ fn a_proof_verifies_and_every_other_statement_is_refused_by_name() {
     // The weakest link is the proof, and wrapped for a contract the curve.
     assert_eq!(inspected["security_bits"], inspected["soundness_bits"]);
     assert_eq!(inspected["security_wrapped_bits"], 100.0, "{}", inspected["security_wrapped"]);
+    assert_eq!(inspected["security_hired_bits"], 100.0, "{}", inspected["security_hired"]);
+    let inside = |by: &str| inspected[by][0]["bits"].as_f64().expect("bits of the proof inside");
+    assert!(inside("security_hired") >= 100.0 && inside("security_hired") != inside("security_wrapped"));
     let beside = format!("{proof}.json");
     let statement = std::fs::read_to_string(&beside).expect("a statement");
     let word = |statement: &mut Value, at: &str, to: Value| *statement.pointer_mut(at).expect(at) = to;

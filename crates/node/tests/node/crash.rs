@@ -197,6 +197,7 @@ async fn measured(client: &Client, operator: &Operator, model: &ModelFile) -> Me
         input: Hash32(proved.statement.inputs[0].commitment),
         output: proved.statement.outputs[0].clone(),
         proof: Hex(proved.file),
+        key: None,
     }
 }
 

@@ -12,6 +12,7 @@ mod engines;
 mod full;
 mod fuzz;
 mod guards;
+mod hire;
 mod http;
 mod live;
 mod load;

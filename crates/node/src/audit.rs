@@ -20,7 +20,7 @@ use proofmesh_market::audit::{Audit, Difference, recheck, with_verdict};
 use proofmesh_market::{
     Address, Check, Epoch, Event, Hash32, Job, SignedReceipt, State, Usd, What, conservation,
 };
-use proofmesh_services::inference::Terms;
+use proofmesh_services::inference::{SERVICE, Terms};
 use proofmesh_services::reference::ReferenceTable;
 use proofmesh_services::seed::{Seeds, WithSeeds};
 use proofmesh_services::{Checker, Engines, SERVICES};
@@ -113,6 +113,20 @@ pub async fn of_dir(dir: &Path) -> Result<AuditDoc> {
     run(&public, |hash| blobs.get(hash).ok().flatten()).await
 }
 
+/// Adds a model, and the key by which its wrapped proofs are checked, if it has one. Either is what its name says.
+async fn fetch(models: &mut Models, client: &Client, model: &Hash32) -> Result<()> {
+    models.add(client.model(model).await?)?;
+    if let Some(key) = client.verifier(model).await? {
+        models.add_key(&key)?;
+    }
+    Ok(())
+}
+
+/// The feed of public side inputs that a job names.
+fn feed_of(job: &Job) -> Option<Hash32> {
+    if job.service == SERVICE.id() { Terms::decode(&job.terms).ok()?.feed } else { None }
+}
+
 /// Audits a running coordinator over its API, as anybody may: nothing of its answers is believed that can be
 /// recomputed.
 ///
@@ -124,9 +138,9 @@ pub async fn of_url(client: &Client) -> Result<AuditDoc> {
     let (mut models, mut feeds) = (Models::default(), BTreeMap::new());
     for job in jobs_in(&records) {
         if job.model != Hash32::ZERO && models.get(&job.model).is_none() {
-            models.add(client.model(&job.model).await?)?;
+            fetch(&mut models, client, &job.model).await?;
         }
-        if let Some(feed) = Terms::decode(&job.terms).ok().and_then(|terms| terms.feed) {
+        if let Some(feed) = feed_of(&job) {
             feeds.insert(feed, client.feed(&feed).await?);
         }
     }
@@ -308,12 +322,12 @@ pub async fn verify_receipt(client: &Client, signed: &SignedReceipt) -> Result<u
     let posted = client.job(&signed.receipt.job).await?;
     let mut models = Models::default();
     if posted.job.model != Hash32::ZERO {
-        models.add(client.model(&posted.job.model).await?)?;
+        fetch(&mut models, client, &posted.job.model).await?;
     }
     let needs_seeds = posted.job.service == proofmesh_services::storage::SERVICE.id();
     let seeds = if needs_seeds { seeds(client).await? } else { Seeds::default() };
     let mut feeds = BTreeMap::new();
-    if let Some(feed) = Terms::decode(&posted.job.terms).ok().and_then(|terms| terms.feed) {
+    if let Some(feed) = feed_of(&posted.job) {
         feeds.insert(feed, client.feed(&feed).await?);
     }
     let evidence = client.blob(&signed.receipt.evidence).await?;

@@ -9,7 +9,7 @@ use crate::wire::{
     PassTimeDoc, ReadyDoc, ReceiptDoc, ReceiptProofDoc, StatusDoc,
 };
 use proofmesh_market::{Address, Device, Hash32, SignedReceipt, Usd, What, keccak};
-use proofmesh_settle::{Chain, Clock, Settlement};
+use proofmesh_settle::{Chain, Clock, Settlement, VerifierKey};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -225,6 +225,18 @@ impl Client {
         let file = crate::zk::read_model(&self.bytes(&format!("/v1/models/{id}")).await?)?;
         let found = crate::zk::model_id(&file)?;
         if found == *id { Ok(file) } else { Err(Fault::trouble("model.another", id, found)) }
+    }
+
+    /// `GET /v1/models/ID/verifier`: the key by which the model's wrapped proofs are checked, if it has one. Whoever needs a certain key asks for its name.
+    pub async fn verifier(&self, id: &Hash32) -> Result<Option<VerifierKey>> {
+        let bytes = match self.bytes(&format!("/v1/models/{id}/verifier")).await {
+            Err(fault) if fault.is("verifier.unknown") => return Ok(None),
+            bytes => bytes?,
+        };
+        let length = bytes.len();
+        let words =
+            bytes.try_into().map_err(|_| Fault::trouble("model.verifier-key", "576 bytes", length))?;
+        Ok(Some(VerifierKey(words)))
     }
 
     /// `GET /v1/feeds/COMMITMENT`, its commitment checked.

@@ -140,6 +140,14 @@ pub(super) async fn model(State(it): Shared, Path(id): Path<String>) -> Response
     bytes(parse(&id, "model").and_then(|id| blocking(|| it.coordinator.model(&id))))
 }
 
+pub(super) async fn verifier(State(it): Shared, Path(id): Path<String>) -> Response {
+    let look = || {
+        let key = parse(&id, "model").and_then(|id| blocking(|| it.coordinator.verifier(&id)))?;
+        key.map(|key| key.0.to_vec()).ok_or_else(|| unknown("verifier", "a model with a verifier"))
+    };
+    bytes(look())
+}
+
 pub(super) async fn feed(State(it): Shared, Path(commitment): Path<String>) -> Response {
     let look = || {
         let commitment = parse(&commitment, "feed")?;

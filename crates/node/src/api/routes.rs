@@ -182,6 +182,12 @@ pub const ROUTES: &[Route] = &[
     ),
     read("/v1/models", "Model cards", json!(Vec<ModelDoc>), || get(market::model_cards)),
     read("/v1/models/{model}", "A model file", Gives::Bytes, || get(market::model)),
+    read(
+        "/v1/models/{model}/verifier",
+        "The key by which its wrapped proofs are checked, 18 words of 32 bytes; a job names it by Keccak-256",
+        Gives::Bytes,
+        || get(market::verifier),
+    ),
     read("/v1/economics", "Prices, payouts, refusals, money by place", json!(EconomicsDoc), || {
         get(market::economics)
     }),

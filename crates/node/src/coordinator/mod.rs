@@ -321,6 +321,14 @@ impl Coordinator {
             models.get(id).ok_or_else(|| Fault::refused("model.unknown", "a model of this market", id))?;
         Ok(file.encode()?)
     }
+
+    /// The key by which a model's wrapped proofs are checked.
+    ///
+    /// # Errors
+    /// `model.verifier-key`, `file.io`.
+    pub fn verifier(&self, model: &Hash32) -> Result<Option<VerifierKey>> {
+        read_key(&self.dir, model)
+    }
 }
 
 /// Whether a journal is the one of this directory's contracts and keys: a server may hold another's.

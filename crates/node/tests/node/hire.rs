@@ -188,6 +188,10 @@ async fn what_is_handed_over_is_checked_before_a_node_is_drawn() {
     let id = give(&job, handed.encode()).await.expect("taken");
     assert_eq!(client.job(&id).await.expect("known").job, job);
     assert_eq!(client.blob(&handed.digest()).await.expect("anybody may read it"), handed.encode());
+    // The key is there for whoever audits.
+    let served = client.verifier(&job.model).await.expect("served").expect("there is one");
+    assert_eq!(served.hash(), key);
+    assert_eq!(client.verifier(&Hash32::ZERO).await.expect("served"), None);
     // A wrapped proof under the node's challenge is what a node is measured by, and not anything else.
     let measure = MeasureDoc {
         node: buyer.address(),

@@ -2,9 +2,11 @@
 //!
 //! [`Device`] is the side that measures and signs: [`Device::measure`] with values of its own. A lying device is one
 //! whose values are not the world's; its signatures and its chain are in order, which is why a model has to look at
-//! the values. Live: [`intake`] is the one way in, [`stream`] what is on disk, [`mqtt`] the broker's side, [`feed`] and [`outbox`]
+//! the values. Live: [`intake`] is the one way in, [`stream`] what is on disk, [`enrol`] what is known of a sensor
+//! beside its key, [`mqtt`] the broker's side, [`feed`] and [`outbox`]
 //! the publishing side.
 
+pub mod enrol;
 pub mod feed;
 pub mod intake;
 pub mod mqtt;
@@ -15,6 +17,7 @@ use crate::fault::Result;
 use crate::weather::{Forgery, Hours};
 use intake::Intake;
 use proofmesh_market::DeviceSecret;
+use proofmesh_services::did::DidSecret;
 use proofmesh_services::reading::{Chain, Reading, SignedReading, Values};
 use proofmesh_services::window::{Day, GAP_HOURS, HOUR_S, WINDOW_S, by_hour};
 use std::sync::Arc;
@@ -22,15 +25,16 @@ use std::sync::Arc;
 /// A device with its key and its place in its own stream.
 #[derive(Debug)]
 pub struct Device {
-    secret: DeviceSecret,
+    secret: DidSecret,
     chain: Chain,
 }
 
 impl Device {
     /// A device before its first reading.
     #[must_use]
-    pub fn new(secret: DeviceSecret) -> Self {
-        let chain = Chain::new(secret.device());
+    pub fn new(secret: impl Into<DidSecret>) -> Self {
+        let secret = secret.into();
+        let chain = Chain::new(secret.did());
         Device { secret, chain }
     }
 
@@ -38,7 +42,7 @@ impl Device {
     ///
     /// # Errors
     /// `reading.*`: they are not its own, or not in order.
-    pub fn resume(secret: DeviceSecret, stream: &[SignedReading]) -> Result<Self> {
+    pub fn resume(secret: DidSecret, stream: &[SignedReading]) -> Result<Self> {
         let mut device = Device::new(secret);
         device.chain.accept_all(stream)?;
         Ok(device)
@@ -49,7 +53,7 @@ impl Device {
     /// # Errors
     /// `reading.*`: a time that is not later than the last.
     pub fn measure(&mut self, time_s: u64, values: Values) -> Result<SignedReading> {
-        let (device, number, previous) = (self.secret.device(), self.chain.next(), self.chain.head());
+        let (device, number, previous) = (self.secret.did(), self.chain.next(), self.chain.head());
         let signed = Reading { device, number, time_s, previous, values }.sign(&self.secret)?;
         self.chain.accept(&signed)?;
         Ok(signed)

@@ -4,7 +4,9 @@
 //! service checks with the [`Engines`] that it is handed; it never links a prover, a chain or a disk.
 
 pub mod cose;
+pub mod did;
 pub mod inference;
+pub mod maker;
 pub mod metered;
 pub mod reading;
 pub mod ready;
@@ -12,6 +14,7 @@ pub mod reference;
 pub mod seed;
 pub mod senml;
 pub mod storage;
+pub mod title;
 pub mod window;
 mod wire;
 pub mod wrap;

@@ -1,10 +1,12 @@
 //! Readings of a device: signed, numbered, each naming the one before.
 //!
-//! Bytes of a reading, version 1, 94 bytes, big-endian: `0x01 || device 32 || number u64 || Unix second u64
-//! || previous digest 32 || present u8 (1 temperature, 2 humidity, 4 pressure) || three i32`; a value that is
-//! not present is zero. `digest = H(H("proofmesh/reading/v1") || bytes)` is what the next reading names. The device
-//! signs (Ed25519) what COSE (RFC 9052, section 4.4) has a signer of these bytes sign, so that a signed reading is
-//! a `COSE_Sign1` message in another order of bytes ([`crate::cose`]).
+//! Bytes of a reading, big-endian: `kind u8 || key || number u64 || Unix second u64 || previous digest 32
+//! || present u8 (1 temperature, 2 humidity, 4 pressure) || three i32`; a value that is not present is zero. Kind 1: an
+//! Ed25519 key, 32 bytes (94 in all); kind 2: a compressed P-256 key, 33 bytes (95 in all). `digest =
+//! H(H("proofmesh/reading/v1") || bytes)` is what the next reading names; it leaves the signature out, so that another signature
+//! of the same reading is the same reading. The device signs what COSE (RFC 9052, section 4.4) has a signer of these
+//! bytes sign (EdDSA or ES256 by its kind), so that a signed reading is a `COSE_Sign1` message in another order of
+//! bytes ([`crate::cose`]).
 //! Values are fixed point: centi-degC, centi-%RH, Pa (which is centi-hPa).
 //!
 //! What can be wrong with a stream, each by its own name: `reading.signature`, `reading.wrong-device`,
@@ -13,19 +15,19 @@
 //! that it names is not the one we saw), `reading.cloned` (another reading with the number and past of one we
 //! saw: two holders of one key), `reading.time-not-later`, `reading.form`.
 
+use crate::did::{Did, DidSecret, P256_KEY_BYTES, Signature};
 use crate::wire::array;
-use proofmesh_market::{Device, DeviceSecret, DeviceSignature, Hash32, Refusal, keccak};
+use proofmesh_market::{Device, Hash32, Refusal, keccak};
 use std::collections::VecDeque;
 
-/// Bytes of an encoded reading without its signature.
-pub const READING_BYTES: usize = 1 + 32 + 8 + 8 + 32 + 1 + 12;
-/// Bytes of an encoded reading with its signature.
-pub const SIGNED_READING_BYTES: usize = READING_BYTES + 64;
+/// Bytes of an encoded reading without its kind, key and signature.
+const REST_BYTES: usize = 8 + 8 + 32 + 1 + 12;
+/// Most bytes of an encoded reading with its signature: those of a P-256 key.
+pub const SIGNED_READING_BYTES_MAX: usize = 1 + P256_KEY_BYTES + REST_BYTES + 64;
 /// Past readings that a [`Chain`] remembers, to tell a replay from a rewrite or a clone.
 pub const MEMORY: usize = 1_024;
-const READING_VERSION: u8 = 1;
-/// The CBOR of `["Signature1", {alg: EdDSA}, "proofmesh/reading/v1", ` up to the bytes of the reading.
-const SIGNED_HEAD: &[u8] = b"\x84\x6aSignature1\x43\xa1\x01\x27\x54proofmesh/reading/v1\x58\x5e";
+const KIND_ED25519: u8 = 1;
+const KIND_P256: u8 = 2;
 
 /// What was measured; `None` where the sensor gave nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +56,7 @@ impl Values {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
     /// Who measured.
-    pub device: Device,
+    pub device: Did,
     /// From 0, no gaps.
     pub number: u64,
     /// Unix second of the measurement.
@@ -68,23 +70,35 @@ pub struct Reading {
 impl Reading {
     /// The canonical bytes.
     #[must_use]
-    pub fn encode(&self) -> [u8; READING_BYTES] {
-        let mut bytes = Vec::with_capacity(READING_BYTES);
-        bytes.push(READING_VERSION);
-        bytes.extend_from_slice(&self.device.0);
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(SIGNED_READING_BYTES_MAX);
+        match &self.device {
+            Did::Ed25519(device) => {
+                bytes.push(KIND_ED25519);
+                bytes.extend_from_slice(&device.0);
+            }
+            Did::P256(point) => {
+                bytes.push(KIND_P256);
+                bytes.extend_from_slice(point);
+            }
+        }
         bytes.extend_from_slice(&self.number.to_be_bytes());
         bytes.extend_from_slice(&self.time_s.to_be_bytes());
         bytes.extend_from_slice(&self.previous.0);
         let values = self.values.array();
         bytes.push(values.iter().rev().fold(0, |present, value| present << 1 | u8::from(value.is_some())));
         bytes.extend(values.iter().flat_map(|value| value.unwrap_or(0).to_be_bytes()));
-        bytes.try_into().expect("the lengths above add up to READING_BYTES")
+        bytes
     }
 
     /// What the device signs: the `Sig_structure` of COSE (RFC 9052, section 4.4) with these bytes as payload.
     #[must_use]
     pub fn to_be_signed(&self) -> Vec<u8> {
-        [SIGNED_HEAD, &self.encode()].concat()
+        let bytes = self.encode();
+        // ["Signature1", {alg}, "proofmesh/reading/v1", bytes] in CBOR; a byte string of 94 or 95 bytes has its length in one.
+        let head = [&b"\x84\x6aSignature1\x43"[..], &protected(&self.device)];
+        let tail = [&b"\x54proofmesh/reading/v1\x58"[..], &[bytes.len() as u8], &bytes];
+        [head.concat(), tail.concat()].concat()
     }
 
     /// What the next reading names.
@@ -98,12 +112,17 @@ impl Reading {
     ///
     /// # Errors
     /// `reading.wrong-device` when the secret is another device's.
-    pub fn sign(self, secret: &DeviceSecret) -> Result<SignedReading, Refusal> {
-        if secret.device() != self.device {
-            return Err(Refusal::new("reading.wrong-device", self.device, secret.device()));
+    pub fn sign(self, secret: &DidSecret) -> Result<SignedReading, Refusal> {
+        if secret.did() != self.device {
+            return Err(Refusal::new("reading.wrong-device", self.device, secret.did()));
         }
-        Ok(SignedReading { signature: secret.sign_bytes(&self.to_be_signed()), reading: self })
+        Ok(SignedReading { signature: secret.sign(&self.to_be_signed()), reading: self })
     }
+}
+
+/// The protected header of COSE that a device of this kind signs: `{1: -8}` (EdDSA) or `{1: -7}` (ES256).
+pub(crate) fn protected(device: &Did) -> [u8; 3] {
+    [0xa1, 0x01, if matches!(device, Did::Ed25519(_)) { 0x27 } else { 0x26 }]
 }
 
 /// A reading and its device's signature.
@@ -112,16 +131,15 @@ pub struct SignedReading {
     /// The reading.
     pub reading: Reading,
     /// Over [`Reading::to_be_signed`].
-    pub signature: DeviceSignature,
+    pub signature: Signature,
 }
 
 impl SignedReading {
     /// The canonical bytes: the reading's, then the signature.
     #[must_use]
-    pub fn encode(&self) -> [u8; SIGNED_READING_BYTES] {
-        let mut bytes = [0u8; SIGNED_READING_BYTES];
-        bytes[..READING_BYTES].copy_from_slice(&self.reading.encode());
-        bytes[READING_BYTES..].copy_from_slice(&self.signature.0);
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = self.reading.encode();
+        bytes.extend_from_slice(&self.signature.0);
         bytes
     }
 
@@ -131,9 +149,14 @@ impl SignedReading {
     /// `reading.form` when the bytes are not exactly what [`SignedReading::encode`] makes.
     pub fn decode(bytes: &[u8]) -> Result<Self, Refusal> {
         let refused = |got: &str| {
-            Refusal::new("reading.form", format_args!("{SIGNED_READING_BYTES} bytes, version 1"), got)
+            Refusal::new("reading.form", "158 bytes of kind 1 (Ed25519) or 159 of kind 2 (P-256)", got)
         };
-        if bytes.len() != SIGNED_READING_BYTES {
+        let key_bytes = match bytes.first() {
+            Some(&KIND_ED25519) => 32,
+            Some(&KIND_P256) => P256_KEY_BYTES,
+            _ => return Err(refused("another kind")),
+        };
+        if bytes.len() != 1 + key_bytes + REST_BYTES + 64 {
             return Err(refused(&format!("{} bytes", bytes.len())));
         }
         let mut rest = &bytes[1..];
@@ -142,7 +165,8 @@ impl SignedReading {
             rest = back;
             front
         };
-        let device = Device(array(next(32)));
+        let key = next(key_bytes);
+        let device = if key_bytes == 32 { Did::Ed25519(Device(array(key))) } else { Did::P256(array(key)) };
         let number = u64::from_be_bytes(array(next(8)));
         let time_s = u64::from_be_bytes(array(next(8)));
         let previous = Hash32(array(next(32)));
@@ -152,7 +176,7 @@ impl SignedReading {
             let word = i32::from_be_bytes(array(next(4)));
             *value = (present >> bit & 1 == 1).then_some(word);
         }
-        let signature = DeviceSignature(array(next(64)));
+        let signature = Signature(array(next(64)));
         let reading = Reading { device, number, time_s, previous, values: Values::from_array(values) };
         let signed = SignedReading { reading, signature };
         if signed.encode() != bytes { Err(refused("another form")) } else { Ok(signed) }
@@ -162,7 +186,7 @@ impl SignedReading {
 /// What is known of a device's stream: where it stands, and its recent past.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain {
-    device: Device,
+    device: Did,
     next: u64,
     head: Hash32,
     last_s: Option<u64>,
@@ -172,8 +196,8 @@ pub struct Chain {
 impl Chain {
     /// A device's stream before its first reading.
     #[must_use]
-    pub fn new(device: Device) -> Self {
-        Chain { device, next: 0, head: Hash32::ZERO, last_s: None, recent: VecDeque::new() }
+    pub fn new(device: impl Into<Did>) -> Self {
+        Chain { device: device.into(), next: 0, head: Hash32::ZERO, last_s: None, recent: VecDeque::new() }
     }
 
     /// The number of the next reading.
@@ -213,7 +237,7 @@ impl Chain {
         }
         reading
             .device
-            .verify_bytes(&reading.to_be_signed(), &signed.signature)
+            .verify(&reading.to_be_signed(), &signed.signature)
             .map_err(|refusal| Refusal::new("reading.signature", refusal.expected, refusal.got))?;
         let digest = reading.digest();
         if reading.number < self.next {

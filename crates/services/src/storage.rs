@@ -116,6 +116,14 @@ impl Terms {
         u64::try_from(units).unwrap_or(u64::MAX)
     }
 
+    /// Units of all rounds in so many seconds.
+    #[must_use]
+    pub fn units_in(&self, seconds: u64) -> u64 {
+        let byte_seconds = u128::from(seconds - seconds % self.round_s) * u128::from(self.piece_bytes);
+        let units = byte_seconds / (u128::from(self.unit_byte_days) * u128::from(DAY_S));
+        u64::try_from(units).unwrap_or(u64::MAX)
+    }
+
     /// The round of a window, when it is one: from the job's first second, `round_s` long.
     #[must_use]
     pub fn round(&self, from_s: u64, window: (u64, u64)) -> Option<u64> {
@@ -133,11 +141,15 @@ fn describe(job: &Job, _: &Engines<'_>) -> Result<String, Reason> {
     ))
 }
 
-/// 167 micro-USD a GiB-day (0.005 USD a GiB-month); at least 1 micro-USD a unit.
+/// A fair price of so many byte-days: 167 micro-USD a GiB-day (0.005 USD a GiB-month), at least 1 micro-USD.
+#[must_use]
+pub fn fair_price(byte_days: u64) -> Usd {
+    let micro = (u128::from(byte_days) * 167) >> 30;
+    Usd::from_micro(u64::try_from(micro).unwrap_or(u64::MAX).max(1))
+}
+
 fn price(job: &Job, _: &Engines<'_>) -> Result<Usd, Reason> {
-    let terms = Terms::decode(&job.terms)?;
-    let micro = (u128::from(terms.unit_byte_days) * 167) >> 30;
-    Ok(Usd::from_micro(u64::try_from(micro).unwrap_or(u64::MAX).max(1)))
+    Ok(fair_price(Terms::decode(&job.terms)?.unit_byte_days))
 }
 
 fn check(case: &Case<'_>, engines: &Engines<'_>) -> Result<u64, Reason> {

@@ -1,17 +1,20 @@
 //! Streams of readings that were damaged or forged, each by its own name; days with gaps; hostile bytes.
 
 use proofmesh_market::{DeviceSecret, Hash32};
-use proofmesh_services::reading::{Chain, Reading, SIGNED_READING_BYTES, SignedReading, Values};
+use proofmesh_services::did::DidSecret;
+use proofmesh_services::reading::{Chain, Reading, SignedReading, Values};
 use proofmesh_services::window::{Day, HOUR_S, by_hour, reference};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::collections::BTreeMap;
 
 const SEED: [u8; 32] = *b"proofmesh services: reading seed";
+/// Bytes of a signed reading of an Ed25519 key.
+const ED25519_BYTES: usize = 158;
 const START_S: u64 = 1_357_016_400;
 
-fn secret(i: u8) -> DeviceSecret {
-    DeviceSecret::from_bytes([i; 32])
+fn secret(i: u8) -> DidSecret {
+    DeviceSecret::from_bytes([i; 32]).into()
 }
 
 fn values(i: u64) -> Values {
@@ -24,16 +27,16 @@ fn values(i: u64) -> Values {
 }
 
 /// One after `previous`, an hour later.
-fn next(chain: &Chain, secret: &DeviceSecret, values: Values) -> SignedReading {
+fn next(chain: &Chain, secret: &DidSecret, values: Values) -> SignedReading {
     let time_s = START_S + chain.next() * HOUR_S;
     let reading =
-        Reading { device: secret.device(), number: chain.next(), time_s, previous: chain.head(), values };
+        Reading { device: secret.did(), number: chain.next(), time_s, previous: chain.head(), values };
     reading.sign(secret).expect("own key")
 }
 
 /// An honest stream of `count`.
 fn stream(count: u64) -> Vec<SignedReading> {
-    let mut chain = Chain::new(secret(1).device());
+    let mut chain = Chain::new(secret(1).did());
     (0..count)
         .map(|i| {
             let signed = next(&chain, &secret(1), values(i));
@@ -44,7 +47,7 @@ fn stream(count: u64) -> Vec<SignedReading> {
 }
 
 fn refused(batch: &[SignedReading]) -> &'static str {
-    let mut chain = Chain::new(secret(1).device());
+    let mut chain = Chain::new(secret(1).did());
     let before = chain.clone();
     let name = chain.accept_all(batch).expect_err("a lie").name;
     assert_eq!(chain, before, "a refused batch changes nothing");
@@ -53,7 +56,7 @@ fn refused(batch: &[SignedReading]) -> &'static str {
 
 /// `honest` with the readings from `from` on made again, by the holder of the key, over a changed past.
 fn remade(honest: &[SignedReading], from: usize) -> Vec<SignedReading> {
-    let mut chain = Chain::new(secret(1).device());
+    let mut chain = Chain::new(secret(1).did());
     chain.accept_all(&honest[..from]).expect("honest");
     let rest = honest[from..].iter().map(|signed| {
         let changed = Values { temp_centi_c: Some(-500), ..signed.reading.values };
@@ -85,10 +88,10 @@ fn every_way_to_damage_a_stream_has_its_name() {
     assert_eq!(lie(&|batch| batch.insert(6, other[1])), "reading.rewritten", "an old number on another past");
     assert_eq!(lie(&|batch| batch[5] = other[2]), "reading.rewritten", "a reading on another past");
     // Another key, or another device's name.
-    let stranger = next(&Chain::new(secret(2).device()), &secret(2), values(0));
+    let stranger = next(&Chain::new(secret(2).did()), &secret(2), values(0));
     assert_eq!(lie(&|batch| batch[0] = stranger), "reading.wrong-device");
     assert_eq!(lie(&|batch| batch[0].signature = stranger.signature), "reading.signature");
-    let name = Reading { device: secret(1).device(), ..stranger.reading }
+    let name = Reading { device: secret(1).did(), ..stranger.reading }
         .sign(&secret(2))
         .expect_err("another key")
         .name;
@@ -96,7 +99,7 @@ fn every_way_to_damage_a_stream_has_its_name() {
     let back = |time_s| Reading { time_s, ..honest[7].reading }.sign(&secret(1)).expect("own key");
     assert_eq!(lie(&|batch| batch[7] = back(honest[6].reading.time_s)), "reading.time-not-later");
     assert_eq!(lie(&|batch| batch[7] = back(0)), "reading.time-not-later");
-    let mut chain = Chain::new(secret(1).device());
+    let mut chain = Chain::new(secret(1).did());
     chain.accept_all(&honest).expect("honest");
     assert_eq!(chain.accept_all(&honest).expect_err("yesterday again").name, "reading.replayed");
     assert_eq!((chain.next(), chain.head()), (8, honest[7].reading.digest()));
@@ -105,7 +108,7 @@ fn every_way_to_damage_a_stream_has_its_name() {
 #[test]
 fn over_a_gap_the_stream_goes_on_and_what_comes_late_is_named() {
     let honest = stream(10);
-    let mut chain = Chain::new(secret(1).device());
+    let mut chain = Chain::new(secret(1).did());
     chain.accept_all(&honest[..3]).expect("honest");
     assert_eq!(chain.accept(&honest[6]).expect_err("strict").name, "reading.gap");
     assert_eq!(chain.accept_over_gap(&honest[6]), Ok(3));
@@ -122,7 +125,7 @@ fn over_a_gap_the_stream_goes_on_and_what_comes_late_is_named() {
 
 #[test]
 fn what_is_older_than_the_memory_is_a_replay() {
-    let mut chain = Chain::new(secret(1).device());
+    let mut chain = Chain::new(secret(1).did());
     let first = next(&chain, &secret(1), values(0));
     chain.accept(&first).expect("honest");
     for i in 1..1_100 {
@@ -137,7 +140,7 @@ fn a_stream_with_any_one_damage_is_refused() {
     let honest = stream(30);
     let config = Config { cases: 64, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &SEED));
-    let strategy = (0..4u8, 0..30usize, 0..30usize, 0..SIGNED_READING_BYTES * 8);
+    let strategy = (0..4u8, 0..30usize, 0..30usize, 0..ED25519_BYTES * 8);
     let outcome = runner.run(&strategy, |(kind, a, b, bit)| {
         let mut batch = honest.clone();
         match kind {
@@ -151,7 +154,7 @@ fn a_stream_with_any_one_damage_is_refused() {
                 batch[a] = changed;
             }
         }
-        let mut chain = Chain::new(secret(1).device());
+        let mut chain = Chain::new(secret(1).did());
         prop_assert!(chain.accept_all(&batch).is_err(), "kind {} at {} and {}, bit {}", kind, a, b, bit);
         Ok(())
     });
@@ -161,23 +164,23 @@ fn a_stream_with_any_one_damage_is_refused() {
 #[test]
 fn a_reading_has_one_form() {
     let good = stream(1)[0].encode();
-    assert_eq!(SignedReading::decode(&good).map(|signed| signed.encode()), Ok(good));
+    assert_eq!(SignedReading::decode(&good).map(|signed| signed.encode()), Ok(good.clone()));
     for length in 0..good.len() {
         assert_eq!(SignedReading::decode(&good[..length]).expect_err("short").name, "reading.form");
     }
     assert!(SignedReading::decode(&[&good[..], &[0]].concat()).is_err());
     let present_at = 1 + 32 + 8 + 8 + 32;
-    for lie in [(0, 2u8), (present_at, 0), (present_at, 8 | 7), (present_at, 0x87)] {
-        let mut bytes = good;
+    for lie in [(0, 2u8), (0, 3), (present_at, 0), (present_at, 8 | 7), (present_at, 0x87)] {
+        let mut bytes = good.clone();
         bytes[lie.0] = lie.1;
         assert_eq!(SignedReading::decode(&bytes).expect_err("another form").name, "reading.form", "{lie:?}");
     }
     for bit in 0..good.len() * 8 {
-        let mut bytes = good;
+        let mut bytes = good.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
         if let Ok(signed) = SignedReading::decode(&bytes) {
             assert_eq!(signed.encode(), bytes);
-            assert!(Chain::new(secret(1).device()).accept(&signed).is_err(), "bit {bit} is bound by nothing");
+            assert!(Chain::new(secret(1).did()).accept(&signed).is_err(), "bit {bit} is bound by nothing");
         }
     }
 }
@@ -218,7 +221,7 @@ fn days_that_cannot_be() {
         assert_eq!(Day::new(&all, start_s).expect_err("no start").name, "window.start");
     }
     let reading = |time_s, temp_centi_c| Reading {
-        device: secret(1).device(),
+        device: secret(1).did(),
         number: 0,
         time_s,
         previous: Hash32::ZERO,

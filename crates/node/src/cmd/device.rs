@@ -1,6 +1,6 @@
 //! `proofmesh device`: keys of devices, their signed readings, and the live ones' feed and counts.
 
-use crate::device::feed::{Feed, FeedForm, packs};
+use crate::device::feed::{Curve, Feed, FeedForm, packs};
 use crate::device::intake::{Refused, bind, bound};
 use crate::device::mqtt::{Broker, publish};
 use crate::device::stream::{DayCount, Seen};
@@ -12,6 +12,7 @@ use crate::time::Time;
 use crate::weather::{airports, day_start_s, forgery, station};
 use crate::wire::Hex;
 use proofmesh_market::Hash32;
+use proofmesh_services::did::Did;
 use proofmesh_services::senml::{self, Form, Measured, PACK_BYTES_MAX};
 use proofmesh_services::window::{GAP_HOURS, HOUR_S, WINDOW_S};
 use serde::Serialize;
@@ -28,10 +29,18 @@ const FILE_BYTES_MAX: usize = 64 << 20;
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Make a device's key, or show the one that is there
-    #[command(after_help = "Example:\n  proofmesh device new ewr")]
+    #[command(after_help = "\
+Examples:
+  proofmesh device new ewr
+  proofmesh device new roof --curve p256     a sensor's: for `device feed --form cose --curve p256`
+
+Nodes of the market have Ed25519 keys; `device accept` binds a sensor with either.")]
     New {
         /// Name of the device
         name: String,
+        /// Curve of its key
+        #[arg(long, value_enum, default_value = "ed25519")]
+        curve: Curve,
     },
     /// Replay a recording as the device's signed, numbered, chained readings
     #[command(after_help = "Examples:
@@ -67,6 +76,7 @@ A day's numbers begin where those of the day before end: readings or days that a
     #[command(after_help = "\
 Examples:
   proofmesh device accept ewr did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK
+  proofmesh device accept ewr did:key:zDnaerDaTF5BXEavCrfRZEk316dpbLsfPDZ3WJ5hRTPFU2169     a P-256 key
   proofmesh device accept ewr none        the node's own key again
 
 Counts for a node that is started after it.")]
@@ -96,6 +106,7 @@ Examples:
   proofmesh device feed ewr --broker mqtt://127.0.0.1:1883 --file readings.senml
   sensor-driver | proofmesh device feed ewr --broker mqtt://127.0.0.1:1883 --file -     a pack a line, as they come
   proofmesh device feed ewr --broker mqtt://127.0.0.1:1883 --form cose --file -         signed with the key `ewr`
+  proofmesh device feed ewr --broker mqtt://127.0.0.1:1883 --form cose --curve p256 --file -     with its P-256 key
 
 Ends when everything is acknowledged. A broker that is away is waited for; what waits survives the process.")]
     Feed(FeedArgs),
@@ -116,13 +127,16 @@ pub struct FeedArgs {
     /// How readings are published
     #[arg(long, value_enum, default_value = "json")]
     form: FeedForm,
+    /// Curve of the key that signs in the form `cose`
+    #[arg(long, value_enum, default_value = "ed25519")]
+    curve: Curve,
 }
 
 #[derive(Serialize)]
 struct ShownDevice {
     name: String,
     device: proofmesh_market::Device,
-    sensor: Option<proofmesh_market::Device>,
+    sensor: Option<Did>,
     days: Vec<DayCount>,
     refused: Refused,
 }
@@ -136,8 +150,8 @@ struct FedDoc {
 #[derive(Serialize)]
 struct DeviceDoc {
     name: String,
-    device: proofmesh_market::Device,
-    key: Hash32,
+    device: Did,
+    key: Hex,
 }
 
 #[derive(Serialize)]
@@ -167,10 +181,14 @@ pub(super) fn show(recording: &mut crate::weather::Hours, station: usize, text: 
 pub async fn run(command: Command, context: &Context) -> Result<()> {
     let keys = Keys::open(&context.dir.join("keys"))?;
     match command {
-        Command::New { name } => {
-            let device = keys.device(&name)?.device();
-            let doc = DeviceDoc { name, device, key: Hash32(device.0) };
-            context.print(&doc, || format!("{}\n{}", doc.device, doc.key))
+        Command::New { name, curve } => {
+            let device = curve.secret(&keys, &name)?.did();
+            let key = match device {
+                Did::Ed25519(device) => Hex(device.0.to_vec()),
+                Did::P256(point) => Hex(point.to_vec()),
+            };
+            let doc = DeviceDoc { name, device, key };
+            context.print(&doc, || format!("{}\n0x{}", doc.device, hex::encode(&doc.key.0)))
         }
         Command::Readings { name, station: at, from, days, show: shows } => {
             let number = station(&at)?;
@@ -191,7 +209,7 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
                     rh_centi_pct: signed.reading.values.rh_centi_pct,
                     pressure_pa: signed.reading.values.pressure_pa,
                     digest: signed.reading.digest(),
-                    signed: Hex(signed.encode().to_vec()),
+                    signed: Hex(signed.encode()),
                 })
                 .collect();
             context.print(&docs, || table(&docs))
@@ -200,7 +218,7 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
             let device = keys.device(&name)?.device();
             let dir = context.dir.join("nodes").join(&name);
             let sensor = bound(&dir)?;
-            let seen = Seen::look(&dir, sensor.unwrap_or(device))?;
+            let seen = Seen::look(&dir, sensor.unwrap_or(device.into()))?;
             let (days, refused) = (seen.days().cloned().collect(), Refused::read(&dir)?);
             let doc = ShownDevice { name, device, sensor, days, refused };
             context.print(&doc, || shown(&doc))
@@ -237,7 +255,8 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
 fn shown(doc: &ShownDevice) -> String {
     let mut lines = vec![format!("device    {}", doc.device)];
     if let Some(sensor) = doc.sensor {
-        lines.push(format!("sensor    {sensor}, and nothing unsigned"));
+        let kind = if matches!(sensor, Did::P256(_)) { "P-256" } else { "Ed25519" };
+        lines.push(format!("sensor    {sensor} ({kind}), and nothing unsigned"));
     }
     let mut next = doc.days.first().map_or(0, |day| day.first);
     for day in &doc.days {
@@ -271,7 +290,7 @@ struct Feeding {
 
 async fn feed(args: FeedArgs, context: &Context) -> Result<()> {
     let broker: Broker = args.broker.parse()?;
-    let (mut feed, outbox) = Feed::open(&context.dir, &args.name, args.form)?;
+    let (mut feed, outbox) = Feed::open(&context.dir, &args.name, args.form, args.curve)?;
     let feeding = Arc::new(Feeding {
         outbox: Mutex::new(outbox),
         ended: AtomicBool::new(false),

@@ -22,6 +22,7 @@ mod model;
 mod node;
 mod prove;
 mod receipt;
+mod sensor;
 mod service;
 mod sim;
 mod storage;
@@ -76,6 +77,9 @@ enum Command {
     /// Devices: keys and signed readings
     #[command(subcommand)]
     Device(device::Command),
+    /// Sensors with keys of their own: makers' certificates, owners, transfer, revocation
+    #[command(subcommand)]
+    Sensor(sensor::Command),
     /// Post and see jobs
     #[command(subcommand)]
     Job(job::Command),
@@ -160,6 +164,7 @@ async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Up(args) => up::run(args, context).await,
         Command::Node(command) => node::run(command, context).await,
         Command::Device(command) => device::run(command, context).await,
+        Command::Sensor(command) => sensor::run(command, context),
         Command::Job(command) => job::run(command, context).await,
         Command::Receipt(command) => receipt::run(command, context).await,
         Command::Epoch(command) => epoch::run(command, context).await,

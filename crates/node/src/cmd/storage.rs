@@ -163,6 +163,9 @@ async fn serve(keeper: &Arc<Keeper>, port: u16, context: &Context) -> Result<()>
                 Err(fault) => context.tell(&format!("tried again: {fault}")),
             },
         }
+        for piece in keeper.sweep().await.unwrap_or_default() {
+            context.tell(&format!("piece {piece} is over and deleted"));
+        }
     }
 }
 

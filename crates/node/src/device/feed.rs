@@ -2,13 +2,13 @@
 //!
 //! Times become absolute when a pack is read, so that what waits for the network keeps its time. In the forms `json` and
 //! `cbor` a reading goes out as SenML; in `cose` it is signed, numbered and chained first, with the key of this
-//! name in this directory, and the outbox is the device's stream.
+//! name and curve in this directory, and the outbox is the device's stream.
 
 use super::Device;
 use super::outbox::Outbox;
 use crate::engine::keys::Keys;
 use crate::fault::{Fault, Result};
-use proofmesh_market::DeviceSecret;
+use proofmesh_services::did::DidSecret;
 use proofmesh_services::senml::{self, Form, Measured};
 use proofmesh_services::{cose, reading::SignedReading};
 use serde::de::IgnoredAny;
@@ -37,6 +37,28 @@ impl FeedForm {
     }
 }
 
+/// The curve of a sensor's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Curve {
+    /// As devices of the market have
+    Ed25519,
+    /// As secure elements have
+    P256,
+}
+
+impl Curve {
+    /// The key of this name and curve, made if it is missing.
+    ///
+    /// # Errors
+    /// `key.*`, `file.io`.
+    pub fn secret(self, keys: &Keys, name: &str) -> Result<DidSecret> {
+        match self {
+            Curve::Ed25519 => Ok(keys.device(name)?.into()),
+            Curve::P256 => keys.p256(name),
+        }
+    }
+}
+
 /// Makes messages of what a device measured.
 #[derive(Debug)]
 pub struct Feed {
@@ -50,10 +72,12 @@ impl Feed {
     ///
     /// # Errors
     /// `key.*`, `log.*`, `cose.*`, `reading.*`, `file.io`.
-    pub fn open(dir: &Path, name: &str, form: FeedForm) -> Result<(Self, Outbox)> {
-        let secret: DeviceSecret = Keys::open(&dir.join("keys"))?.device(name)?; // a name that is none leads to no directory
+    pub fn open(dir: &Path, name: &str, form: FeedForm, curve: Curve) -> Result<(Self, Outbox)> {
+        let secret = curve.secret(&Keys::open(&dir.join("keys"))?, name)?; // a name that is none leads to no directory
         let level = form.level();
-        let path = dir.join("feeds").join(name).join(format!("{level}.log"));
+        // A stream of one key: that of the other has another file.
+        let file = if curve == Curve::P256 { format!("{level}-p256.log") } else { format!("{level}.log") };
+        let path = dir.join("feeds").join(name).join(file);
         let (outbox, records) =
             Outbox::open(&path, &format!("proofmesh/{name}/{level}"), form == FeedForm::Cose)?;
         let device = match form {

@@ -6,14 +6,16 @@
 //! unsigned. Everything that is refused is counted by its name in `refused.json`.
 //!
 //! Refuses: `intake.form`, `intake.too-large`, `intake.retained`, `reading.unsigned`, `senml.*`, `cose.*`,
-//! `reading.*`, `readings.full`.
+//! `reading.*`, `readings.full`, `maker.required`.
 
+use super::enrol::{Watch, required};
 use super::stream::{Seen, SignedBy, Stream};
 use crate::engine::keys::Keys;
 use crate::fault::{Fault, Kind, Result};
 use crate::owner::{read_json, write_json};
 use crate::time::Time;
-use proofmesh_market::{Device, DeviceSecret};
+use proofmesh_market::{Address, Device, DeviceSecret};
+use proofmesh_services::did::Did;
 use proofmesh_services::senml::{Form, PACK_BYTES_MAX};
 use proofmesh_services::{cose, senml};
 use serde::{Deserialize, Serialize};
@@ -89,7 +91,7 @@ impl Refused {
 ///
 /// # Errors
 /// `sensor.json`, `file.io`.
-pub fn bound(node_dir: &Path) -> Result<Option<Device>> {
+pub fn bound(node_dir: &Path) -> Result<Option<Did>> {
     read_json(&node_dir.join("sensor.json"), "sensor.json")
 }
 
@@ -97,7 +99,7 @@ pub fn bound(node_dir: &Path) -> Result<Option<Device>> {
 ///
 /// # Errors
 /// `file.io`.
-pub fn bind(node_dir: &Path, sensor: Option<Device>) -> Result<()> {
+pub fn bind(node_dir: &Path, sensor: Option<Did>) -> Result<()> {
     write_json(&node_dir.join("sensor.json"), "sensor.json", &sensor)
 }
 
@@ -107,7 +109,9 @@ pub struct Intake {
     name: String,
     dir: PathBuf,
     secret: DeviceSecret,
-    sensor: Option<Device>,
+    owner: Address,
+    sensor: Option<Did>,
+    enrolled: Option<Mutex<Watch>>, // of the sensor
     time: Time,
     stream: Mutex<Stream>,
     refused: Mutex<Refused>,
@@ -123,12 +127,14 @@ impl Intake {
     /// # Errors
     /// `key.*`, `sensor.json`, `log.*`, `file.io`.
     pub fn open(dir: &Path, name: &str, time: Time) -> Result<Self> {
-        let secret = Keys::open(&dir.join("keys"))?.device(name)?;
+        let keys = Keys::open(&dir.join("keys"))?;
+        let (secret, owner) = (keys.device(name)?, keys.account(name)?.address());
         let dir = dir.join("nodes").join(name);
         let sensor = bound(&dir)?;
-        let stream = Stream::open(&dir, sensor.unwrap_or(secret.device()))?;
-        let refused = Mutex::new(Refused::read(&dir)?);
-        Ok(Intake { name: name.to_owned(), dir, secret, sensor, time, stream: Mutex::new(stream), refused })
+        let stream = Stream::open(&dir, sensor.unwrap_or(secret.device().into()))?;
+        let (stream, refused) = (Mutex::new(stream), Mutex::new(Refused::read(&dir)?));
+        let enrolled = sensor.map(|sensor| Mutex::new(Watch::new(&dir, sensor)));
+        Ok(Intake { name: name.to_owned(), dir, secret, owner, sensor, enrolled, time, stream, refused })
     }
 
     /// The node's name.
@@ -171,6 +177,10 @@ impl Intake {
             let expected = format!("readings that {sensor} signed");
             return Err(Fault::refused("reading.unsigned", expected, "SenML without a signature"));
         }
+        if let Some(maker) = required(&self.dir)? {
+            let expected = format!("readings of a sensor made by {maker}");
+            return Err(Fault::refused("maker.required", expected, "a sensor without a key"));
+        }
         let measured = senml::measured(&senml::decode(form, bytes, self.time.now_s())?)?;
         let mut stream = locked(&self.stream);
         let mut first = None;
@@ -192,6 +202,10 @@ impl Intake {
         if signed.reading.time_s > now_s.saturating_add(senml::AHEAD_S) {
             let expected = format!("at most {} s after {now_s}", senml::AHEAD_S);
             return Err(Fault::refused("reading.time-ahead", expected, signed.reading.time_s));
+        }
+        if let Some(enrolled) = self.enrolled.as_ref().filter(|_| self.sensor == Some(signed.reading.device))
+        {
+            locked(enrolled).now()?.allow(&self.owner, signed.reading.time_s)?;
         }
         let mut stream = locked(&self.stream);
         let before = stream.seen().next();

@@ -9,8 +9,9 @@
 use crate::engine::log::{Log, scan};
 use crate::fault::{Fault, Result};
 use crate::weather::{Hours, PHASE_S, date};
-use proofmesh_market::{Device, DeviceSecret};
-use proofmesh_services::reading::{Chain, MEMORY, Reading, SIGNED_READING_BYTES, SignedReading, Values};
+use proofmesh_market::DeviceSecret;
+use proofmesh_services::did::Did;
+use proofmesh_services::reading::{Chain, MEMORY, Reading, SIGNED_READING_BYTES_MAX, SignedReading, Values};
 use proofmesh_services::senml::Measured;
 use proofmesh_services::window::{HOUR_S, WINDOW_S};
 use serde::{Deserialize, Serialize};
@@ -62,7 +63,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    fn new(device: Device) -> Self {
+    fn new(device: Did) -> Self {
         Seen {
             chain: Chain::new(device),
             hours: Hours::new(),
@@ -75,7 +76,8 @@ impl Seen {
     ///
     /// # Errors
     /// `log.*`, `reading.*`, `file.io`.
-    pub fn look(dir: &Path, device: Device) -> Result<Self> {
+    pub fn look(dir: &Path, device: impl Into<Did>) -> Result<Self> {
+        let device = device.into();
         let path = path(dir, &device);
         let mut seen = Seen::new(device);
         match std::fs::read(&path) {
@@ -173,9 +175,8 @@ impl Seen {
     }
 }
 
-fn path(dir: &Path, device: &Device) -> PathBuf {
-    let text = device.to_string(); // did:key:z6Mk...
-    dir.join("readings").join(format!("{}.log", text.rsplit(':').next().unwrap_or_default()))
+fn path(dir: &Path, device: &Did) -> PathBuf {
+    dir.join("readings").join(format!("{}.log", device.file_name()))
 }
 
 /// A stream that takes readings.
@@ -190,7 +191,7 @@ impl Stream {
     ///
     /// # Errors
     /// `log.*` (in use, damaged), `reading.*`, `file.io`.
-    pub fn open(dir: &Path, device: Device) -> Result<Self> {
+    pub fn open(dir: &Path, device: Did) -> Result<Self> {
         let path = path(dir, &device);
         let parent = path.parent().unwrap_or(dir);
         std::fs::create_dir_all(parent).map_err(|error| Fault::file(parent, &error))?;
@@ -218,7 +219,7 @@ impl Stream {
             return Err(Fault::refused("readings.full", expected, self.log.len()));
         }
         self.seen.take(signed, by)?;
-        let mut record = Vec::with_capacity(1 + SIGNED_READING_BYTES);
+        let mut record = Vec::with_capacity(1 + SIGNED_READING_BYTES_MAX);
         record.push(u8::from(by == SignedBy::Gateway));
         record.extend_from_slice(&signed.encode());
         // What was seen and not written is trouble until the stream is opened again: the log refuses all more.
@@ -236,7 +237,7 @@ impl Stream {
         }
         let (number, previous) = (self.seen.chain.next(), self.seen.chain.head());
         let Measured { time_s, values } = *measured;
-        let reading = Reading { device: secret.device(), number, time_s, previous, values };
-        self.take(&reading.sign(secret)?, SignedBy::Gateway)
+        let reading = Reading { device: secret.device().into(), number, time_s, previous, values };
+        self.take(&reading.sign(&secret.clone().into())?, SignedBy::Gateway)
     }
 }

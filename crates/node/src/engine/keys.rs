@@ -1,4 +1,4 @@
-//! Keys in a directory: `NAME.account` (secp256k1) and `NAME.device` (Ed25519), 32 bytes as hexadecimal text,
+//! Keys in a directory: `NAME.account` (secp256k1), `NAME.device` (Ed25519) and `NAME.p256`, 32 bytes as hexadecimal text,
 //! readable by their owner alone.
 //!
 //! A key that is asked for and missing is made from the machine's randomness. What is there and is no key is
@@ -7,6 +7,7 @@
 use super::blobs::write_durably;
 use crate::fault::{Fault, Result};
 use proofmesh_market::{AccountSecret, DeviceSecret};
+use proofmesh_services::did::DidSecret;
 use rand::Rng;
 use std::fs;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -50,6 +51,15 @@ impl Keys {
     /// `key.name`, `key.file`, `file.io`.
     pub fn device(&self, name: &str) -> Result<DeviceSecret> {
         Ok(DeviceSecret::from_bytes(self.bytes(name, "device")?))
+    }
+
+    /// The P-256 key of a sensor of this name, made if it is missing.
+    ///
+    /// # Errors
+    /// `key.name`, `key.file`, `file.io`.
+    pub fn p256(&self, name: &str) -> Result<DidSecret> {
+        let bytes = self.bytes(name, "p256")?;
+        DidSecret::p256(bytes).map_err(|refusal| Fault::trouble("key.file", refusal.expected, name))
     }
 
     /// A secret of this name for another purpose, made if it is missing.

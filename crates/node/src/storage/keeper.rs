@@ -1,13 +1,18 @@
 //! A keeper: a node that holds pieces on its own disk, gives them back, and after each round shows the chunks that a
 //! seed from after the round asks for.
 //!
-//! `GET /keeper`, `PUT /pieces/JOB` (the piece of a job that names this device, checked against the job's commitment),
-//! `GET /pieces/COMMITMENT`. Nobody gets bytes onto its disk that no job pays for.
+//! `GET /keeper`, `PUT /pieces/JOB` (the piece of a job that this node was drawn for, checked against the job's commitment),
+//! `GET /pieces/COMMITMENT`. Nobody gets bytes onto its disk that no job pays for: a job must be this node's, run for a day at
+//! least, not be over, and pay every round of it at the fair price; that is settled before a byte of the body is read, and the body may have
+//! exactly the bytes of the terms. [`BODIES_MAX`] pieces come in at once. A piece is deleted [`GRACE_S`] after the last of its jobs
+//! ended (or at the deadline, whichever is first): until then its last receipt may come and its buyer fetch it. Receipts carry the chunks
+//! that were asked for, so a dispute about them needs no piece.
 //!
-//! Refuses: `storage.not-mine`, `storage.room`, `storage.piece-differs`, `storage.piece.unknown`, `keeper.listen`.
+//! Refuses: `storage.not-mine`, `storage.over`, `storage.worth`, `storage.room`, `storage.busy`, `storage.slow`,
+//! `storage.piece-differs`, `storage.piece.unknown`, `keeper.listen`.
 
 use super::leave::{HandoverDoc, LeaveDoc};
-use super::{KeeperDoc, PIECE_BYTES_MAX};
+use super::{GRACE_S, KeeperDoc, PIECE_BYTES_MAX};
 use crate::client::Client;
 use crate::engine::blobs::replace;
 use crate::fault::{Fault, Result};
@@ -23,22 +28,31 @@ use proofmesh_market::receipt::output_hash;
 use proofmesh_market::{Hash32, Job, Receipt, keccak};
 use proofmesh_services::storage::challenge::{Asked, Challenge};
 use proofmesh_services::storage::merkle::Tree;
-use proofmesh_services::storage::{SERVICE, Terms};
-use std::collections::BTreeSet;
+use proofmesh_services::storage::{DAY_S, SERVICE, Terms, fair_price};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 /// Rounds of one job that are looked at.
 const ROUNDS_MAX: u64 = 4_096;
+
+/// Pieces that come in at once: 256 MiB of memory at most.
+pub const BODIES_MAX: usize = 8;
+/// How long a piece may take to come.
+const BODY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A node that keeps pieces.
 pub struct Keeper {
     pub(super) member: Member,
     room: u64,
     leaving: AtomicBool,
+    bodies: Semaphore,
+    writing: Mutex<()>, // between a look at the room and what takes it
 }
 
 /// What became of a round.
@@ -73,7 +87,13 @@ impl Keeper {
     pub async fn join(client: Client, dir: &Path, name: &str, room: u64) -> Result<Arc<Self>> {
         let member = Member::open(client, dir, name).await?;
         member.join(member.client.status().await?.rules.min_stake).await?;
-        let keeper = Keeper { member, room, leaving: AtomicBool::new(false) };
+        let keeper = Keeper {
+            member,
+            room,
+            leaving: AtomicBool::new(false),
+            bodies: Semaphore::new(BODIES_MAX),
+            writing: Mutex::new(()),
+        };
         keeper.be_ready().await?;
         keeper.member.resume().await?;
         Ok(Arc::new(keeper))
@@ -120,30 +140,92 @@ impl Keeper {
         files.filter_map(|file| file.metadata().ok()).map(|about| about.len()).sum()
     }
 
+    /// The job that a piece is offered for, if this node is to take one: what can be said before the piece is there.
+    ///
+    /// # Errors
+    /// `storage.not-mine`, `storage.over`, `storage.worth`, `storage.room`, `storage.terms`, the API's.
+    pub async fn admit(&self, job: &Hash32) -> Result<(Job, Terms)> {
+        let JobDoc { job, status, nodes, .. } = self.member.client.job(job).await?;
+        let (mine, node) = (self.member.device.device(), self.member.address());
+        if job.service != SERVICE.id()
+            || job.devices != [mine]
+            || (status == "assigned" && !nodes.contains(&node))
+        {
+            let expected = format_args!("a storage job for {mine}, drawn for {node}");
+            return Err(Fault::refused("storage.not-mine", expected, job.service));
+        }
+        let now_s = self.member.client.status().await?.now_s;
+        if status != "assigned" || now_s >= job.window_until_s {
+            let expected = format_args!("a job that is assigned and ends after {now_s}");
+            let got = format_args!("{status}, until {}", job.window_until_s);
+            return Err(Fault::refused("storage.over", expected, got));
+        }
+        let terms = Terms::decode(&job.terms).map_err(|reason| Fault::from(&reason))?;
+        let (seconds, price) =
+            (job.window_until_s.saturating_sub(job.window_from_s), fair_price(terms.unit_byte_days));
+        let units = terms.units_in(seconds).max(1);
+        if seconds < DAY_S || job.unit_price < price || job.max_units < units {
+            let expected = format_args!("a day at least, {price} USD a unit, {units} units");
+            let got = format_args!("{seconds} s, {} USD a unit, {} units", job.unit_price, job.max_units);
+            return Err(Fault::refused("storage.worth", expected, got));
+        }
+        let room = self.doc().room.min(PIECE_BYTES_MAX as u64);
+        if !self.path(&job.input).exists() && terms.piece_bytes > room {
+            let expected = format_args!("at most {room} bytes");
+            return Err(Fault::refused("storage.room", expected, terms.piece_bytes));
+        }
+        Ok((job, terms))
+    }
+
     /// Takes the piece of a job onto the disk.
     ///
     /// # Errors
-    /// `storage.not-mine`, `storage.room`, `storage.piece-differs`, `file.io`.
+    /// As [`Keeper::admit`]; `storage.piece-differs`, `file.io`.
     pub async fn take(&self, job: &Hash32, piece: &[u8]) -> Result<()> {
-        let job = self.member.client.job(job).await?.job;
-        let mine = self.member.device.device();
-        if job.service != SERVICE.id() || job.devices != [mine] {
-            return Err(Fault::refused(
-                "storage.not-mine",
-                format_args!("a storage job for {mine}"),
-                job.service,
-            ));
-        }
+        let (job, _) = self.admit(job).await?;
+        self.keep(&job, piece)
+    }
+
+    fn keep(&self, job: &Job, piece: &[u8]) -> Result<()> {
         let found = Tree::new(piece)?.commitment();
         if found != job.input {
             return Err(Fault::refused("storage.piece-differs", job.input, found));
         }
         let path = self.path(&found);
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let room = self.doc().room;
         if !path.exists() && piece.len() as u64 > room {
             return Err(Fault::refused("storage.room", format_args!("at most {room} bytes"), piece.len()));
         }
         replace(&path, piece)
+    }
+
+    /// Deletes the pieces whose jobs are all over and past their grace; gives their commitments. A piece of which the
+    /// coordinator knows no job is left alone: it may be another coordinator's.
+    ///
+    /// # Errors
+    /// The API's, `file.io`.
+    pub async fn sweep(&self) -> Result<Vec<Hash32>> {
+        let now_s = self.member.client.status().await?.now_s;
+        let mine = [self.member.device.device()];
+        let mut over: BTreeMap<Hash32, bool> = BTreeMap::new();
+        for doc in self.member.client.jobs().await? {
+            if doc.job.service == SERVICE.id() && doc.job.devices == mine {
+                let until_s = doc.job.deadline_s.min(doc.job.window_until_s.saturating_add(GRACE_S));
+                *over.entry(doc.job.input).or_insert(true) &= now_s > until_s;
+            }
+        }
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut deleted = Vec::new();
+        for (commitment, _) in over.into_iter().filter(|(_, over)| *over) {
+            let path = self.path(&commitment);
+            match std::fs::remove_file(&path) {
+                Ok(()) => deleted.push(commitment),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Fault::file(&path, &error)),
+            }
+        }
+        Ok(deleted)
     }
 
     /// A piece that it holds, as it is on its disk.
@@ -285,11 +367,18 @@ fn hash(text: &str) -> Result<Hash32> {
 
 async fn take(State(it): State<Arc<Keeper>>, Segment(job): Segment<String>, body: Body) -> Response {
     let done = async {
-        let job = hash(&job)?;
-        let large =
-            || Fault::misuse("api.body-too-large", format_args!("at most {PIECE_BYTES_MAX} bytes"), "more");
-        let piece = to_bytes(body, PIECE_BYTES_MAX).await.map_err(|_| large())?;
-        it.take(&job, &piece).await?;
+        let (job, terms) = it.admit(&hash(&job)?).await?;
+        let busy =
+            |_| Fault::refused("storage.busy", format_args!("at most {BODIES_MAX} pieces at once"), "more");
+        let _body = it.bodies.try_acquire().map_err(busy)?;
+        let bytes = usize::try_from(terms.piece_bytes).unwrap_or(usize::MAX); // at most PIECE_BYTES_MAX: storage.room
+        let slow = |_| {
+            Fault::refused("storage.slow", format_args!("a piece within {BODY_PATIENCE:?}"), "not all of it")
+        };
+        let came = tokio::time::timeout(BODY_PATIENCE, to_bytes(body, bytes)).await.map_err(slow)?;
+        let large = |_| Fault::misuse("api.body-too-large", format_args!("{bytes} bytes"), "more");
+        let piece = came.map_err(large)?;
+        tokio::task::block_in_place(|| it.keep(&job, &piece))?;
         Ok(axum::Json(it.doc()))
     };
     answer(done.await)

@@ -7,10 +7,14 @@ pub mod leave;
 pub mod store;
 
 use proofmesh_market::{Address, Device};
+use proofmesh_services::storage::DAY_S;
 use serde::{Deserialize, Serialize};
 
 /// Largest piece that travels between client and keeper at once: it is held in memory on both sides.
 pub const PIECE_BYTES_MAX: usize = 32 << 20;
+
+/// Seconds after the last round in which its receipt may still come, and in which a keeper still holds the piece.
+pub const GRACE_S: u64 = 7 * DAY_S;
 
 /// Who keeps, as it says of itself; the client compares it with the market.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

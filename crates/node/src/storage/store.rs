@@ -7,8 +7,8 @@
 //! Refuses: `storage.object.unknown`, `storage.operators`, `storage.keeper`, and the names of
 //! `proofmesh_services::storage`.
 
-use super::KeeperDoc;
 use super::leave::{HandoverDoc, LeaveDoc};
+use super::{GRACE_S, KeeperDoc};
 use crate::buyer::{fund, post};
 use crate::client::Client;
 use crate::engine::blobs::replace;
@@ -20,7 +20,7 @@ use proofmesh_services::storage::handover::{Handover, SignedHandover};
 use proofmesh_services::storage::pieces::{Coding, Manifest};
 use proofmesh_services::storage::placement::{Candidate, place};
 use proofmesh_services::storage::seal::{NONCE_BYTES, ObjectKey};
-use proofmesh_services::storage::{DAY_S, QUESTIONS, SERVICE, Terms};
+use proofmesh_services::storage::{DAY_S, QUESTIONS, SERVICE, Terms, fair_price};
 use proofmesh_settle::Settlement;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -28,9 +28,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
-
-/// Seconds after the last round in which its receipt may still come.
-const GRACE_S: u64 = 7 * DAY_S;
 
 /// How an object is kept.
 #[derive(Clone, Copy, Debug)]
@@ -142,7 +139,7 @@ impl Store {
         let id = keccak(&manifest.encode());
         let from_s = self.client.status().await?.now_s;
         let until_s = from_s.saturating_add(how.days.saturating_mul(DAY_S));
-        let price = how.price.unwrap_or_else(|| suggested(manifest.piece_bytes()));
+        let price = how.price.unwrap_or_else(|| fair_price(manifest.piece_bytes()));
         let offered = self.candidates(keepers, manifest.piece_bytes(), &BTreeSet::new()).await?;
         let places = self.places(&offered, &id, how.coding.n()).await?;
         let encoded = Hex(manifest.encode());
@@ -429,9 +426,4 @@ async fn fetch(
         }
     }
     Ok((pieces, fetched))
-}
-
-/// 167 micro-USD a GiB-day, at least one: what the service suggests.
-fn suggested(piece_bytes: u64) -> Usd {
-    Usd::from_micro(((u128::from(piece_bytes) * 167) >> 30).max(1) as u64) // below 2^64: a piece is at most a GiB
 }

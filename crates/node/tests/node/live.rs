@@ -11,6 +11,7 @@ use proofmesh::time::Time;
 use proofmesh::weather::{airports, day_start_s};
 use proofmesh_market::DeviceSecret;
 use proofmesh_services::cose;
+use proofmesh_services::did::DidSecret;
 use proofmesh_services::reading::Values;
 use proofmesh_services::senml::{Form, Measured, encode};
 use proofmesh_services::window::{HOUR_S, WINDOW_S};
@@ -191,12 +192,19 @@ fn a_sensor_without_a_key_is_signed_for_and_its_repetitions_are_named() {
 
 #[test]
 fn a_sensor_with_a_key_is_believed_alone_and_each_lie_has_its_name() {
-    let place = Place::new("live-signed");
-    let sensor = DeviceSecret::from_bytes([9; 32]);
-    bind(&place.path("nodes/ewr"), Some(sensor.device())).expect("bound");
+    let ed25519 = |byte| DidSecret::from(DeviceSecret::from_bytes([byte; 32]));
+    let p256 = |byte| DidSecret::p256([byte; 32]).expect("below the order");
+    believed_alone("live-signed", &ed25519(9), &ed25519(8));
+    believed_alone("live-signed-p256", &p256(9), &p256(8));
+    believed_alone("live-signed-mixed", &p256(9), &ed25519(9));
+}
+
+fn believed_alone(name: &str, sensor: &DidSecret, stranger: &DidSecret) {
+    let place = Place::new(name);
+    bind(&place.path("nodes/ewr"), Some(sensor.did())).expect("bound");
     let intake = Intake::open(&place.0, "ewr", Time::standing_at(NOW_S)).expect("opens");
     let from_s = day_start_s("2013-01-22").expect("a date");
-    let stream = |secret: &DeviceSecret, warmer: i32| -> Vec<Vec<u8>> {
+    let stream = |secret: &DidSecret, warmer: i32| -> Vec<Vec<u8>> {
         let mut device = Device::new(secret.clone());
         let sign = |reading: &Measured| {
             let temp_centi_c = reading.values.temp_centi_c.map(|value| value + warmer);
@@ -205,16 +213,16 @@ fn a_sensor_with_a_key_is_believed_alone_and_each_lie_has_its_name() {
         };
         hours(0, from_s, 30).iter().map(sign).collect()
     };
-    let honest = stream(&sensor, 0);
+    let honest = stream(sensor, 0);
     let cose = |bytes: &[u8]| take(&intake, Payload::Cose, bytes);
     assert_eq!(cose(&honest[0]), "1 new, 0 known");
     assert_eq!(cose(&honest[1]), "1 new, 0 known");
     assert_eq!(cose(&honest[1]), "0 new, 1 known"); // duplicate
     assert_eq!(cose(&honest[0]), "0 new, 1 known"); // replayed
-    assert_eq!(cose(&stream(&sensor, 5)[0]), "reading.cloned", "another first reading by the same key");
-    assert_eq!(cose(&stream(&sensor, 5)[1]), "reading.rewritten", "a past that we did not see");
-    assert_eq!(cose(&stream(&sensor, 5)[2]), "reading.rewritten");
-    assert_eq!(cose(&stream(&DeviceSecret::from_bytes([8; 32]), 0)[2]), "reading.wrong-device");
+    assert_eq!(cose(&stream(sensor, 5)[0]), "reading.cloned", "another first reading by the same key");
+    assert_eq!(cose(&stream(sensor, 5)[1]), "reading.rewritten", "a past that we did not see");
+    assert_eq!(cose(&stream(sensor, 5)[2]), "reading.rewritten");
+    assert_eq!(cose(&stream(stranger, 0)[2]), "reading.wrong-device");
     let mut damaged = honest[2].clone();
     let last = damaged.len() - 1;
     damaged[last] ^= 1;

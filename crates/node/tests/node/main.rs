@@ -28,6 +28,7 @@ mod registered;
 mod reorg;
 mod s3;
 mod secrets;
+mod sensor;
 mod servers;
 mod storage;
 mod types;

@@ -5,11 +5,13 @@ use proofmesh::audit::of_url;
 use proofmesh::client::Client;
 use proofmesh::coordinator::{Config, MarketTerms};
 use proofmesh::engine::place::Engines;
+use proofmesh::storage::GRACE_S;
 use proofmesh::storage::keeper::{Keeper, Listening};
 use proofmesh::storage::leave::LeaveDoc;
 use proofmesh::storage::store::{Keeping, Store};
 use proofmesh::time::Time;
 use proofmesh::up::Up;
+use proofmesh_market::Usd;
 use proofmesh_services::storage::DAY_S;
 use proofmesh_services::storage::handover::SignedHandover;
 use proofmesh_services::storage::merkle::{CHUNK_BYTES, Tree};
@@ -218,4 +220,44 @@ async fn a_keeper_that_leaves_hands_its_pieces_over() {
     assert_eq!(last.look().await.expect("no trouble").len(), 2, "both days, shown after its return");
     client.close_epoch().await.expect("closed");
     assert_eq!(of_url(&client).await.expect("no difference").verdicts, 4);
+}
+
+/// A piece stays while its job runs and through the grace, and is deleted after it; one that a longer job needs stays.
+/// What no job pays for is refused before its bytes are looked at.
+#[tokio::test(flavor = "multi_thread")]
+async fn pieces_of_ended_jobs_are_deleted_and_unpaid_ones_never_taken() {
+    let place = Place::new("storage-ended");
+    let (_up, client) = up(&place).await;
+    let (holder, listening) = keeper(&place, &client, "holder").await;
+    let urls = [listening.url.clone()];
+    let store = Store::open(client.clone(), &place.path("client"), "storer").await.expect("opens");
+    let how = |days, price| Keeping { coding: Coding::new(1, 1).expect("a coding"), days, price };
+    let short = store.put("short", &object(30_000, 1), &urls, how(1, None)).await.expect("kept");
+    let long = store.put("long", &object(30_000, 2), &urls, how(12, None)).await.expect("kept");
+    let whole = holder.doc().room;
+    let job = client.job(&short.pieces[0].job).await.expect("known");
+    let piece = holder.piece(&job.job.input).expect("on its disk");
+    assert_eq!(holder.sweep().await.expect("no trouble"), []);
+    client.pass_time(DAY_S + 60).await.expect("a day");
+    assert_eq!(holder.look().await.expect("no trouble").len(), 2);
+    assert_eq!(holder.take(&job.id, &piece).await.expect_err("over").name, "storage.over");
+    assert_eq!(holder.sweep().await.expect("no trouble"), [], "its buyer may still fetch it");
+    assert!(store.get(&short.id).await.is_ok());
+    client.pass_time(GRACE_S).await.expect("the grace");
+    assert_eq!(holder.sweep().await.expect("no trouble"), [job.job.input]);
+    assert_eq!(holder.piece(&job.job.input).expect_err("gone").name, "storage.piece.unknown");
+    assert_eq!(holder.sweep().await.expect("no trouble"), []);
+    assert!(holder.doc().room > whole);
+    assert_eq!(store.get(&long.id).await.expect("comes back").0, object(30_000, 2));
+    // 13 MB are worth 2 micro-USD a day.
+    let cheap = store.put("cheap", &object(13_000_000, 3), &urls, how(1, Some(Usd::from_micro(1)))).await;
+    let told = cheap.expect_err("too little").to_string();
+    assert!(told.contains("storage.worth"), "{told}");
+    let other = keeper(&place, &client, "other").await;
+    assert_eq!(
+        other.0.take(&long.pieces[0].job, &piece).await.expect_err("another's").name,
+        "storage.not-mine"
+    );
+    let differs = holder.take(&long.pieces[0].job, &piece).await.expect_err("another piece");
+    assert_eq!(differs.name, "storage.piece-differs");
 }

@@ -5,6 +5,7 @@
 //! user, the disk, the network.
 
 pub mod api;
+pub mod archive;
 pub mod audit;
 pub mod book;
 pub mod buyer;

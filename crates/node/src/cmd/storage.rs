@@ -1,12 +1,16 @@
 //! `proofmesh storage`: keep objects with the network, or keep pieces for it.
 
+use crate::archive::{self, BYTES_MAX, Files, ans104, car};
+use crate::engine::keys::Keys;
+use crate::engine::s3::{At, Bucket, Caller};
 use crate::fault::{Fault, Result};
 use crate::out::Context;
 use crate::storage::keeper::Keeper;
 use crate::storage::store::{Keeping, ObjectDoc, Store};
 use proofmesh_services::storage::pieces::Coding;
+use serde::Serialize;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +29,9 @@ Examples:
   proofmesh storage list
   proofmesh storage get 0x... photo.raw
   proofmesh storage repair 0x... --at http://127.0.0.1:7204
+  proofmesh storage archive 0x... photo.car --to car             for IPFS; ans104 for Arweave; or into a bucket:
+  AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... proofmesh storage archive 0x... 's3://B/P?endpoint=http://HOST:PORT' --to s3
+  proofmesh storage restore photo.car photo.raw --of car         with the key alone, keepers and coordinator gone
   proofmesh storage serve a --port 7201 --leave              its pieces go where the next repair puts them
 
 A keeper with a directory of its own needs a key of the coordinator's (`proofmesh api key new`; to be given test money and
@@ -83,6 +90,35 @@ pub enum Command {
         #[arg(long, default_value = "storer")]
         buyer: String,
     },
+    /// Write an object, sealed as it is, into an archive
+    Archive {
+        /// Its id
+        id: String,
+        /// The file, or the bucket's URL
+        to: PathBuf,
+        /// What it is written as
+        #[arg(long = "to", value_enum)]
+        form: Form,
+        /// The account that it was put with
+        #[arg(long, default_value = "storer")]
+        buyer: String,
+    },
+    /// Bring an object back from an archive, with the key alone
+    Restore {
+        /// The file, or the bucket's URL
+        from: PathBuf,
+        /// Where to write the object
+        file: PathBuf,
+        /// What the archive is
+        #[arg(long, value_enum)]
+        of: Form,
+        /// Of a bucket: what `storage archive` printed
+        #[arg(long, value_name = "HASH")]
+        name: Option<String>,
+        /// The account that it was put with
+        #[arg(long, default_value = "storer")]
+        buyer: String,
+    },
     /// Rebuild and place again what is lost
     Repair {
         /// Id of the object
@@ -96,8 +132,70 @@ pub enum Command {
     },
 }
 
+/// What an archive is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// A CAR, for IPFS
+    Car,
+    /// A bundle of ANS-104, for Arweave
+    Ans104,
+    /// Blobs in a bucket
+    S3,
+}
+
+#[derive(Serialize)]
+struct ArchivedDoc {
+    name: String,
+    bytes: usize,
+}
+
+fn bucket(url: &Path) -> Result<Bucket> {
+    Bucket::open(At::parse(&url.to_string_lossy())?, &Caller::of_environment()?)
+}
+
+fn write(form: Form, files: &Files, to: &Path, keys: &Keys, buyer: &str) -> Result<ArchivedDoc> {
+    let all = files.values().map(Vec::len).sum();
+    let (name, bytes) = match form {
+        Form::Car => {
+            let car = car::write(files)?;
+            super::write_file(to, &car.bytes)?;
+            (car.root, car.bytes.len())
+        }
+        Form::Ans104 => {
+            let secret = keys.device(&format!("{buyer}-archive"))?;
+            let bundle = ans104::write(files, &secret)?;
+            super::write_file(to, &bundle)?;
+            (secret.device().to_string(), bundle.len())
+        }
+        Form::S3 => (archive::to_blobs(&bucket(to)?, files)?.to_string(), all),
+    };
+    Ok(ArchivedDoc { name, bytes })
+}
+
+fn read(form: Form, from: &Path, name: Option<&str>) -> Result<Files> {
+    match form {
+        Form::Car => car::read(&super::read_file(from, 2 * BYTES_MAX)?),
+        Form::Ans104 => ans104::read(&super::read_file(from, 2 * BYTES_MAX)?).map(|(files, _)| files),
+        Form::S3 => {
+            let missing =
+                || Fault::misuse("archive.name", "--name with what `storage archive` printed", "none");
+            archive::from_blobs(&bucket(from)?, &super::parse(name.ok_or_else(missing)?, "hash")?)
+        }
+    }
+}
+
 /// Runs.
 pub async fn run(command: Command, context: &Context) -> Result<()> {
+    let command = match command {
+        Command::Restore { from, file, of, name, buyer } => {
+            let (doc, object) = tokio::task::block_in_place(|| {
+                Store::restore(&context.dir, &buyer, &read(of, &from, name.as_deref())?)
+            })?;
+            super::write_file(&file, &object)?;
+            return context.print(&doc, || format!("{} bytes of {}", object.len(), doc.name));
+        }
+        command => command,
+    };
     let client = context.client()?;
     let store = async |buyer: &str| Store::open(client.clone(), &context.dir, buyer).await;
     match command {
@@ -130,6 +228,13 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
                 )
             })
         }
+        Command::Archive { id, to, form, buyer } => {
+            let files = store(&buyer).await?.archived(&super::parse(&id, "object")?).await?;
+            let keys = Keys::open(&context.dir.join("keys"))?;
+            let doc = tokio::task::block_in_place(|| write(form, &files, &to, &keys, &buyer))?;
+            context.print(&doc, || format!("{}\n{} bytes", doc.name, doc.bytes))
+        }
+        Command::Restore { .. } => Ok(()), // above: without a coordinator
         Command::List { buyer } => {
             let docs = store(&buyer).await?.list()?;
             context.print(&docs, || docs.iter().map(line).collect::<Vec<_>>().join("\n"))

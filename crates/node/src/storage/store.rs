@@ -9,6 +9,7 @@
 
 use super::leave::{HandoverDoc, LeaveDoc};
 use super::{GRACE_S, KeeperDoc};
+use crate::archive::{Files, OBJECT, SEALED};
 use crate::buyer::{fund, post};
 use crate::client::Client;
 use crate::engine::blobs::replace;
@@ -288,6 +289,44 @@ impl Store {
         let object = tokio::task::block_in_place(|| self.key.open(&manifest.join(&pieces)?))?;
         (fetched.bytes, fetched.ms) = (object.len(), began.elapsed().as_secs_f64() * 1_000.0);
         Ok((object, fetched))
+    }
+
+    /// What goes into an archive of an object: its record and its sealed bytes.
+    ///
+    /// # Errors
+    /// `storage.object.unknown`, `storage.pieces-missing`.
+    pub async fn archived(&self, id: &Hash32) -> Result<Files> {
+        let doc = self.read(id)?;
+        let manifest = doc.manifest()?;
+        let (pieces, _) = fetch(&doc, &manifest, usize::from(manifest.coding().k())).await?;
+        let sealed = tokio::task::block_in_place(|| manifest.join(&pieces))?;
+        let record = serde_json::to_vec(&doc)
+            .map_err(|error| Fault::trouble("storage.object-json", "a record", error))?;
+        Ok(Files::from([(OBJECT.to_owned(), record), (SEALED.to_owned(), sealed)]))
+    }
+
+    /// Opens an object out of an archive, with the key of this name in a directory; neither keeper nor coordinator is asked. The
+    /// sealed bytes are those that the record's manifest commits to.
+    ///
+    /// # Errors
+    /// `archive.form`, `archive.damaged`, `storage.wrong-key`, `key.*`.
+    pub fn restore(dir: &Path, name: &str, files: &Files) -> Result<(ObjectDoc, Vec<u8>)> {
+        let form = || {
+            Fault::refused("archive.form", format_args!("{OBJECT} and {SEALED} of an object"), "other files")
+        };
+        let (record, sealed) = files.get(OBJECT).zip(files.get(SEALED)).ok_or_else(form)?;
+        let doc: ObjectDoc = serde_json::from_slice(record).map_err(|_| form())?;
+        let manifest = doc.manifest()?;
+        let (again, _) = manifest.coding().split(sealed)?;
+        if keccak(&doc.manifest.0) != doc.id || again.encode() != doc.manifest.0 {
+            return Err(Fault::refused(
+                "archive.damaged",
+                format_args!("the sealed bytes of {}", doc.id),
+                "others",
+            ));
+        }
+        let key = ObjectKey::from_bytes(Keys::open(&dir.join("keys"))?.seed(&format!("{name}-objects"))?);
+        Ok((doc, key.open(sealed)?))
     }
 
     /// Rebuilds every piece that does not come back whole, or whose node may not work any more, and places it with

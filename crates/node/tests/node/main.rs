@@ -1,5 +1,6 @@
 //! The node as others meet it: its commands, its API, its demo, and its death at any moment.
 
+mod archives;
 mod bench;
 mod blobs;
 mod bus;

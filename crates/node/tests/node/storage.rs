@@ -1,6 +1,7 @@
 //! Storage through the network: keepers with disks of their own, real challenges after each day, loss, repair.
 
 use crate::place::Place;
+use proofmesh::archive::{Files, OBJECT, SEALED, car};
 use proofmesh::audit::of_url;
 use proofmesh::client::Client;
 use proofmesh::coordinator::{Config, MarketTerms};
@@ -234,6 +235,20 @@ async fn pieces_of_ended_jobs_are_deleted_and_unpaid_ones_never_taken() {
     let how = |days, price| Keeping { coding: Coding::new(1, 1).expect("a coding"), days, price };
     let short = store.put("short", &object(30_000, 1), &urls, how(1, None)).await.expect("kept");
     let long = store.put("long", &object(30_000, 2), &urls, how(12, None)).await.expect("kept");
+    // Its owner's archive outlives keepers and coordinator, and is noise without the key.
+    let files = store.archived(&long.id).await.expect("pieces enough");
+    let files = car::read(&car::write(&files).expect("writes").bytes).expect("reads");
+    let (doc, back) = Store::restore(&place.path("client"), "storer", &files).expect("restored");
+    assert!(doc == long && back == object(30_000, 2));
+    let stranger = Store::restore(&place.path("stranger"), "storer", &files).expect_err("no key");
+    assert_eq!(stranger.name, "storage.wrong-key");
+    let other = store.archived(&short.id).await.expect("pieces enough");
+    let mixed =
+        Files::from([(OBJECT.to_owned(), files[OBJECT].clone()), (SEALED.to_owned(), other[SEALED].clone())]);
+    assert_eq!(
+        Store::restore(&place.path("client"), "storer", &mixed).expect_err("another's").name,
+        "archive.damaged"
+    );
     let whole = holder.doc().room;
     let job = client.job(&short.pieces[0].job).await.expect("known");
     let piece = holder.piece(&job.job.input).expect("on its disk");

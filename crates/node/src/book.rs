@@ -9,13 +9,16 @@
 //! all of them durable.
 
 use crate::cores::read_ahead;
+use crate::engine::blobs::Blobs;
 use crate::engine::bus::Voice;
+use crate::engine::moving::{Moving, PAGE};
 use crate::engine::{Journal, Opened};
 use crate::fault::{Fault, Result};
 use crate::time::Time;
 use proofmesh_market::{Address, Effect, Event, SignedReceipt, State, Usd, Verified, What};
 use proofmesh_services::seed::Seeds;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A log and its fold.
@@ -137,6 +140,23 @@ impl Book {
             self.owed.clear();
         }
         Ok(())
+    }
+
+    /// Copies what a move has not seen yet, and goes on in the new journal. Gives the new store of evidence, if it is another.
+    ///
+    /// # Errors
+    /// As [`Moving::page`] and [`Moving::finish`]; what is owed to a journal that does not take it.
+    pub fn move_to(
+        &mut self,
+        mut moving: Moving,
+        dir: &Path,
+        evidence: &dyn Blobs,
+    ) -> Result<Option<Box<dyn Blobs>>> {
+        self.settle()?;
+        while moving.copied() < self.journal.len() {
+            moving.page(&self.journal.read(moving.copied(), PAGE)?, evidence)?;
+        }
+        moving.finish(dir, &mut self.journal)
     }
 
     /// What it says aloud in its process.

@@ -5,8 +5,8 @@ use crate::fault::{Fault, Result};
 use crate::wire::overview::{GuardsDoc, MemberDoc};
 use crate::wire::{
     AccountDoc, BalanceDoc, ChallengeDoc, ClosedDoc, DeliverDoc, Delivered, DoneDoc, EnrolDeviceDoc,
-    EpochDoc, FaucetDoc, FeedDoc, HandOverDoc, Hex, IdDoc, JobDoc, LogDoc, MeasureDoc, MintedDoc, NodeDoc,
-    PassTimeDoc, ReadyDoc, ReceiptDoc, ReceiptProofDoc, StatusDoc,
+    EpochDoc, FaucetDoc, FeedDoc, HandOverDoc, Hex, IdDoc, JobDoc, LogDoc, MeasureDoc, MintedDoc, MoveDoc,
+    MovedDoc, NodeDoc, PassTimeDoc, ReadyDoc, ReceiptDoc, ReceiptProofDoc, StatusDoc,
 };
 use proofmesh_market::{Address, Device, Hash32, SignedReceipt, Usd, What, keccak};
 use proofmesh_settle::{Chain, Clock, Settlement, VerifierKey};
@@ -294,6 +294,11 @@ impl Client {
     /// `POST /v1/epochs`: closes an epoch and posts it.
     pub async fn close_epoch(&self) -> Result<ClosedDoc> {
         self.post("/v1/epochs", &serde_json::json!({})).await
+    }
+
+    /// `POST /v1/move`: a move takes as long as it takes, and an answer two minutes at most.
+    pub async fn move_to(&self, doc: &MoveDoc) -> Result<MovedDoc> {
+        self.post("/v1/move", doc).await
     }
 
     /// `POST /v1/dev/faucet`: what was minted.

@@ -5,6 +5,7 @@
 
 pub mod overview;
 
+use crate::engine::place::Engines;
 use proofmesh_market::ledger::Conservation;
 use proofmesh_market::state::{DeliveredReceipt, JobStatus, Node, PostedJob, ReceiptStatus, Standing};
 use proofmesh_market::{
@@ -13,6 +14,7 @@ use proofmesh_market::{
 use proofmesh_services::wrap;
 use proofmesh_settle::Deployment;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// Bytes as `0x` text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -486,6 +488,47 @@ pub struct EnrolDeviceDoc {
 pub struct PassTimeDoc {
     /// Seconds.
     pub seconds: u64,
+}
+
+/// Where the coordinator's state shall be; what is left out stays where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MoveDoc {
+    /// URL of the journal.
+    pub state: Option<String>,
+    /// URL of the evidence.
+    pub blobs: Option<String>,
+}
+
+impl MoveDoc {
+    /// The same as engines.
+    #[must_use]
+    pub fn engines(&self) -> Engines {
+        let of = |url: &Option<String>| url.clone().unwrap_or_default();
+        Engines { state: of(&self.state), blobs: of(&self.blobs), ..Engines::default() }
+    }
+}
+
+/// Where the coordinator's state is after a move.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MovedDoc {
+    /// URL of the journal.
+    pub state: String,
+    /// URL of the evidence.
+    pub blobs: String,
+    /// Milliseconds for which receipts waited.
+    pub waited_ms: f64,
+}
+
+impl MovedDoc {
+    /// Of a directory.
+    ///
+    /// # Errors
+    /// `engines.json`, `file.io`.
+    pub fn of(dir: &Path, waited_ms: f64) -> crate::fault::Result<Self> {
+        let Engines { state, blobs, .. } = Engines::of(dir)?;
+        Ok(MovedDoc { state, blobs, waited_ms })
+    }
 }
 
 /// Done, with nothing to say.

@@ -1,12 +1,12 @@
 //! What anybody may see of the market, and what is handed in to it.
 
 use super::{BODY_BYTES_MAX, SMALL_BODY_BYTES_MAX, Shared, answer, blocking, parse, read, unknown};
-use crate::fault::Result;
+use crate::fault::{Fault, Result};
 use crate::keys::Caller;
 use crate::monitor::collect::collect;
 use crate::wire::{
     ChallengeDoc, DeliverDoc, DoneDoc, EnrolDeviceDoc, FaucetDoc, FeedDoc, HandOverDoc, IdDoc, MeasureDoc,
-    MintedDoc, PassTimeDoc, ReadyDoc,
+    MintedDoc, MoveDoc, MovedDoc, PassTimeDoc, ReadyDoc,
 };
 use axum::Extension;
 use axum::body::Body;
@@ -245,6 +245,20 @@ pub(super) async fn enrol_device(State(it): Shared, headers: HeaderMap, body: Bo
         Ok(DoneDoc { done: true })
     };
     answer(enrol.await)
+}
+
+pub(super) async fn move_to(State(it): Shared, headers: HeaderMap, body: Body) -> Response {
+    let moved = async {
+        let doc: MoveDoc = read(&headers, body, SMALL_BODY_BYTES_MAX).await?;
+        let coordinator = it.coordinator.clone();
+        // On a thread of its own: it goes on when nobody waits for the answer any more.
+        let moving = tokio::task::spawn_blocking(move || {
+            let waited_ms = coordinator.move_to(&doc.engines())?;
+            MovedDoc::of(coordinator.dir(), waited_ms)
+        });
+        moving.await.map_err(|error| Fault::trouble("machine.threads", "a move to its end", error))?
+    };
+    answer(moved.await)
 }
 
 pub(super) async fn pass_time(State(it): Shared, headers: HeaderMap, body: Body) -> Response {

@@ -11,8 +11,8 @@ use crate::owner::{GrantDoc, Limits};
 use crate::wire::overview::{ChainEpochDoc, EconomicsDoc, EpochsDoc, GuardsDoc, MemberDoc, ModelDoc};
 use crate::wire::{
     AccountDoc, BalanceDoc, ChallengeDoc, ClosedDoc, DeliverDoc, Delivered, DoneDoc, EnrolDeviceDoc,
-    EpochDoc, FaucetDoc, FeedDoc, HandOverDoc, IdDoc, JobDoc, LogDoc, MeasureDoc, MintedDoc, NodeDoc,
-    PassTimeDoc, ReadyDoc, ReceiptDoc, ReceiptProofDoc, StatusDoc,
+    EpochDoc, FaucetDoc, FeedDoc, HandOverDoc, IdDoc, JobDoc, LogDoc, MeasureDoc, MintedDoc, MoveDoc,
+    MovedDoc, NodeDoc, PassTimeDoc, ReadyDoc, ReceiptDoc, ReceiptProofDoc, StatusDoc,
 };
 use axum::routing::{MethodRouter, get, post};
 use proofmesh_services::senml::PACK_BYTES_MAX;
@@ -362,6 +362,14 @@ pub const ROUTES: &[Route] = &[
         || post(market::close_epoch),
     )
     .once(),
+    call(
+        "/v1/move",
+        Scope::Operate,
+        "Moves the journal, the evidence or both to other engines while the market goes on; again until it is done, if it takes long",
+        takes!(MoveDoc),
+        json!(MovedDoc),
+        || post(market::move_to),
+    ),
     call(
         "/v1/dev/faucet",
         Scope::Operate,

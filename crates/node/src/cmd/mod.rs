@@ -19,6 +19,7 @@ mod job;
 mod load;
 mod meter;
 mod model;
+mod moving;
 mod node;
 mod prove;
 mod receipt;
@@ -100,6 +101,8 @@ enum Command {
     /// The configuration: check, show, set, history, rollback
     #[command(subcommand)]
     Config(config::Command),
+    /// Move the journal or the evidence of this directory's coordinator to other engines, while it runs
+    Move(moving::Args),
     /// What is wrong with this machine, and what to do next
     Doctor(doctor::Args),
     /// This machine as a service of systemd
@@ -172,6 +175,7 @@ async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Challenge(command) => challenge::run(command, context).await,
         Command::Cover(command) => cover::run(command, context).await,
         Command::Config(command) => config::run(command, context).await,
+        Command::Move(args) => moving::run(args, context).await,
         Command::Doctor(args) => doctor::run(args, context).await,
         Command::Service(command) => service::run(command, context),
         Command::Api(command) => api::run(command, context),

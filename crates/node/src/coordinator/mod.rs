@@ -14,6 +14,7 @@ mod feeds;
 mod ground;
 mod hire;
 mod intake;
+mod moving;
 mod overview;
 mod rounds;
 mod show;
@@ -82,6 +83,7 @@ pub struct Coordinator {
     reader: tokio::sync::Mutex<Reader>,
     looks: AtomicU64, // at the chain, begun so far
     closing: tokio::sync::Mutex<()>,
+    moving: Mutex<()>,
     // One transaction of the governor's at a time: each takes its account's next nonce.
     governing: tokio::sync::Mutex<()>,
     // Dropped last: whoever can lock the log finds the chain free, too.
@@ -140,6 +142,7 @@ impl Coordinator {
             reader: tokio::sync::Mutex::default(),
             looks: AtomicU64::default(),
             closing: tokio::sync::Mutex::new(()),
+            moving: Mutex::new(()),
             governing: tokio::sync::Mutex::new(()),
             book: Mutex::new(book),
             time: config.time,

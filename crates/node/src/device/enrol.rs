@@ -240,7 +240,7 @@ pub fn enrol(node_dir: &Path, paper: &Paper, now_s: u64) -> Result<()> {
                 }
                 return Err(refusal.into());
             }
-            opened.log.append(&wire.0)
+            opened.log.append(&[&wire.0])
         }
     }
 }

@@ -92,7 +92,7 @@ impl Refused {
 /// # Errors
 /// `sensor.json`, `file.io`.
 pub fn bound(node_dir: &Path) -> Result<Option<Did>> {
-    read_json(&node_dir.join("sensor.json"), "sensor.json")
+    Ok(read_json::<Option<Did>>(&node_dir.join("sensor.json"), "sensor.json")?.flatten())
 }
 
 /// Binds a sensor with a key of its own to a node, or with `None` the node's own key again.

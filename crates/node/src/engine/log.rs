@@ -15,6 +15,7 @@
 //! records may be appended when there is room. Any other failure of a write or a sync is for a restart to look at, since
 //! what the disk holds is not known: `log.broken`.
 
+use super::place::Engines;
 use super::{Journal, crash};
 use crate::fault::{Fault, Result};
 use proofmesh_market::Hash32;
@@ -264,6 +265,12 @@ impl Log {
 impl Journal for Log {
     fn append(&mut self, records: &[&[u8]]) -> Result<()> {
         Log::append(self, records)
+    }
+
+    /// A file is found through `engines.json` alone, which says where it goes on.
+    fn seal(&mut self, _: &Engines) -> Result<()> {
+        self.broken = true;
+        Ok(())
     }
 
     fn head(&self) -> Hash32 {

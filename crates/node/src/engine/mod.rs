@@ -9,6 +9,7 @@ pub mod bus;
 pub mod crash;
 pub mod keys;
 pub mod log;
+pub mod moving;
 pub mod nats;
 mod pack;
 pub mod place;
@@ -17,6 +18,7 @@ pub mod s3;
 mod speak;
 
 use crate::fault::{Fault, Result};
+use place::Engines;
 use proofmesh_market::Hash32;
 use proofmesh_market::limits::EVENT_BYTES_MAX;
 
@@ -33,6 +35,13 @@ pub trait Journal: Send + Sync + std::fmt::Debug {
     /// `log.broken`, `file.full` and `file.io` of the embedded engine; `journal.unreachable`, `journal.fenced`, `journal.moved` of a
     /// server.
     fn append(&mut self, records: &[&[u8]]) -> Result<()>;
+
+    /// Ends it: nothing more is appended, and a database says from now on where it goes on. After an error it is not known
+    /// whether it is sealed; what is sealed takes no record.
+    ///
+    /// # Errors
+    /// `journal.unreachable`, `journal.fenced`.
+    fn seal(&mut self, moved_to: &Engines) -> Result<()>;
 
     /// Head of the market's hash chain over the records.
     fn head(&self) -> Hash32;

@@ -84,7 +84,7 @@ impl Engines {
     ///
     /// # Errors
     /// `file.io`.
-    fn remember(&self, dir: &Path) -> Result<()> {
+    pub(super) fn remember(&self, dir: &Path) -> Result<()> {
         write_json(&dir.join("engines.json"), "engines.json", self)
     }
 }
@@ -140,11 +140,35 @@ pub struct Ground {
     pub blobs: Box<dyn Blobs>,
 }
 
-/// Opens the engines of a directory's coordinator for writing, and remembers where they are.
+/// Opens the engines of a directory's coordinator for writing, and remembers where they are. Finishes a move that was cut off
+/// after the old journal was sealed.
 ///
 /// # Errors
 /// `engine.elsewhere`, `engine.url`, and the engines'.
 pub fn open(dir: &Path, wanted: &Engines) -> Result<Ground> {
+    match open_once(dir, wanted) {
+        Err(fault) if fault.is("journal.moved") && goes_on(dir, wanted)? => open_once(dir, wanted),
+        opened => opened,
+    }
+}
+
+/// Whether the journal of a directory, which is sealed, goes on in another one that has all of its records. Remembers that.
+fn goes_on(dir: &Path, wanted: &Engines) -> Result<bool> {
+    let chosen = chosen(dir, wanted)?;
+    let JournalAt::Postgres(at) = JournalAt::parse(&chosen.state)? else { return Ok(false) };
+    let Some(next) = at.moved_to()? else { return Ok(false) };
+    if next.state == EMBEDDED && !log_begun(dir) {
+        return Ok(false); // another directory's file
+    }
+    let (sealed, _) = postgres::Reader::new(at).all()?;
+    if !open_journal_at(dir, &next.state)?.records.starts_with(&sealed) {
+        return Ok(false);
+    }
+    Engines { bus: String::new(), ..next }.or(&chosen).remember(dir)?;
+    Ok(true)
+}
+
+fn open_once(dir: &Path, wanted: &Engines) -> Result<Ground> {
     // A bucket that does not answer is known before anything is remembered; files are touched under the journal's lock.
     let bucket = match BlobsAt::parse(&chosen(dir, wanted)?.blobs)? {
         BlobsAt::Embedded => None,
@@ -165,17 +189,30 @@ pub fn open(dir: &Path, wanted: &Engines) -> Result<Ground> {
 pub fn open_journal(dir: &Path, wanted: &Engines) -> Result<Opened> {
     let (known, chosen) = (Engines::of(dir)?, chosen(dir, wanted)?);
     chosen.bus_at()?;
-    let opened = match JournalAt::parse(&chosen.state)? {
-        JournalAt::Embedded => {
-            let log::Opened { log, records, torn_bytes } = Log::open(&dir.join("log"))?;
-            Opened { journal: Box::new(log), records, torn_bytes }
-        }
-        JournalAt::Postgres(at) => postgres::Postgres::open(at)?,
-    };
+    let opened = open_journal_at(dir, &chosen.state)?;
     if chosen != known {
         chosen.remember(dir)?;
     }
     Ok(opened)
+}
+
+/// Opens a journal for writing, wherever the directory's is.
+pub(super) fn open_journal_at(dir: &Path, url: &str) -> Result<Opened> {
+    match JournalAt::parse(url)? {
+        JournalAt::Embedded => {
+            let log::Opened { log, records, torn_bytes } = Log::open(&dir.join("log"))?;
+            Ok(Opened { journal: Box::new(log), records, torn_bytes })
+        }
+        JournalAt::Postgres(at) => postgres::Postgres::open(at),
+    }
+}
+
+/// Opens a store of evidence, wherever the directory's is.
+pub(super) fn open_blobs_at(dir: &Path, url: &str) -> Result<Box<dyn Blobs>> {
+    Ok(match BlobsAt::parse(url)? {
+        BlobsAt::Embedded => Box::new(Files::open(&dir.join("blobs"))?),
+        BlobsAt::S3(at) => Box::new(Bucket::open(at, &Caller::of_environment()?)?),
+    })
 }
 
 /// The engines that are wanted, else those that the directory remembers, once a history has begun there.

@@ -12,6 +12,7 @@
 //! Rows carry the head of the market's hash chain after them: what was changed, moved or dropped is refused,
 //! `log.record-damaged`. A server that acknowledges before its disk does is refused: `journal.not-durable`.
 
+use super::place::Engines;
 use super::speak::{ANSWER, wait};
 use super::{Journal, Opened, crash};
 use crate::fault::{Fault, Result};
@@ -47,6 +48,8 @@ const APPEND: &str = "
     SELECT added.number, added.record, added.head
     FROM (SELECT token FROM proofmesh.writer WHERE token = $4 AND moved_to IS NULL FOR SHARE) AS mine,
          unnest($1::bigint[], $2::bytea[], $3::bytea[]) AS added (number, record, head)";
+const SEAL: &str = "UPDATE proofmesh.writer SET moved_to = $1 WHERE token = $2";
+const MOVED_TO: &str = "SELECT moved_to FROM proofmesh.writer";
 const LOOK: &str = "SELECT head FROM proofmesh.journal WHERE number = $1";
 const DURABLE: &str = "SELECT current_setting('fsync'), current_setting('synchronous_commit')";
 const RAISE: &str = "
@@ -144,6 +147,26 @@ impl At {
             let row = at.in_time(client.query_one("SHOW server_version", &[])).await?;
             Ok(row.get(0))
         })
+    }
+}
+
+impl At {
+    /// Where the journal there goes on, if it was moved.
+    ///
+    /// # Errors
+    /// `journal.unreachable`, `journal.refused`; `engines.json` when it says nothing that can be read.
+    pub fn moved_to(&self) -> Result<Option<Engines>> {
+        let at = self.clone();
+        let place: Option<String> = wait(async move {
+            let client = at.connect().await?;
+            Ok(at.in_time(client.query_one(MOVED_TO, &[])).await?.get(0))
+        })?;
+        let read = |text: String| {
+            serde_json::from_str(&text).map_err(|error| {
+                Fault::trouble("engines.json", format_args!("engines in moved_to of {}", self.name), error)
+            })
+        };
+        place.map(read).transpose()
     }
 }
 
@@ -267,7 +290,11 @@ fn fenced(at: &At) -> Fault {
 
 /// The journal has gone on elsewhere.
 fn moved(place: &str) -> Fault {
-    Fault::trouble("journal.moved", format_args!("`--state {place}`"), "a journal that was moved there")
+    Fault::trouble(
+        "journal.moved",
+        format_args!("the engines that it was moved to, {place}"),
+        "a journal that was moved there",
+    )
 }
 
 /// The journal, with the right to append.
@@ -334,6 +361,23 @@ impl Journal for Postgres {
         done?;
         crash::point();
         (self.head, self.len) = (head, len + added);
+        Ok(())
+    }
+
+    fn seal(&mut self, moved_to: &Engines) -> Result<()> {
+        let place = serde_json::to_string(moved_to)
+            .map_err(|error| Fault::trouble("engines.json", "engines", error))?;
+        let (at, holder, mut session) = (self.reader.at.clone(), self.holder, self.session.take());
+        self.session = wait(async move {
+            if session.as_ref().is_none_or(|session| session.client.is_closed()) {
+                session = Some(hold(&at, holder, true).await?);
+            }
+            let Some(it) = &session else { return Err(at.away("no session")) };
+            match at.in_time(it.client.execute(SEAL, &[&place, &it.token])).await? {
+                1 => Ok(session),
+                _ => Err(fenced(&at)),
+            }
+        })?;
         Ok(())
     }
 

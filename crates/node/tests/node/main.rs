@@ -20,6 +20,7 @@ mod load;
 mod meter;
 mod monitor;
 mod mosquitto;
+mod moving;
 mod nats;
 mod own;
 mod parts;

@@ -1,8 +1,9 @@
 //! What anybody may see of the market, and what is handed in to it.
 
+use super::access::Identity;
 use super::{BODY_BYTES_MAX, SMALL_BODY_BYTES_MAX, Shared, answer, blocking, parse, read, unknown};
 use crate::fault::{Fault, Result};
-use crate::keys::Caller;
+use crate::keys::{Caller, Scope};
 use crate::monitor::collect::collect;
 use crate::wire::{
     ChallengeDoc, DeliverDoc, DoneDoc, EnrolDeviceDoc, FaucetDoc, FeedDoc, HandOverDoc, IdDoc, MeasureDoc,
@@ -67,8 +68,13 @@ pub(super) async fn guards(State(it): Shared) -> Response {
     answer(blocking(|| it.coordinator.guards()))
 }
 
-pub(super) async fn seed(State(it): Shared, Path(second): Path<String>) -> Response {
-    let look = async { Ok(IdDoc { id: it.coordinator.seed(parse(&second, "second")?).await? }) };
+pub(super) async fn seed(
+    State(it): Shared,
+    Extension(Identity(who)): Extension<Identity>,
+    Path(second): Path<String>,
+) -> Response {
+    let may_write = who.and_then(|caller| caller.require(Scope::Submit)).is_ok();
+    let look = async { Ok(IdDoc { id: it.coordinator.seed(parse(&second, "second")?, may_write).await? }) };
     answer(look.await)
 }
 

@@ -4,15 +4,17 @@
 //! rested on blocks that are no more is made good:
 //!
 //! - *Deposits.* An account is credited up to what the chain says that it ever deposited, and no further: a deposit
-//!   that stands in another block now, or was made again, counts once. Money that was credited and is gone is
-//!   `chain.deposit-gone`; no order, no epoch is taken until it is back, for somebody else would pay it out.
+//!   that stands in another block now, or was made again, counts once. One whose place the log knows already, and of
+//!   which more is due now (another payer's came before it), counts the rest under a reference of its own. Money that
+//!   was credited and is gone is `chain.deposit-gone`; no order, no epoch is taken until it is back, for somebody else
+//!   would pay it out.
 //! - *Stakes* are what the chain says now. *Roles, the poster's bond, models* are made again.
 //! - *Epochs* whose posting is gone are posted again with the next one: the chain says which it has.
 
 use super::Coordinator;
 use super::overview::sum;
 use crate::fault::{Fault, Result};
-use proofmesh_market::{Address, ChainRef, Usd, What};
+use proofmesh_market::{Address, ChainRef, Usd, What, keccak};
 use proofmesh_settle::{ChainEvent, Cursor, EventKind, SettleError};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -63,6 +65,14 @@ impl Flows {
         };
         *place = sum(*place, *amount);
     }
+}
+
+/// A reference for more of a deposit that the log knows: `H(H(tag), transaction, index of the log, credited before)`. What is
+/// credited only grows, so it is new each time, and the same after a crash.
+fn once_more(known: ChainRef, credited: Usd) -> ChainRef {
+    let tag = keccak(b"proofmesh/deposit-once-more/v1");
+    let (index, before) = (known.log_index.to_be_bytes(), credited.micro().to_be_bytes());
+    ChainRef { tx: keccak(&[&tag.0[..], &known.tx.0, &index, &before].concat()), ..known }
 }
 
 impl Coordinator {
@@ -128,7 +138,13 @@ impl Coordinator {
                 if due.is_zero() {
                     return Ok(());
                 }
-                self.take(What::DepositSeen { chain_ref, account: *account, amount: due }).map(drop)
+                let seen = |chain_ref| What::DepositSeen { chain_ref, account: *account, amount: due };
+                match self.take(seen(chain_ref)) {
+                    Err(fault) if fault.is("deposit.conflict") || fault.is("deposit.already-seen") => {
+                        self.take(seen(once_more(chain_ref, credited))).map(drop)
+                    }
+                    taken => taken.map(drop),
+                }
             }
             EventKind::EpochPosted(epoch) => {
                 let what = What::EpochPosted { epoch: epoch.clone(), chain_ref };

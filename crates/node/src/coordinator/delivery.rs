@@ -10,11 +10,12 @@
 
 use super::Coordinator;
 use super::check::{JUDGED_AT_ONCE, is_pending};
+use super::door::may_be_judged;
 use crate::engine::crash;
 use crate::fault::{Fault, Result};
 use crate::wire::{Delivered, ReceiptDoc};
 use proofmesh_market::limits::EVIDENCE_BYTES_MAX;
-use proofmesh_market::{Effect, Hash32, SignedReceipt, Verified, What, keccak};
+use proofmesh_market::{Effect, Hash32, SignedReceipt, State, Verified, What, keccak};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
@@ -153,13 +154,13 @@ impl Coordinator {
     }
 
     fn take_batch(&self, batch: Vec<Waiting>) {
-        let (mut wanted, mut digests, mut answers, mut evidence) = (vec![], vec![], vec![], vec![]);
+        let (mut wanted, mut receipts, mut answers, mut evidence) = (vec![], vec![], vec![], vec![]);
         for waiting in batch {
             let Waiting { signed, digest, verified, evidence: bytes, answer } = waiting;
             match self.require_new(&signed, &digest) {
                 Ok(()) => {
+                    receipts.push((signed.receipt.clone(), digest));
                     wanted.push((What::Delivered(signed), Some(verified)));
-                    digests.push(digest);
                     answers.push(answer);
                     evidence.push(bytes);
                 }
@@ -168,18 +169,28 @@ impl Coordinator {
             }
         }
         let taken = || {
-            let evidence: Vec<&[u8]> = evidence.iter().map(Vec::as_slice).collect();
+            let look = |state: &State| may_be_judged(state, self.time.now_s().max(state.now_s()), &receipts);
             let blobs = self.blobs.read().unwrap_or_else(PoisonError::into_inner);
-            blobs.put_all(&evidence)?;
+            let keep = |which: &dyn Fn(usize) -> bool| {
+                let some = evidence.iter().enumerate().filter(|(index, _)| which(*index));
+                blobs.put_all(&some.map(|(_, bytes)| bytes.as_slice()).collect::<Vec<_>>())
+            };
+            let kept = self.with_state(look);
+            keep(&|index| kept[index])?;
             crash::point();
             let mut book = self.book();
+            // What became worth it since the first look; seldom any.
+            let now = look(book.state());
+            keep(&|index| now[index] && !kept[index])?;
             let taken = book.take_all(wanted)?;
             let document =
                 |digest| book.state().receipts().get(digest).map(|found| ReceiptDoc::of(digest, found));
             Ok(taken
                 .into_iter()
-                .zip(&digests)
-                .map(|(effects, digest)| effects.map(|effects| Taken { effects, receipt: document(digest) }))
+                .zip(&receipts)
+                .map(|(effects, (_, digest))| {
+                    effects.map(|effects| Taken { effects, receipt: document(digest) })
+                })
                 .collect::<Vec<_>>())
         };
         match taken() {

@@ -8,6 +8,7 @@
 mod chain;
 mod check;
 mod delivery;
+mod door;
 mod draw;
 mod epochs;
 mod feeds;

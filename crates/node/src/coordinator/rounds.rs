@@ -207,14 +207,15 @@ impl Coordinator {
         Ok(looked)
     }
 
-    /// The public seed that came first at or after a second that is over. One that nothing else asked for is drawn now.
+    /// The public seed that came first at or after a second that is over. One that nothing in the log waits for is drawn now
+    /// if it is `wanted` by somebody who may write: drawing it is events.
     ///
     /// # Errors
     /// `seed.not-yet`.
-    pub async fn seed(&self, at_s: u64) -> Result<Hash32> {
+    pub async fn seed(&self, at_s: u64, wanted: bool) -> Result<Hash32> {
         let now_s = self.time.now_s();
         if at_s <= now_s {
-            self.rounds(true, |book| book.seeds().after(at_s).is_some()).await?;
+            self.rounds(wanted, |book| book.seeds().after(at_s).is_some()).await?;
         }
         let words = self.book().seeds().after(at_s).copied();
         let words = words.ok_or_else(|| {

@@ -33,6 +33,7 @@ mod secrets;
 mod sensor;
 mod servers;
 mod storage;
+mod strain;
 mod types;
 mod wrapped;
 mod yields;

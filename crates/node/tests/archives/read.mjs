@@ -25,16 +25,15 @@ if (form === "car") {
       yield block;
     },
   };
-  await exporter(root, store);
-  for await (const entry of recursive(root, store)) {
-    if (entry.type === "directory") continue;
+  for await (const { cid, name } of recursive(root, store)) {
+    if (cid.equals(root)) continue;
     const parts = [];
-    for await (const part of entry.content()) parts.push(part);
-    out[entry.path.split("/").slice(1).join("/")] = Buffer.concat(parts).toString("hex");
+    for await (const part of (await exporter(cid, store)).content()) parts.push(part);
+    out[name] = Buffer.concat(parts).toString("hex");
   }
   out["root"] = Buffer.from(root.toString()).toString("hex");
 } else {
-  const { Bundle } = (await import("arbundles")).default;
+  const { Bundle } = await import("arbundles");
   const bundle = new Bundle(bytes);
   if (!(await bundle.verify())) throw new Error("the bundle does not verify");
   for (const item of bundle.items) {

@@ -264,10 +264,15 @@ async fn pieces_of_ended_jobs_are_deleted_and_unpaid_ones_never_taken() {
     assert_eq!(holder.sweep().await.expect("no trouble"), []);
     assert!(holder.doc().room > whole);
     assert_eq!(store.get(&long.id).await.expect("comes back").0, object(30_000, 2));
-    // 13 MB are worth 2 micro-USD a day.
-    let cheap = store.put("cheap", &object(13_000_000, 3), &urls, how(1, Some(Usd::from_micro(1)))).await;
-    let told = cheap.expect_err("too little").to_string();
-    assert!(told.contains("storage.worth"), "{told}");
+    // 13 MB are worth 2 micro-USD a day; the job is posted, its piece never taken.
+    store
+        .put("cheap", &object(13_000_000, 3), &urls, how(1, Some(Usd::from_micro(1))))
+        .await
+        .expect_err("too little");
+    let jobs = client.jobs().await.expect("known");
+    let cheap = jobs.iter().find(|doc| doc.job.max_units == 1 && doc.id != job.id).expect("posted");
+    assert_eq!(holder.admit(&cheap.id).await.expect_err("too little").name, "storage.worth");
+    assert_eq!(holder.piece(&cheap.job.input).expect_err("not taken").name, "storage.piece.unknown");
     let other = keeper(&place, &client, "other").await;
     assert_eq!(
         other.0.take(&long.pieces[0].job, &piece).await.expect_err("another's").name,

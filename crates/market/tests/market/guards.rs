@@ -10,10 +10,10 @@ use proofmesh_market::state::{ReceiptStatus, Standing};
 use proofmesh_market::*;
 use serde_json::json;
 
-const ROUND_S: u64 = 600;
+pub const ROUND_S: u64 = 600;
 const MAKER: u8 = 8;
 
-fn usd(micro: u64) -> Usd {
+pub fn usd(micro: u64) -> Usd {
     Usd::from_micro(micro)
 }
 fn checkers() -> Vec<AccountSecret> {
@@ -44,7 +44,7 @@ fn guards() -> Guards {
 fn pledge(of: &AccountSecret, total: Usd, nonce: u64) -> What {
     What::Pledged(sign(Pledge { account: of.address(), total, nonce }, of))
 }
-fn offer(i: u8, exposure: Usd) -> What {
+pub fn offer(i: u8, exposure: Usd) -> What {
     let until_s = START_S + 200 * DAY_S;
     What::Offered(sign(Offer { node: node(i).address(), service: service(), exposure, until_s }, &node(i)))
 }
@@ -65,7 +65,7 @@ fn reveal(checker: &AccountSecret, round: u64) -> What {
 
 impl World {
     /// Guards set, five checkers pledged, three stations measured, certified and pledged; nothing offered yet.
-    fn guarded_members() -> World {
+    pub fn guarded_members() -> World {
         let mut world = World { at_s: START_S, ..World::default() };
         world.ok(What::Opened(guarded_rules()));
         world.ok(What::GuardsSet(guards()));
@@ -85,7 +85,7 @@ impl World {
     }
 
     /// ... offered, with a job drawn to all three by the beacon's first value.
-    fn guarded() -> World {
+    pub fn guarded() -> World {
         let mut world = World::guarded_members();
         for i in 0..3 {
             world.ok(offer(i, usd(40_000_000)));
@@ -102,7 +102,7 @@ impl World {
         self.state.guarded().expect("guards").round(self.at_s)
     }
 
-    fn commit_next(&mut self) {
+    pub fn commit_next(&mut self) {
         let next = self.round() + 1;
         for checker in checkers() {
             if self.state.pledge(&checker.address()) >= guards().checker_pledge {
@@ -112,7 +112,7 @@ impl World {
     }
 
     /// The round ends, all secrets are revealed, and it gets its value.
-    fn turn(&mut self) -> Vec<Effect> {
+    pub fn turn(&mut self) -> Vec<Effect> {
         let beacon = |world: &World| world.state.guarded().expect("guards").beacon.clone();
         let round = self.round();
         for old in beacon(self).commitments.into_keys().filter(|old| *old < round) {
@@ -146,7 +146,7 @@ impl World {
     }
 
     /// Delivers days and has their checkers drawn.
-    fn hand_in(&mut self, i: u8, days: std::ops::Range<u64>, evidence: &[u8]) -> Vec<Hash32> {
+    pub fn hand_in(&mut self, i: u8, days: std::ops::Range<u64>, evidence: &[u8]) -> Vec<Hash32> {
         let mut digests = Vec::new();
         for day in days {
             let receipt = self.receipt(i, day, evidence);
@@ -159,14 +159,14 @@ impl World {
     }
 
     /// The first drawn checker judges as `how` says.
-    fn first(&mut self, digest: &Hash32, evidence: &[u8], how: &dyn Check) -> Vec<Effect> {
+    pub fn first(&mut self, digest: &Hash32, evidence: &[u8], how: &dyn Check) -> Vec<Effect> {
         let checker = self.drawn(digest).remove(0);
         let verdict = self.verdict_of(digest, evidence, &checker, how);
         self.ok(What::Judged(verdict))
     }
 
     /// Everybody on a panel votes as it is, until it is decided.
-    fn panel(&mut self, digest: &Hash32, evidence: &[u8]) -> Vec<Effect> {
+    pub fn panel(&mut self, digest: &Hash32, evidence: &[u8]) -> Vec<Effect> {
         let mut effects = Vec::new();
         for checker in checkers() {
             let panel = self.state.guarded().expect("guards").panels.get(digest);
@@ -550,105 +550,6 @@ fn poor_work_and_absence_bring_rest() {
     let effects = world.ok(What::JobEnded { job: again.digest(&domain()) });
     let rested = effects.iter().filter(|effect| matches!(effect, Effect::Rested { .. })).count();
     assert_eq!(rested, 2, "{effects:?}");
-}
-
-#[test]
-fn nobody_is_absent_from_work_that_could_not_be_done() {
-    let mut world = World::guarded_members();
-    for i in 0..3 {
-        world.ok(offer(i, usd(40_000_000)));
-    }
-    world.commit_next();
-    world.at_s += ROUND_S;
-    let mut jobs = Vec::new();
-    for salt in 20..24 {
-        let mut job = job();
-        (job.salt, job.max_units, job.slots) = (Hash32([salt; 32]), 3, 3);
-        // The windows end half an hour before the deadline.
-        (job.window_from_s, job.window_until_s) = (job.deadline_s - DAY_S, job.deadline_s - 1_800);
-        world.ok(post(job.clone()));
-        jobs.push(job.digest(&domain()));
-    }
-    world.turn();
-    world.at_s = job().deadline_s;
-    for id in jobs {
-        assert_eq!(world.state.jobs()[&id].nodes.len(), 3);
-        let effects = world.ok(What::JobEnded { job: id });
-        assert!(matches!(&effects[..], [Effect::JobEnded { .. }]), "{effects:?}");
-    }
-}
-
-#[test]
-fn a_job_binds_no_pledge_longer_than_its_node_offered() {
-    let mut world = World::guarded_members();
-    for i in 0..3 {
-        world.ok(offer(i, usd(40_000_000))); // for 200 days
-    }
-    world.commit_next();
-    world.at_s += ROUND_S;
-    let mut long = job();
-    (long.unit_price, long.max_units, long.slots) = (usd(1), 3, 1);
-    long.deadline_s = START_S + 200 * DAY_S - rules().judge_s + 1;
-    world.ok(post(long.clone()));
-    assert!(!world.turn().iter().any(|effect| matches!(effect, Effect::Assigned { .. })));
-    (long.salt, long.deadline_s) = (Hash32([8; 32]), long.deadline_s - 1);
-    world.ok(post(long));
-    assert!(world.turn().iter().any(|effect| matches!(effect, Effect::Assigned { .. })));
-}
-
-#[test]
-fn what_a_rule_does_not_pay_is_neither_disputed_nor_poor_work() {
-    let mut world = World::guarded();
-    let digests = world.hand_in(0, 0..12, b"good"); // its part is 7 units
-    for digest in &digests {
-        world.first(digest, b"good", &ByEvidence);
-    }
-    for digest in &digests[7..] {
-        let ReceiptStatus::Refused { reason, .. } = world.status(digest) else { panic!("paid") };
-        assert_eq!(reason.name(), "receipt.share-reached");
-        world.refused(dispute(&node(0), *digest), "dispute.not-judged");
-    }
-    let members = &world.state.guarded().expect("guards").members;
-    assert!(!members[&node(0).address()].listings.is_empty(), "no rest");
-    assert_eq!(members[&node(0).address()].parts[&job_id()].paid, 7);
-}
-
-/// Refuses without blame, whatever it sees.
-struct NotGenuine;
-
-impl Check for NotGenuine {
-    fn check(&self, _: &proofmesh_market::Case<'_>) -> Result<u64, Reason> {
-        Err(Reason::new("test.not-genuine", Blame::Nobody, "genuine", "tampered"))
-    }
-}
-
-#[test]
-fn what_is_set_aside_for_a_dispute_counts_for_its_nodes_part() {
-    let paid = |world: &World| {
-        world.state.guarded().expect("guards").members[&node(0).address()].parts[&job_id()].paid
-    };
-    let mut world = World::guarded();
-    let weather = world.hand_in(0, 0..1, b"weather")[0];
-    world.first(&weather, b"weather", &ByEvidence);
-    world.ok(dispute(&node(0), weather));
-    assert_eq!(paid(&world), 1);
-    world.panel(&weather, b"weather");
-    assert_eq!(paid(&world), 0, "the panel agreed");
-    let wronged = world.hand_in(0, 1..3, b"good");
-    for digest in &wronged {
-        world.first(digest, b"good", &NotGenuine);
-    }
-    world.ok(dispute(&node(0), wronged[0]));
-    assert_eq!(paid(&world), 1);
-    world.panel(&wronged[0], b"good");
-    assert!(matches!(world.status(&wronged[0]), ReceiptStatus::Accepted { .. }));
-    assert_eq!(paid(&world), 1, "counted once");
-    let digests = world.hand_in(0, 3..9, b"good");
-    for digest in &digests {
-        world.first(digest, b"good", &ByEvidence);
-    }
-    assert_eq!(paid(&world), 7);
-    world.refused(dispute(&node(0), wronged[1]), "receipt.share-reached");
 }
 
 #[test]

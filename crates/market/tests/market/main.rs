@@ -7,5 +7,6 @@ mod guards;
 mod hostile;
 mod lies;
 mod lives;
+mod unfair;
 mod vectors;
 mod world;

@@ -93,7 +93,7 @@ fn narrow(bytes: &[u8]) -> Result<usize> {
     if small { Ok(value as usize) } else { Err(form("lengths within an archive's bounds")) }
 }
 
-/// Reads a bundle as [`write`] makes it: every item is checked against its id and its signature, and all are of one key.
+/// Reads a bundle as [`write()`] makes it: every item is checked against its id and its signature, and all are of one key.
 ///
 /// # Errors
 /// `archive.form`, `archive.damaged`, `archive.too-large`.

@@ -220,7 +220,7 @@ fn parse(node: &[u8]) -> Result<(Vec<(Cid, &str)>, u64)> {
     Ok((links, kind))
 }
 
-/// Reads a CAR with one directory of files, as [`write`] makes it; each block is checked against its identifier.
+/// Reads a CAR with one directory of files, as [`write()`] makes it; each block is checked against its identifier.
 ///
 /// # Errors
 /// `archive.form`, `archive.damaged`, `archive.too-large`.

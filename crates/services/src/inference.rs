@@ -184,19 +184,14 @@ fn card<'a>(job: &Job, engines: &Engines<'a>) -> Result<&'a ModelCard, Reason> {
     })
 }
 
-/// The terms of a job, for a class that its model has.
-fn terms(job: &Job, card: &ModelCard) -> Result<Terms, Reason> {
+fn describe(job: &Job, engines: &Engines<'_>) -> Result<String, Reason> {
+    let card = card(job, engines)?;
     let terms = Terms::decode(&job.terms)?;
+    // No node could bring a class that the model does not have.
     if let Some(class) = terms.class.filter(|class| usize::from(*class) >= card.classes.len()) {
         let expected = format_args!("a class below {}", card.classes.len());
         return Err(Reason::new("inference.class-unknown", Blame::Nobody, expected, class));
     }
-    Ok(terms)
-}
-
-fn describe(job: &Job, engines: &Engines<'_>) -> Result<String, Reason> {
-    let card = card(job, engines)?;
-    let terms = terms(job, card)?;
     let class = terms
         .class
         .map_or("any output".to_owned(), |class| format!("only {}", class_name(card, i32::from(class))));
@@ -217,8 +212,8 @@ fn price(job: &Job, engines: &Engines<'_>) -> Result<Usd, Reason> {
 
 fn check(case: &Case<'_>, engines: &Engines<'_>) -> Result<u64, Reason> {
     let receipt = &case.receipt.receipt;
+    let terms = Terms::decode(&case.job.terms)?;
     let card = card(case.job, engines)?;
-    let terms = terms(case.job, card)?;
     require_window(&terms, receipt.window_start, receipt.window_end)?;
     let output = case.receipt.output_words();
     let node = |name, expected: usize, got: usize| Err(Reason::new(name, Blame::Node, expected, got));

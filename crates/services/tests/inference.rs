@@ -188,8 +188,6 @@ fn a_class_that_the_terms_do_not_take_is_named_and_blamed_on_nobody() {
         handed.output = vec![1, 0];
     });
     assert_eq!(unnamed.0, "inference.not-class");
-    let unknown = refused(|handed| handed.card.classes.clear());
-    assert_eq!((unknown.0.as_str(), unknown.1), ("inference.class-unknown", Blame::Nobody));
 }
 
 #[test]
@@ -273,6 +271,12 @@ fn the_row_describes_and_prices() {
     unknown.model = Hash32::ZERO;
     assert_eq!((row.price)(&unknown, &engines).expect_err("unknown").name(), "inference.model-unknown");
     assert_eq!((row.describe)(&unknown, &engines).expect_err("unknown").name(), "inference.model-unknown");
+    let mut beyond = job();
+    beyond.terms = Terms { class: Some(4), ..terms() }.encode();
+    assert_eq!(
+        (row.describe)(&beyond, &engines).expect_err("no such class").name(),
+        "inference.class-unknown"
+    );
 }
 
 #[test]

@@ -168,6 +168,7 @@ mod tests {
         fs::write(blobs.path(&hash), b"prooF").expect("damage");
         assert!(blobs.get(&hash).expect_err("damaged").is("blob.damaged"));
         fs::write(dir.join("tmp/7"), b"half").expect("an unfinished write");
+        drop(blobs);
         Files::open(&dir).expect("opens");
         assert!(!dir.join("tmp/7").exists());
         fs::remove_dir_all(dir).expect("cleaned");

@@ -145,7 +145,10 @@ impl Story {
             let digest = receipt.receipt.digest(&self.domain);
             match client.deliver(receipt, proof).await {
                 Err(fault) if fault.is("receipt.replayed") => {}
-                delivered => assert_eq!(delivered?.receipt.status, "accepted"),
+                delivered => {
+                    let receipt = delivered?.receipt;
+                    assert_eq!(receipt.status, "accepted", "{receipt:?}");
+                }
             }
             acknowledged.insert(digest);
         }

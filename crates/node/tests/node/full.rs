@@ -93,17 +93,31 @@ async fn a_full_disk_loses_nothing_and_is_over_when_there_is_room() {
     assert_eq!(client.status().await.expect("status").events, before, "and nothing half-kept");
     story.work(client, &mut acknowledged).await.expect("goes on by itself");
     // An event that the state took and the journal could not is owed: nothing more is taken before it is in.
-    let (domain, newcomer) = (client.status().await.expect("status").domain, [77; 32]);
-    let newcomer = AccountSecret::from_bytes(newcomer).expect("a secret");
-    let order = Enroll { node: newcomer.address(), operator: newcomer.address(), nonce: 0 };
-    let enrolled = What::NodeEnrolled(Signed::new(order, &domain, &newcomer).expect("signed"));
+    let domain = client.status().await.expect("status").domain;
+    let enrol = |number: u8| {
+        let newcomer = AccountSecret::from_bytes([number; 32]).expect("a secret");
+        let order = Enroll { node: newcomer.address(), operator: newcomer.address(), nonce: 0 };
+        let signed = Signed::new(order, &domain, &newcomer).expect("signed");
+        (newcomer.address(), What::NodeEnrolled(signed))
+    };
     small.fill();
-    for _ in 0..2 {
-        assert!(client.order(&enrolled).await.expect_err("no room").is("file.full"));
-    }
+    // The journal's last block has room for some.
+    let mut number = 100;
+    let (newcomer, enrolled) = loop {
+        let (newcomer, enrolled) = enrol(number);
+        match client.order(&enrolled).await {
+            Ok(_) => number += 1,
+            Err(fault) => {
+                assert!(fault.is("file.full"), "{fault}");
+                break (newcomer, enrolled);
+            }
+        }
+        assert!(number < 200, "it never fills");
+    };
+    assert!(client.order(&enrolled).await.expect_err("no room").is("file.full"));
     small.make_room();
     assert_eq!(client.order(&enrolled).await.expect_err("it is in").kind, Kind::Refused);
-    client.node(&newcomer.address()).await.expect("once");
+    client.node(&newcomer).await.expect("once");
     // Full again when an epoch closes, and dead soon after. (The embedded chain's database wants to be opened anew then.)
     small.fill();
     client.close_epoch().await.expect_err("no room");

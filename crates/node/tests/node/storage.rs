@@ -230,9 +230,10 @@ async fn pieces_of_ended_jobs_are_deleted_and_unpaid_ones_never_taken() {
     let place = Place::new("storage-ended");
     let (_up, client) = up(&place).await;
     let (holder, listening) = keeper(&place, &client, "holder").await;
-    let urls = [listening.url.clone()];
+    let (_second, beside) = keeper(&place, &client, "second").await;
+    let urls = [listening.url.clone(), beside.url.clone()];
     let store = Store::open(client.clone(), &place.path("client"), "storer").await.expect("opens");
-    let how = |days, price| Keeping { coding: Coding::new(1, 1).expect("a coding"), days, price };
+    let how = |days, price| Keeping { coding: Coding::new(1, 2).expect("a coding"), days, price };
     let short = store.put("short", &object(30_000, 1), &urls, how(1, None)).await.expect("kept");
     let long = store.put("long", &object(30_000, 2), &urls, how(12, None)).await.expect("kept");
     // Its owner's archive outlives keepers and coordinator, and is noise without the key.
@@ -270,7 +271,10 @@ async fn pieces_of_ended_jobs_are_deleted_and_unpaid_ones_never_taken() {
         .await
         .expect_err("too little");
     let jobs = client.jobs().await.expect("known");
-    let cheap = jobs.iter().find(|doc| doc.job.max_units == 1 && doc.id != job.id).expect("posted");
+    let cheap = jobs
+        .iter()
+        .find(|doc| doc.job.max_units == 1 && doc.id != job.id && doc.nodes == job.nodes)
+        .expect("posted");
     assert_eq!(holder.admit(&cheap.id).await.expect_err("too little").name, "storage.worth");
     assert_eq!(holder.piece(&cheap.job.input).expect_err("not taken").name, "storage.piece.unknown");
     let other = keeper(&place, &client, "other").await;

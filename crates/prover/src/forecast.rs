@@ -290,5 +290,5 @@ fn peak_bytes(work: &Work) -> usize {
     let opening = 44 * work.cells + 4 * work.code;
     let tree = 4 * work.cells + 4 * work.code + 48 * work.leaves;
     let kept = (20 * work.cells).min(16_000_000);
-    (15_000_000 + 8 * work.public + 12 * work.rows + kept + opening.max(tree)) as usize
+    (19_000_000 + 8 * work.public + 12 * work.rows + kept + opening.max(tree)) as usize
 }

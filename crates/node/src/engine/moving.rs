@@ -13,7 +13,8 @@ use super::place::{self, Engines};
 use super::{Journal, Opened, crash};
 use crate::fault::{Fault, Result};
 use proofmesh_market::event::chain_log;
-use proofmesh_market::{Event, Hash32, What};
+use proofmesh_market::{Event, Hash32, Job, What};
+use proofmesh_services::wrap;
 use std::path::Path;
 
 /// Records that are copied at once.
@@ -58,16 +59,19 @@ impl Moving {
     /// Copies the records that come next, with their evidence.
     ///
     /// # Errors
-    /// `journal.other-market`, `blob.missing`; the engines'.
+    /// `journal.other-market`; the engines'.
     pub fn page(&mut self, records: &[Vec<u8>], evidence: &dyn Blobs) -> Result<()> {
         if let Some(blobs) = &self.blobs {
             for record in records {
-                let What::Delivered(signed) = Event::decode(record)?.what else { continue };
-                let hash = signed.receipt.evidence;
-                let found = evidence.get(&hash)?;
-                let bytes =
-                    found.ok_or_else(|| Fault::trouble("blob.missing", "the evidence of a receipt", hash))?;
-                blobs.put(&bytes)?;
+                let named = match Event::decode(record)?.what {
+                    What::Delivered(signed) => Some(signed.receipt.evidence),
+                    What::JobPosted(order) => handed(&order.order),
+                    _ => None,
+                };
+                // What was refused at the door was never kept: nobody judges it, and nobody misses it.
+                if let Some(bytes) = named.map(|named| evidence.get(&named)).transpose()?.flatten() {
+                    blobs.put(&bytes)?;
+                }
             }
         }
         let mut fresh = Vec::with_capacity(records.len());
@@ -107,6 +111,11 @@ impl Moving {
         }
         Ok(self.blobs)
     }
+}
+
+/// The proof that a wrapping job hands over.
+fn handed(job: &Job) -> Option<Hash32> {
+    if job.service == wrap::SERVICE.id() { wrap::Terms::decode(&job.terms).ok()?.handed } else { None }
 }
 
 fn require_same(there: &Hash32, here: &Hash32) -> Result<()> {

@@ -29,7 +29,8 @@ const RECEIPTS: u64 = 2;
 const PRICE: Usd = Usd::from_micro(500_000);
 const NODE_NAME: &str = "ewr";
 /// A day far away, so that the job's id is the same in every run.
-const DEADLINE_S: u64 = 4_000_000_000;
+/// Days that the job is open: no longer than a node's offer.
+const OPEN_DAYS: u64 = 90;
 
 /// What all runs share.
 pub struct Story {
@@ -215,7 +216,7 @@ fn offered(dir: &Path, model: &ModelFile) -> (Job, FeedDoc) {
         unit_price: PRICE,
         from_s,
         days: RECEIPTS,
-        deadline_s: DEADLINE_S,
+        deadline_s: proofmesh::time::Time::system().now_s() + OPEN_DAYS * 86_400,
         feed: table.commitment(),
         salt: salt(STATIONS[0]),
     };

@@ -72,7 +72,7 @@ fn require_conserved(state: &State) -> Result<(), Difference> {
     Err(Difference { event: state.events().checked_sub(1), refusal })
 }
 
-/// A record as an event, with its signatures if they were verified ahead: [`Verified::ahead`].
+/// A record as an event, with its signatures if they were verified ahead ([`crate::verified::Ahead`]).
 pub type Read = Result<(Event, Option<Verified>), Refusal>;
 
 /// A record as an event. Its signatures are verified in its turn.

@@ -191,6 +191,9 @@ pub async fn order(args: Order, context: &Context) -> Result<()> {
     };
     let job = hire::order(&client, &buyer, wanted).await?;
     let doc = OrderedDoc { job, status: client.job(&job).await?.status, proof_bytes, states };
+    if doc.status == "open" {
+        context.tell("no node that wraps was there when the job was posted: it waits for none that comes later, and the price comes back at its deadline");
+    }
     context.print(&doc, || {
         let states = doc.states.iter().map(|said| format!("\nstates  {said}")).collect::<String>();
         format!("job     {}\nstatus  {}\nhanded  {} bytes{states}", doc.job, doc.status, doc.proof_bytes)

@@ -155,9 +155,11 @@ impl Coordinator {
 
     fn take_batch(&self, batch: Vec<Waiting>) {
         let (mut wanted, mut receipts, mut answers, mut evidence) = (vec![], vec![], vec![], vec![]);
-        for waiting in batch {
+        let new: Vec<Result<()>> =
+            self.with_state(|state| batch.iter().map(|it| require_new(state, it)).collect());
+        for (waiting, new) in batch.into_iter().zip(new) {
             let Waiting { signed, digest, verified, evidence: bytes, answer } = waiting;
-            match self.require_new(&signed, &digest) {
+            match new {
                 Ok(()) => {
                     receipts.push((signed.receipt.clone(), digest));
                     wanted.push((What::Delivered(signed), Some(verified)));
@@ -207,20 +209,6 @@ impl Coordinator {
         }
     }
 
-    /// Cheap refusals first: nobody but an enrolled node with a new receipt gets bytes onto the disk.
-    fn require_new(&self, signed: &SignedReceipt, digest: &Hash32) -> Result<()> {
-        let node = signed.receipt.node;
-        self.with_state(|state| {
-            if !state.nodes().contains_key(&node) {
-                return Err(Fault::refused("node.unknown", "an enrolled node", node));
-            }
-            if state.receipts().contains_key(digest) {
-                return Err(Fault::refused("receipt.replayed", "a receipt not delivered before", digest));
-            }
-            Ok(())
-        })
-    }
-
     /// Has receipts judged that nobody waits for. What goes wrong is met again by the next delivery, or when the epoch
     /// closes.
     pub(super) fn judge_later(self: &Arc<Self>, digests: impl IntoIterator<Item = Hash32>) {
@@ -262,4 +250,16 @@ impl Coordinator {
         }
         self.rounds_until(|state| !state.awaits_beacon(self.time.now_s())).await
     }
+}
+
+/// Cheap refusals first: nobody but an enrolled node with a new receipt gets bytes onto the disk.
+fn require_new(state: &State, waiting: &Waiting) -> Result<()> {
+    let (node, digest) = (waiting.signed.receipt.node, &waiting.digest);
+    if !state.nodes().contains_key(&node) {
+        return Err(Fault::refused("node.unknown", "an enrolled node", node));
+    }
+    if state.receipts().contains_key(digest) {
+        return Err(Fault::refused("receipt.replayed", "a receipt not delivered before", digest));
+    }
+    Ok(())
 }

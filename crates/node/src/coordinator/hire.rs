@@ -26,6 +26,8 @@ impl Coordinator {
         self.sync_chain().await?;
         let id = tokio::task::block_in_place(|| self.keep_handed(&signed, &doc.handed.0))?;
         self.order(What::JobPosted(signed)).await?;
+        // A move to another store of evidence may have come between: the job is in the log, and so moved with it from now on.
+        tokio::task::block_in_place(|| self.keep(&doc.handed.0))?;
         Ok(id)
     }
 
@@ -53,8 +55,12 @@ impl Coordinator {
             None => return Err(Fault::refused("wrap.terms", "a job that hands a proof over", job.service)),
         }
         self.check_handed(job, bytes)?;
-        self.blobs.read().unwrap_or_else(PoisonError::into_inner).put(bytes)?;
+        self.keep(bytes)?;
         Ok(id)
+    }
+
+    fn keep(&self, bytes: &[u8]) -> Result<Hash32> {
+        self.blobs.read().unwrap_or_else(PoisonError::into_inner).put(bytes)
     }
 
     /// Whether a wrapping job can be worked on: the key is known, and a proof that it hands over is here and shows what the job is about. Nothing is asked

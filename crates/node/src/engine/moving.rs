@@ -13,8 +13,9 @@ use super::place::{self, Engines};
 use super::{Journal, Opened, crash};
 use crate::fault::{Fault, Result};
 use proofmesh_market::event::chain_log;
-use proofmesh_market::{Event, Hash32, Job, What};
+use proofmesh_market::{Domain, Event, Hash32, Job, What};
 use proofmesh_services::wrap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Records that are copied at once.
@@ -28,6 +29,10 @@ pub struct Moving {
     blobs: Option<Box<dyn Blobs>>,
     copied: u64,
     head: Hash32,
+    /// Of the market, once its opening was seen.
+    domain: Option<Domain>,
+    /// Evidence that is nowhere, by receipt: right for what was refused at the door, a loss for what was judged.
+    never_kept: BTreeMap<Hash32, Hash32>,
 }
 
 impl Moving {
@@ -47,7 +52,8 @@ impl Moving {
             Some(journal)
         };
         let moves = journal.is_some() || blobs.is_some();
-        Ok(moves.then_some(Moving { to, journal, blobs, copied: 0, head: Hash32::ZERO }))
+        let (domain, never_kept) = (None, BTreeMap::new());
+        Ok(moves.then_some(Moving { to, journal, blobs, copied: 0, head: Hash32::ZERO, domain, never_kept }))
     }
 
     /// How many records of the old journal were gone through.
@@ -59,18 +65,35 @@ impl Moving {
     /// Copies the records that come next, with their evidence.
     ///
     /// # Errors
-    /// `journal.other-market`; the engines'.
+    /// `journal.other-market`, `blob.missing` for what was judged; the engines'.
     pub fn page(&mut self, records: &[Vec<u8>], evidence: &dyn Blobs) -> Result<()> {
         if let Some(blobs) = &self.blobs {
             for record in records {
-                let named = match Event::decode(record)?.what {
-                    What::Delivered(signed) => Some(signed.receipt.evidence),
-                    What::JobPosted(order) => handed(&order.order),
-                    _ => None,
-                };
-                // What was refused at the door was never kept: nobody judges it, and nobody misses it.
-                if let Some(bytes) = named.map(|named| evidence.get(&named)).transpose()?.flatten() {
-                    blobs.put(&bytes)?;
+                match Event::decode(record)?.what {
+                    What::Opened(rules) => self.domain = Some(rules.domain),
+                    What::JobPosted(order) => {
+                        if let Some(proof) = handed(&order.order) {
+                            copy_blob(&proof, evidence, &**blobs)?;
+                        }
+                    }
+                    What::Delivered(signed) => {
+                        let receipt = &signed.receipt;
+                        if !copy_blob(&receipt.evidence, evidence, &**blobs)?
+                            && let Some(domain) = &self.domain
+                        {
+                            self.never_kept.insert(receipt.digest(domain), receipt.evidence);
+                        }
+                    }
+                    What::Judged(verdict) | What::PanelVoted(verdict) => {
+                        if let Some(lost) = self.never_kept.get(verdict.receipt()) {
+                            return Err(Fault::trouble(
+                                "blob.missing",
+                                "the evidence of a judged receipt",
+                                lost,
+                            ));
+                        }
+                    }
+                    _ => {}
                 }
             }
         }
@@ -111,6 +134,13 @@ impl Moving {
         }
         Ok(self.blobs)
     }
+}
+
+/// Copies bytes by their hash; false when they are not there.
+fn copy_blob(hash: &Hash32, from: &dyn Blobs, to: &dyn Blobs) -> Result<bool> {
+    let Some(bytes) = from.get(hash)? else { return Ok(false) };
+    to.put(&bytes)?;
+    Ok(true)
 }
 
 /// The proof that a wrapping job hands over.

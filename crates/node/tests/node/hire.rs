@@ -2,6 +2,7 @@
 //! gets. Lies on either side are refused by name.
 
 use crate::place::Place;
+use crate::wrapped::program;
 use proofmesh::audit::of_url;
 use proofmesh::buyer::fund;
 use proofmesh::client::Client;
@@ -16,10 +17,7 @@ use proofmesh::up::Up;
 use proofmesh::weather::import_model;
 use proofmesh::wire::{HandOverDoc, Hex, MeasureDoc};
 use proofmesh::{wrapped, zk};
-use proofmesh_graph::op::{Conv, Op, Rescale, Window};
-use proofmesh_graph::program::{InputSpec, Interval, Node, Output, Program, WeightMode};
 use proofmesh_graph::statement::Statement;
-use proofmesh_graph::tensor::Shape;
 use proofmesh_market::receipt::output_hash;
 use proofmesh_market::{AccountSecret, Hash32, Job, Receipt, Signed, Usd, What, keccak};
 use proofmesh_model::ModelFile;
@@ -31,26 +29,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 const CONTEXT: Hash32 = Hash32([7; 32]);
 
-/// Two inputs, the first of them private, onto one value: as small as a circuit gets.
+/// The smallest program there is a circuit of, its first input private.
 fn model() -> ModelFile {
-    let dense = Op::Conv(Conv {
-        out_channels: 1,
-        groups: 1,
-        window: Window { kernel: [1, 1], stride: [1, 1], pad: [0; 4] },
-        weights: vec![3, -5],
-        bias: vec![10],
-        rescale: Rescale { shift: 1, clamp: Interval { lo: -127, hi: 127 } },
-    });
-    let interval = Interval { lo: -127, hi: 127 };
-    let program = Program {
-        name: "small".into(),
-        input: InputSpec { shape: Shape::new(2, 1, 1), interval, public_channels: 1..2 },
-        nodes: vec![Node { name: "dense".into(), op: dense, inputs: vec![0] }],
-        outputs: vec![Output::Values(1)],
-        weights: WeightMode::Public,
-    };
+    let program = program(1..2);
     let mut meta = import_model().expect("the model").file.meta;
-    (meta.input.interval, meta.output_value) = (interval, 1);
+    (meta.input.interval, meta.output_value) = (program.input.interval, 1);
     meta.classes.clear();
     let file = ModelFile { program, meta };
     assert_eq!(ModelFile::decode(&file.encode().expect("bytes")).expect("a model file"), file);

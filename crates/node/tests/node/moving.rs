@@ -82,6 +82,13 @@ async fn killed_at_any_place_it_is_moved_or_not() {
         println!("back {back}: died at {died} places up to {at}");
         assert!(died >= 4 || !cfg!(debug_assertions));
     }
+    // Evidence of what was judged does not get lost unseen.
+    std::fs::remove_dir_all(begun.0.join("blobs")).expect("removed");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_proofmesh"));
+    command.args(["move", "--blobs", &bucket.url("lost"), "--json", "--dir", text(&begun.0)]).envs(KEYS);
+    let output = command.output().expect("the binary runs");
+    let fault: Fault = serde_json::from_slice(&output.stderr).expect("a fault");
+    assert_eq!(fault.name, "blob.missing");
 }
 
 /// Enrols accounts, one after the other, until it is stopped; gives those that were acknowledged.

@@ -226,7 +226,6 @@ async fn a_keeper_that_leaves_hands_its_pieces_over() {
 /// A piece stays while its job runs and through the grace, and is deleted after it; one that a longer job needs stays.
 /// What no job pays for is refused before its bytes are looked at.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "its choice of the holder's piece is not settled; run it with --ignored"]
 async fn pieces_of_ended_jobs_are_deleted_and_unpaid_ones_never_taken() {
     let place = Place::new("storage-ended");
     let (_up, client) = up(&place).await;

@@ -7,8 +7,8 @@ use proofmesh_graph::program::{InputSpec, Interval, Node, Output, Program, Weigh
 use proofmesh_graph::tensor::{Shape, Tensor};
 use proofmesh_prover::{Job, os_rng, salt};
 
-/// Two public inputs onto one value: as small as a circuit gets.
-fn program() -> Program {
+/// Two inputs, of which these are public, onto one value: as small as a circuit gets.
+pub fn program(public_channels: std::ops::Range<usize>) -> Program {
     let dense = Op::Conv(Conv {
         out_channels: 1,
         groups: 1,
@@ -20,7 +20,7 @@ fn program() -> Program {
     let interval = Interval { lo: -127, hi: 127 };
     Program {
         name: "small".into(),
-        input: InputSpec { shape: Shape::new(2, 1, 1), interval, public_channels: 0..2 },
+        input: InputSpec { shape: Shape::new(2, 1, 1), interval, public_channels },
         nodes: vec![Node { name: "dense".into(), op: dense, inputs: vec![0] }],
         outputs: vec![Output::Values(1)],
         weights: WeightMode::Public,
@@ -32,7 +32,7 @@ fn program() -> Program {
 #[ignore = "minutes: a key is made"]
 fn a_kept_key_wraps_proofs_of_its_circuit_only() {
     let place = Place::new("wrapped");
-    let program = program();
+    let program = program(0..2);
     let key = wrapped::key(&place.0, &program, 1).expect("a development key");
     let again = wrapped::key(&place.0, &program, 1).expect("the one that is kept");
     assert_eq!((key.circuit, &key), (wrapped::circuit(&program, 1).expect("a circuit"), &again));

@@ -15,7 +15,7 @@ use super::bus::{Bus, Within};
 use super::speak::{ANSWER, wait};
 use crate::fault::{Fault, Kind, Result};
 use crate::monitor::published;
-use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::context::{CreateStreamErrorKind, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{Config, DirectGetErrorKind, DiscardPolicy, Stream};
 use async_nats::jetstream::{self, Context};
@@ -174,9 +174,15 @@ impl Nats {
             deny_purge: true,
             ..Config::default()
         };
-        let made = context.get_or_create_stream(config).await;
-        let stream =
-            made.map_err(|error| at.refused(format_args!("{error}, at the stream {}", at.stream)))?;
+        let stream = match context.get_or_create_stream(config).await {
+            Ok(stream) => stream,
+            // Another may have made it at this moment: then it is there now.
+            Err(error) => match context.get_stream(&at.stream).await {
+                Ok(stream) => stream,
+                Err(_) if error.kind() == CreateStreamErrorKind::TimedOut => return Err(at.away(error)),
+                Err(_) => return Err(at.refused(format_args!("{error}, at the stream {}", at.stream))),
+            },
+        };
         let found = stream.cached_info();
         let kept = &found.config;
         let whole = kept.max_messages <= 0 && kept.max_bytes <= 0 && kept.max_age.is_zero();

@@ -204,10 +204,10 @@ export function feedCommitment(feed: FeedDoc): string {
 }
 
 /** The terms of the service of inference, version 1. */
-export function terms(bytes: number[]): { class: number | null; feed: string | null } {
+export function terms(bytes: number[]): { class: number | null; feed: string | null; wrappable: boolean } {
   if (bytes.length !== 51 || bytes[0] !== 1) throw new Error("inference.terms");
   const flags = bytes[1] ?? 0;
-  return { class: flags & 1 ? (bytes[2] ?? 0) : null, feed: flags & 2 ? hex(new Uint8Array(bytes.slice(19))) : null };
+  return { class: flags & 1 ? (bytes[2] ?? 0) : null, feed: flags & 2 ? hex(new Uint8Array(bytes.slice(19))) : null, wrappable: (flags & 4) !== 0 };
 }
 
 function pair(a: string, b: string): string {

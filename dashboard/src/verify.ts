@@ -17,12 +17,13 @@ export interface Material {
   paid: string | null;
 }
 
-/** A check that ran: it holds, or is refused by name. */
+/** A check that ran: it holds, or is refused by name; or one that this page leaves to others. */
 export interface Tick {
   name: string;
   about: string;
   ms: number;
   refused: { check: string; expected: string; got: string } | null;
+  left?: true;
 }
 
 /** One changed byte, and where. */
@@ -131,6 +132,12 @@ export async function* check(material: Material): AsyncGenerator<Tick> {
     batch_outputs: [],
     context: e.context(status.domain, receipt),
   };
+  if (e.terms(job.job.terms).wrappable) {
+    const about = "This proof is of the kind that a stranger can wrap for the contract. This page does not check such proofs: `proofmesh audit` does.";
+    yield { name: "proof", about, ms: 0, refused: null, left: true };
+    yield* onChain(digest, doc, tick);
+    return;
+  }
   const { verify } = await verifier();
   began = performance.now();
   const verdict = await verify({ model: material.model, document: statement }, proof);

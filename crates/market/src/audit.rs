@@ -144,15 +144,18 @@ pub fn compare(state: &State, posted: &[Epoch]) -> Result<(), Difference> {
     Ok(())
 }
 
+/// A receipt by its digest, and what its verdict found.
+pub type Judged<'a> = (&'a Hash32, &'a SignedReceipt, &'a Outcome);
+
 /// Receipts that have a verdict, with what the verdict found.
-pub fn with_verdict(state: &State) -> impl Iterator<Item = (&SignedReceipt, &Outcome)> {
-    state.receipts().values().filter_map(|delivered| {
+pub fn with_verdict(state: &State) -> impl Iterator<Item = Judged<'_>> {
+    state.receipts().iter().filter_map(|(digest, delivered)| {
         let verdict = match &delivered.status {
             ReceiptStatus::Accepted { verdict, .. } | ReceiptStatus::Settled { verdict, .. } => verdict,
             ReceiptStatus::Refused { verdict: Some(verdict), .. } => verdict,
             ReceiptStatus::Pending | ReceiptStatus::Refused { verdict: None, .. } => return None,
         };
-        Some((&delivered.signed, verdict.outcome()))
+        Some((digest, &delivered.signed, verdict.outcome()))
     })
 }
 
@@ -163,12 +166,12 @@ pub fn with_verdict(state: &State) -> impl Iterator<Item = (&SignedReceipt, &Out
 /// `audit.evidence-missing`, `audit.verdict-differs`, `audit.service-unknown`.
 pub fn recheck<'a, 'b>(
     state: &State,
-    receipts: impl IntoIterator<Item = (&'b SignedReceipt, &'b Outcome)>,
+    receipts: impl IntoIterator<Item = Judged<'b>>,
     evidence: impl Fn(&Hash32) -> Option<Vec<u8>>,
     service: impl Fn(&Hash32) -> Option<&'a dyn Check>,
 ) -> Result<(), Difference> {
     let Some(rules) = state.rules() else { return Ok(()) };
-    for (signed, found) in receipts {
+    for (digest, signed, found) in receipts {
         let receipt = &signed.receipt;
         let Some(posted) = state.jobs().get(&receipt.job) else { continue };
         let service = service(&receipt.service).ok_or_else(|| {
@@ -177,10 +180,9 @@ pub fn recheck<'a, 'b>(
         let bytes = evidence(&receipt.evidence).ok_or_else(|| {
             Difference::outside(Refusal::new("audit.evidence-missing", receipt.evidence, "no such bytes"))
         })?;
-        let outcome = examine_delivered(&rules.domain, &posted.job, signed, &bytes, service)
-            .map_err(Difference::outside)?;
+        let outcome = examine_delivered(&rules.domain, &posted.job, (digest, signed), &bytes, service);
         if outcome != *found {
-            let got = format_args!("{}: {found:?}", receipt.digest(&rules.domain));
+            let got = format_args!("{digest}: {found:?}");
             let expected = format_args!("{outcome:?}");
             return Err(Difference::outside(Refusal::new("audit.verdict-differs", expected, got)));
         }

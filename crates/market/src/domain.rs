@@ -3,9 +3,10 @@
 //! `digest(struct) = H(0x1901 || domainSeparator || structHash)`, `structHash = H(typeHash || fields)`,
 //! `typeHash = H(type string)`.
 
-use crate::hash::{Hash32, Words, keccak};
+use crate::hash::{Hash32, Words, keccak, tag};
 use crate::key::Address;
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 
 /// The type string of the domain.
 pub const DOMAIN_TYPE: &str =
@@ -43,13 +44,19 @@ impl Domain {
     /// `H(abi.encode(typeHash, H(name), H(version), chainId, verifyingContract))`.
     #[must_use]
     pub fn separator(&self) -> Hash32 {
-        Words::new()
-            .hash(&keccak(DOMAIN_TYPE.as_bytes()))
-            .hash(&keccak(NAME.as_bytes()))
-            .hash(&keccak(VERSION.as_bytes()))
-            .uint(self.chain_id)
-            .address(&self.settlement.0)
-            .keccak()
+        thread_local! {
+            /// Of the domain that was asked about last: a process seldom has two.
+            static LAST: Cell<Option<(Domain, Hash32)>> = const { Cell::new(None) };
+        }
+        if let Some((domain, known)) = LAST.get()
+            && domain == *self
+        {
+            return known;
+        }
+        let words = Words::new().hash(&tag(DOMAIN_TYPE)).hash(&tag(NAME)).hash(&tag(VERSION));
+        let separator = words.uint(self.chain_id).address(&self.settlement.0).keccak();
+        LAST.set(Some((*self, separator)));
+        separator
     }
 
     /// `H(0x1901 || separator || struct_hash)`: what a key signs.
@@ -65,8 +72,8 @@ impl Domain {
 }
 
 /// The words of a struct, begun with the hash of its type string.
-pub(crate) fn struct_words(type_string: &str) -> Words {
-    Words::new().hash(&keccak(type_string.as_bytes()))
+pub(crate) fn struct_words(type_string: &'static str) -> Words {
+    Words::new().hash(&tag(type_string))
 }
 
 #[cfg(test)]

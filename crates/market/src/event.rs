@@ -10,7 +10,7 @@
 use crate::domain::Domain;
 use crate::epoch::Epoch;
 use crate::guard::Guards;
-use crate::hash::{Hash32, Words, keccak, keccak_pair};
+use crate::hash::{Hash32, Words, keccak, keccak_pair, tag};
 use crate::job::Job;
 use crate::key::{Address, DeviceSignature};
 use crate::limits::EVENT_BYTES_MAX;
@@ -236,5 +236,5 @@ pub fn chain_log(head: &Hash32, event_bytes: &[u8]) -> Hash32 {
 /// What a coordinator commits to: `H(abi.encode(H("proofmesh/draw/v1"), secret))`.
 #[must_use]
 pub fn draw_commitment(secret: &Hash32) -> Hash32 {
-    Words::new().hash(&keccak(b"proofmesh/draw/v1")).hash(secret).keccak()
+    Words::new().hash(&tag("proofmesh/draw/v1")).hash(secret).keccak()
 }

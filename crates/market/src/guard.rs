@@ -13,7 +13,7 @@
 //!   after several times. One that stays away, or whose work is mostly refused, gets no work for a while.
 
 use crate::event::Rules;
-use crate::hash::{Hash32, Words, keccak};
+use crate::hash::{Hash32, Words, tag};
 use crate::key::{Address, Device};
 use crate::limits::{CHECKERS_MAX, MAKERS_MAX, SPAN_S_MAX};
 use crate::money::{PPM, Usd};
@@ -334,7 +334,7 @@ impl Guarded {
 /// commitment fits, so copying one gains nothing.
 #[must_use]
 pub fn beacon_commitment(checker: &Address, round: u64, secret: &Hash32) -> Hash32 {
-    Words::new().hash(&keccak(b"proofmesh/beacon/v1")).address(&checker.0).uint(round).hash(secret).keccak()
+    Words::new().hash(&tag("proofmesh/beacon/v1")).address(&checker.0).uint(round).hash(secret).keccak()
 }
 
 /// The value of a round: `H(abi.encode(H("proofmesh/beacon-value/v1"), round, previous value, root, secrets...))`,
@@ -347,23 +347,22 @@ pub fn beacon_value(
     root: &Hash32,
     secrets: &BTreeMap<Address, Hash32>,
 ) -> Hash32 {
-    let words =
-        Words::new().hash(&keccak(b"proofmesh/beacon-value/v1")).uint(round).hash(previous).hash(root);
+    let words = Words::new().hash(&tag("proofmesh/beacon-value/v1")).uint(round).hash(previous).hash(root);
     secrets.values().fold(words, |words, secret| words.hash(secret)).keccak()
 }
 
 /// The rank of an account in a draw: the lowest win. `kind` is `proofmesh/beacon-node/v1` or
 /// `proofmesh/beacon-checker/v1`, `about` the job or the receipt.
 #[must_use]
-pub fn beacon_rank(kind: &str, value: &Hash32, about: &Hash32, account: &Address) -> Hash32 {
-    Words::new().hash(&keccak(kind.as_bytes())).hash(value).hash(about).address(&account.0).keccak()
+pub fn beacon_rank(kind: &'static str, value: &Hash32, about: &Hash32, account: &Address) -> Hash32 {
+    Words::new().hash(&tag(kind)).hash(value).hash(about).address(&account.0).keccak()
 }
 
 /// Whether the sample takes a receipt: the first 8 bytes of `H(abi.encode(H("proofmesh/beacon-sample/v1"), value,
 /// receipt))`, modulo a million, below `recheck_ppm` (off by less than 2^-44).
 #[must_use]
 pub fn is_sampled(value: &Hash32, receipt: &Hash32, recheck_ppm: u64) -> bool {
-    let hash = Words::new().hash(&keccak(b"proofmesh/beacon-sample/v1")).hash(value).hash(receipt).keccak();
+    let hash = Words::new().hash(&tag("proofmesh/beacon-sample/v1")).hash(value).hash(receipt).keccak();
     let number = hash.0[..8].iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
     number % PPM < recheck_ppm
 }

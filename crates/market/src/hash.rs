@@ -8,6 +8,8 @@
 
 use crate::refusal::Refusal;
 use sha3::{Digest, Keccak256};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 /// A fixed-length byte string with `0x` text: the text form in JSON, the bytes in a binary log.
 macro_rules! fixed_bytes {
@@ -114,6 +116,15 @@ pub fn keccak(bytes: &[u8]) -> Hash32 {
     let mut hasher = Keccak256::new();
     hasher.update(bytes);
     Hash32(hasher.finalize().into())
+}
+
+/// `H(text)` of a constant: every digest begins with the hash of a type string or a tag, so each thread remembers them.
+#[must_use]
+pub fn tag(text: &'static str) -> Hash32 {
+    thread_local! {
+        static KNOWN: RefCell<BTreeMap<&'static str, Hash32>> = const { RefCell::new(BTreeMap::new()) };
+    }
+    KNOWN.with_borrow_mut(|known| *known.entry(text).or_insert_with(|| keccak(text.as_bytes())))
 }
 
 /// `H(first || second)`.

@@ -2,13 +2,14 @@
 //!
 //! Secrets are arguments, and so is randomness: a secret is made from 32 bytes that the caller drew. Signing
 //! is deterministic (RFC 6979; RFC 8032). Account signatures are `r || s || v` with v 27 or 28 and low s
-//! (EIP-2, so that nobody can turn one signature into a second); device signatures are checked strictly
-//! (ZIP-215's looser rules would let two checkers disagree).
+//! (EIP-2, so that nobody can turn one signature into a second); device signatures by the rule of
+//! [`crate::many::devices`], the same for one and for many.
 //!
 //! Refuses: `key.secret`, `key.device`, `key.device-text`, `key.address-text`, `signature.account`,
 //! `signature.device`.
 
 use crate::hash::{Hash32, fixed_bytes, keccak};
+use crate::many::devices;
 use crate::refusal::Refusal;
 use ed25519_dalek::Signer;
 use k256::ecdsa::{RecoveryId, Signature as EcdsaSignature, SigningKey, VerifyingKey};
@@ -90,27 +91,22 @@ impl<'de> serde::Deserialize<'de> for Device {
 }
 
 impl Device {
-    /// Checks that `signature` is this device's over `digest`, strictly (RFC 8032, no small-order keys,
-    /// canonical points).
+    /// Checks that `signature` is this device's over `digest` (RFC 8032, canonical points, no small-order keys).
     ///
     /// # Errors
-    /// `key.device` when the key is no point of the curve, `signature.device` when the signature does not
-    /// hold.
+    /// `key.device` when the key is no point of the curve or one of small order, `signature.device` when the
+    /// signature does not hold.
     pub fn verify(&self, digest: &Hash32, signature: &DeviceSignature) -> Result<(), Refusal> {
         self.verify_bytes(&digest.0, signature)
     }
 
-    /// Checks a signature over a message of any length, as strictly: what formats with a to-be-signed text of
+    /// Checks a signature over a message of any length, by the same rule: what formats with a to-be-signed text of
     /// their own (COSE) ask for.
     ///
     /// # Errors
     /// As [`Device::verify`].
     pub fn verify_bytes(&self, message: &[u8], signature: &DeviceSignature) -> Result<(), Refusal> {
-        let key = ed25519_dalek::VerifyingKey::from_bytes(&self.0)
-            .map_err(|_| Refusal::new("key.device", "a point of Ed25519", self))?;
-        let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        key.verify_strict(message, &signature)
-            .map_err(|_| Refusal::new("signature.device", format_args!("the signature of {self}"), "another"))
+        devices::verify(self, message, signature)
     }
 }
 
@@ -316,7 +312,7 @@ mod tests {
         signature[0] = 1;
         let refusal =
             Device(identity).verify(&keccak(b"any"), &DeviceSignature(signature)).expect_err("weak key");
-        assert_eq!(refusal.name, "signature.device");
+        assert_eq!(refusal.name, "key.device");
         let mut off_curve = [0u8; 32];
         off_curve[0] = 2;
         assert_eq!(

@@ -16,6 +16,8 @@ use crate::domain::{Domain, struct_words};
 use crate::hash::{Hash32, Words, keccak};
 use crate::key::{AccountSecret, AccountSignature, Address, Device, DeviceSecret, DeviceSignature};
 use crate::limits::OUTPUT_BYTES_MAX;
+use crate::many::accounts::AccountClaim;
+use crate::many::devices::DeviceClaim;
 use crate::refusal::{Refusal, require};
 use serde::{Deserialize, Serialize};
 
@@ -214,12 +216,12 @@ impl SignedReceipt {
             .map_err(|refusal| Refusal::new("receipt.device-signature", refusal.expected, refusal.got))
     }
 
-    /// Verifies all but the node's signature, and gives what that one says: that the node's account signed the digest.
-    pub(crate) fn claim(&self, domain: &Domain) -> Result<(Hash32, AccountSignature, Address), Refusal> {
+    /// Verifies all but the signatures, and gives what they say: that the node's account and the device signed the digest.
+    pub(crate) fn claims(&self, domain: &Domain) -> Result<(AccountClaim, DeviceClaim), Refusal> {
         self.require_output()?;
         let digest = self.receipt.digest(domain);
-        self.require_device(&digest)?;
-        Ok((digest, self.node_signature, self.receipt.node))
+        let node = (digest, self.node_signature, self.receipt.node);
+        Ok((node, (digest, self.device_signature, self.receipt.device)))
     }
 
     /// The canonical wire form, version 1.

@@ -13,9 +13,10 @@ use crate::hash::{Hash32, keccak};
 use crate::job::Job;
 use crate::key::{AccountSecret, AccountSignature, Address};
 use crate::limits::{DETAIL_BYTES_MAX, EVIDENCE_BYTES_MAX, REASON_BYTES_MAX};
+use crate::many::accounts::AccountClaim;
 use crate::order::Order;
 use crate::receipt::SignedReceipt;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, require};
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display};
 
@@ -182,7 +183,7 @@ impl Verdict {
     }
 
     /// What its signature says: that the checker signed the digest.
-    pub(crate) fn claim(&self, domain: &Domain) -> Result<(Hash32, AccountSignature, Address), Refusal> {
+    pub(crate) fn claim(&self, domain: &Domain) -> Result<AccountClaim, Refusal> {
         if let Outcome::Refused(reason) = &self.outcome
             && !reason.is_bounded()
         {
@@ -230,29 +231,30 @@ pub fn examine(
     evidence: &[u8],
     service: &dyn Check,
 ) -> Result<Outcome, Refusal> {
-    receipt.verify(domain)?;
-    examine_delivered(domain, job, receipt, evidence, service)
+    verify(domain, job, receipt)?;
+    let digest = receipt.receipt.digest(domain);
+    Ok(examine_delivered(domain, job, (&digest, receipt), evidence, service))
 }
 
-/// As [`examine`], of a receipt that a state took in: its signatures were verified then, and are not again.
-///
-/// # Errors
-/// `receipt.wrong-job`.
+fn verify(domain: &Domain, job: &Job, receipt: &SignedReceipt) -> Result<(), Refusal> {
+    receipt.verify(domain)?;
+    let id = job.digest(domain);
+    require(receipt.receipt.job == id, "receipt.wrong-job", id, receipt.receipt.job)
+}
+
+/// As [`examine`], of a receipt that a state took in, and the job that it has by the receipt's name: signatures were verified, and
+/// names computed, then.
+#[must_use]
 pub fn examine_delivered(
     domain: &Domain,
     job: &Job,
-    receipt: &SignedReceipt,
+    (digest, receipt): (&Hash32, &SignedReceipt),
     evidence: &[u8],
     service: &dyn Check,
-) -> Result<Outcome, Refusal> {
-    let digest = receipt.receipt.digest(domain);
-    let job_id = job.digest(domain);
+) -> Outcome {
     let fields = &receipt.receipt;
-    if fields.job != job_id {
-        return Err(Refusal::new("receipt.wrong-job", job_id, fields.job));
-    }
     let refused = |name, expected: &dyn Display, got: &dyn Display| {
-        Ok(Outcome::Refused(Reason::new(name, Blame::Node, expected, got)))
+        Outcome::Refused(Reason::new(name, Blame::Node, expected, got))
     };
     if evidence.len() > EVIDENCE_BYTES_MAX {
         return refused("receipt.evidence-too-long", &EVIDENCE_BYTES_MAX, &evidence.len());
@@ -262,13 +264,13 @@ pub fn examine_delivered(
         return refused("receipt.wrong-evidence", &fields.evidence, &hash);
     }
     let context = fields.context(domain);
-    let case = Case { job_id: &job_id, job, receipt, digest: &digest, context: &context, evidence };
+    let case = Case { job_id: &fields.job, job, receipt, digest, context: &context, evidence };
     match service.check(&case) {
-        Err(reason) => Ok(Outcome::Refused(reason)),
+        Err(reason) => Outcome::Refused(reason),
         Ok(units) if units == 0 || units != fields.units => {
             refused("receipt.wrong-units", &units, &fields.units)
         }
-        Ok(units) => Ok(Outcome::Accepted { units }),
+        Ok(units) => Outcome::Accepted { units },
     }
 }
 
@@ -284,25 +286,24 @@ pub fn check(
     service: &dyn Check,
     checker: &AccountSecret,
 ) -> Result<Verdict, Refusal> {
-    receipt.verify(domain)?;
-    check_delivered(domain, job, receipt, evidence, service, checker)
+    verify(domain, job, receipt)?;
+    let digest = receipt.receipt.digest(domain);
+    Ok(check_delivered(domain, job, (&digest, receipt), evidence, service, checker))
 }
 
-/// As [`check`], of a receipt that a state took in: its signatures were verified then, and are not again.
-///
-/// # Errors
-/// As [`examine_delivered`].
+/// As [`check`], of a receipt that a state took in: see [`examine_delivered`].
+#[must_use]
 pub fn check_delivered(
     domain: &Domain,
     job: &Job,
-    receipt: &SignedReceipt,
+    (digest, receipt): (&Hash32, &SignedReceipt),
     evidence: &[u8],
     service: &dyn Check,
     checker: &AccountSecret,
-) -> Result<Verdict, Refusal> {
-    let outcome = examine_delivered(domain, job, receipt, evidence, service)?;
-    let receipt = receipt.receipt.digest(domain);
+) -> Verdict {
+    let outcome = examine_delivered(domain, job, (digest, receipt), evidence, service);
+    let receipt = *digest;
     let address = checker.address();
     let signature = checker.sign(&verdict_digest(domain, &address, &receipt, &outcome));
-    Ok(Verdict { checker: address, receipt, outcome, signature })
+    Verdict { checker: address, receipt, outcome, signature }
 }

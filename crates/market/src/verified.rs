@@ -8,7 +8,7 @@
 use crate::domain::Domain;
 use crate::event::What;
 use crate::hash::Hash32;
-use crate::many::{Keys, verify_all};
+use crate::many::{accounts, devices};
 use crate::receipt::SignedReceipt;
 use crate::refusal::Refusal;
 use crate::verdict::Verdict;
@@ -52,46 +52,49 @@ impl Verified {
     }
 }
 
-/// Verifies signatures of events ahead of their turn, those of accounts many at once (`many.rs`). It remembers the keys of
-/// accounts that it met.
+/// Verifies signatures of events ahead of their turn, many at once ([`crate::many`]). It remembers the keys that it met.
 #[derive(Clone, Debug)]
 pub struct Ahead {
     domain: Domain,
-    keys: Keys,
+    accounts: accounts::Keys,
+    devices: devices::Keys,
 }
 
 impl Ahead {
     /// For events of a market.
     #[must_use]
     pub fn new(domain: Domain) -> Self {
-        Ahead { domain, keys: Keys::default() }
+        Ahead { domain, accounts: accounts::Keys::default(), devices: devices::Keys::default() }
     }
 
     /// Verifies what can be of events, one result each; `None` for kinds of which there are few, and for what does not
     /// hold: its turn refuses that by name. Thousands at a time are the cheapest.
     pub fn verify<'a>(&mut self, events: impl IntoIterator<Item = &'a What>) -> Vec<Option<Verified>> {
         let domain = self.domain;
-        let (mut all, mut places, mut claims) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut all, mut places, mut of_accounts, mut of_devices) = (vec![], vec![], vec![], vec![]);
         for what in events {
             let claim = match what {
-                What::Delivered(signed) => signed.claim(&domain).ok().map(|claim| {
-                    let digest = claim.0;
-                    (claim, Of::Receipt(Box::new(signed.clone()), digest))
+                What::Delivered(signed) => signed.claims(&domain).ok().map(|(account, device)| {
+                    of_devices.push(device);
+                    (account, Of::Receipt(Box::new(signed.clone()), account.0), Some(of_devices.len() - 1))
                 }),
                 What::Judged(verdict) | What::PanelVoted(verdict) => {
-                    verdict.claim(&domain).ok().map(|claim| (claim, Of::Verdict(verdict.clone())))
+                    verdict.claim(&domain).ok().map(|claim| (claim, Of::Verdict(verdict.clone()), None))
                 }
                 _ => None,
             };
-            if let Some((claim, of)) = claim {
-                places.push((all.len(), of));
-                claims.push(claim);
+            if let Some((claim, of, device)) = claim {
+                places.push((all.len(), of, device));
+                of_accounts.push(claim);
             }
             all.push(None);
         }
-        let holds = verify_all(&mut self.keys, &claims);
-        for ((place, of), _) in places.into_iter().zip(holds).filter(|(_, holds)| *holds) {
-            all[place] = Some(Verified { domain, of });
+        let by_account = accounts::verify_all(&mut self.accounts, &of_accounts);
+        let by_device = devices::verify_all(&mut self.devices, &of_devices);
+        for ((place, of, device), holds) in places.into_iter().zip(by_account) {
+            if holds && device.is_none_or(|device| by_device[device]) {
+                all[place] = Some(Verified { domain, of });
+            }
         }
         all
     }

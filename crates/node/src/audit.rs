@@ -18,12 +18,12 @@ use crate::fault::{Fault, Result};
 use crate::zk::Models;
 use proofmesh_market::audit::{Audit, Difference, recheck, with_verdict};
 use proofmesh_market::{
-    Address, Check, Epoch, Event, Hash32, Job, SignedReceipt, State, Usd, What, conservation,
+    Address, Check, Epoch, Event, Hash32, Job, Known, SignedReceipt, State, Usd, What, conservation,
 };
 use proofmesh_services::inference::{SERVICE, Terms};
 use proofmesh_services::reference::ReferenceTable;
 use proofmesh_services::seed::{Seeds, WithSeeds};
-use proofmesh_services::{Checker, Engines, SERVICES};
+use proofmesh_services::{Checker, Engines, SERVICES, by_id};
 use proofmesh_settle::{Chain, Clock, Cursor, EventKind, Settlement};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -80,8 +80,8 @@ impl GuardAuditDoc {
     }
 }
 
-/// Receipts that one thread checks again at a time.
-const PART: usize = 256;
+/// Receipts that one thread checks again at a time; signatures of their devices are verified together.
+const PART: usize = 512;
 
 /// Public data of a market.
 struct Public {
@@ -223,16 +223,34 @@ fn checked_again(
     evidence: impl Fn(&Hash32) -> Option<Vec<u8>> + Sync,
 ) -> Result<u64> {
     let references = WithSeeds { feeds: &public.feeds, seeds };
-    let engines = Engines { proofs: &public.models, models: &public.models, references: &references };
-    let checkers: Vec<(Hash32, Checker<'_>)> =
-        SERVICES.iter().map(|service| (service.id(), service.checker(engines))).collect();
-    let service = |id: &Hash32| {
-        let found = checkers.iter().find(|(known, _)| known == id);
-        found.map(|(_, checker)| checker as &dyn Check)
-    };
-    let judged: Vec<_> = with_verdict(state).collect();
+    // Those of one node follow each other, as its ticks do: two receipts that meet in one have its signatures verified once.
+    let mut judged: Vec<_> = with_verdict(state).collect();
+    judged.sort_unstable_by_key(|(_, signed, _)| (signed.receipt.node, signed.receipt.sequence));
     let parts: Vec<_> = judged.chunks(PART).collect();
-    let checked = on_all_cores(&parts, |part| recheck(state, part.iter().copied(), &evidence, service));
+    let checked = on_all_cores(&parts, |part| {
+        let (mut claims, mut fetched) = (Vec::new(), BTreeMap::new());
+        for (_, signed, _) in *part {
+            let receipt = &signed.receipt;
+            let job = state.jobs().get(&receipt.job).map(|posted| &posted.job);
+            if let (Some(job), Some(service)) = (job, by_id(&receipt.service))
+                && let Some(signed) = service.signed
+                && let Some(bytes) = evidence(&receipt.evidence)
+            {
+                claims.extend(signed(job, receipt, &bytes));
+                fetched.insert(receipt.evidence, bytes);
+            }
+        }
+        let (proofs, references, known) = (&public.models, &references, &Known::of(claims));
+        let engines = Engines { proofs, models: proofs, references, known };
+        let checkers: Vec<(Hash32, Checker<'_>)> =
+            SERVICES.iter().map(|service| (service.id(), service.checker(engines))).collect();
+        let service = |id: &Hash32| {
+            let found = checkers.iter().find(|(known, _)| known == id);
+            found.map(|(_, checker)| checker as &dyn Check)
+        };
+        let evidence = |hash: &Hash32| fetched.get(hash).cloned().or_else(|| evidence(hash));
+        recheck(state, part.iter().copied(), evidence, service)
+    });
     checked.into_iter().try_for_each(|part| part.map_err(named))?;
     Ok(judged.len() as u64)
 }
@@ -332,7 +350,8 @@ pub async fn verify_receipt(client: &Client, signed: &SignedReceipt) -> Result<u
     }
     let evidence = client.blob(&signed.receipt.evidence).await?;
     let references = WithSeeds { feeds: &feeds, seeds: &seeds };
-    let engines = Engines { proofs: &models, models: &models, references: &references };
+    let (references, known) = (&references, Known::NOTHING);
+    let engines = Engines { proofs: &models, models: &models, references, known };
     let service = proofmesh_services::by_id(&posted.job.service)
         .ok_or_else(|| Fault::refused("service.unknown", "a service of this program", posted.job.service))?;
     let examine = || {

@@ -28,6 +28,8 @@ pub struct DaysWanted {
     pub deadline_s: u64,
     /// The feed with the neighbours' readings.
     pub feed: Hash32,
+    /// Whether proofs have to be wrappable: `StatusDoc::wrappable` says of which models.
+    pub wrappable: bool,
     /// Makes equal jobs differ.
     pub salt: Hash32,
 }
@@ -36,7 +38,13 @@ impl DaysWanted {
     /// The job that the buyer signs.
     #[must_use]
     pub fn job(&self, buyer: Address) -> Job {
-        let terms = Terms { class: Some(0), window_s: WINDOW_S, phase_s: PHASE_S, feed: Some(self.feed) };
+        let terms = Terms {
+            class: Some(0),
+            window_s: WINDOW_S,
+            phase_s: PHASE_S,
+            feed: Some(self.feed),
+            wrappable: self.wrappable,
+        };
         Job {
             buyer,
             salt: self.salt,

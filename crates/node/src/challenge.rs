@@ -8,11 +8,16 @@
 use crate::audit::verify_receipt;
 use crate::client::Client;
 use crate::fault::{Fault, Kind, Result};
+use crate::hire::name_of;
+use crate::onchain::{evidence, public_words};
 use crate::wire::ReasonDoc;
+use crate::{wrapped, zk};
 use proofmesh_market::tree::{Tree, receipt_leaf};
 use proofmesh_market::{Domain, Hash32, Receipt, SignedReceipt, Usd};
+use proofmesh_services::inference::{SERVICE, Stated, Terms};
 use proofmesh_settle::{Done, Evidence, Settlement, Signer};
 use serde::Serialize;
+use std::path::Path;
 
 /// The receipts of an epoch, in the order of its tree.
 #[derive(Clone, Debug)]
@@ -149,6 +154,64 @@ fn ended(done: Done, epoch: u64) -> Result<Done> {
         )),
         sent @ Done::Sent(_) => Ok(sent),
     }
+}
+
+/// Answers a challenge without the node that made the receipt: wraps the proof that is its evidence by the key that `dir` keeps. Gives the gas.
+/// Half a minute to minutes of all cores, gigabytes of memory.
+///
+/// # Errors
+/// `challenge.not-wrappable` for a proof that only its node can wrap, `wrap.no-key`, `challenge.other-key`; those of [`answer`].
+pub async fn defend(
+    client: &Client,
+    settlement: &dyn Settlement,
+    by: &Signer,
+    (epoch, signed): (u64, SignedReceipt),
+    dir: &Path,
+    watch: &mut (dyn FnMut(&'static str) + Send),
+) -> Result<u64> {
+    let receipt = &signed.receipt;
+    let job = client.job(&receipt.job).await?.job;
+    let wrappable =
+        job.service == SERVICE.id() && Terms::decode(&job.terms).is_ok_and(|terms| terms.wrappable);
+    if !wrappable {
+        let expected = "a receipt of a job for wrappable proofs; of others `proofmesh node wrap` on the machine that made it, and --proof";
+        return Err(Fault::refused("challenge.not-wrappable", expected, receipt.job));
+    }
+    let model = client.model(&receipt.model).await?;
+    let public = public_words(client, receipt).await?;
+    let context = receipt.context(&settlement.deployment().domain());
+    let output = signed.output_words();
+    let stated = Stated {
+        model: receipt.model.0,
+        input: receipt.input.0,
+        public_input: &public,
+        output: &output,
+        context: context.0,
+    };
+    let (statement, proof) = (zk::stated_of(&model, &stated), client.blob(&receipt.evidence).await?);
+    let asked = client.verifier(&receipt.model).await?.map(|key| key.hash());
+    let wrapped = tokio::task::block_in_place(|| {
+        watch("reading the key");
+        let circuit = wrapped::blank_hired(&model.program, 1)?.digest();
+        let path = wrapped::key_path(dir, &circuit);
+        if !path.exists() {
+            let expected = "`proofmesh wrap set-up --hiding`, or a ceremony's key in its place";
+            return Err(Fault::misuse("wrap.no-key", expected, path.display()));
+        }
+        let key = wrapped::open(&path, &circuit, None)?;
+        let name = name_of(&key.proving.vk);
+        if asked != Some(name) {
+            let asked = asked.map_or("none".to_owned(), |asked| asked.to_string());
+            return Err(Fault::refused(
+                "challenge.other-key",
+                format_args!("key {asked}, the contract's"),
+                name,
+            ));
+        }
+        wrapped::wrap_handed(statement, &proof, &key, watch)
+    })?;
+    let evidence = evidence(client, signed, wrapped.proof.to_vec()).await?;
+    answer(settlement, by, epoch, &evidence).await
 }
 
 /// Ends a challenge whose time is over: the epoch and all after it are struck, the poster's bond goes half to the challenger and half to nobody.

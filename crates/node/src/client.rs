@@ -296,6 +296,11 @@ impl Client {
         self.post("/v1/epochs", &serde_json::json!({})).await
     }
 
+    /// `POST /v1/epochs/again/RECEIPT`: the same, with a receipt that cost the bond before, by the owner's word.
+    pub async fn close_epoch_again(&self, receipt: &Hash32) -> Result<ClosedDoc> {
+        self.post(&format!("/v1/epochs/again/{receipt}"), &serde_json::json!({})).await
+    }
+
     /// `POST /v1/move`: a move takes as long as it takes, and an answer two minutes at most.
     pub async fn move_to(&self, doc: &MoveDoc) -> Result<MovedDoc> {
         self.post("/v1/move", doc).await

@@ -1,4 +1,4 @@
-//! Work for all cores: many things that do not hang together ([`on_all_cores`]), and records read ahead for one thread that
+//! Work for all cores: many things that do not hang together ([`on_all_cores`], [`shared_out`]), and records read ahead for one thread that
 //! folds them in order ([`read_ahead`]).
 
 use proofmesh_market::audit::{Read, read};
@@ -59,11 +59,15 @@ fn read_piece(records: &[Vec<u8>], ahead: Option<&mut Ahead>) -> Vec<Read> {
 
 /// Does something with each of many, on all cores; results in their order.
 pub fn on_all_cores<T: Sync, R: Send>(many: &[T], each: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    shared_out(many, |part| part.iter().map(&each).collect())
+}
+
+/// Gives each core a share of many, to do together; results one after the other.
+pub fn shared_out<T: Sync, R: Send>(many: &[T], share: impl Fn(&[T]) -> Vec<R> + Sync) -> Vec<R> {
     let lanes = std::thread::available_parallelism().map_or(1, usize::from).min(many.len());
     if lanes <= 1 {
-        return many.iter().map(each).collect();
+        return share(many);
     }
-    let share = |part: &[T]| part.iter().map(&each).collect::<Vec<R>>();
     std::thread::scope(|scope| {
         let parts = many.chunks(many.len().div_ceil(lanes));
         let running: Vec<_> = parts.map(|part| scope.spawn(|| share(part))).collect();

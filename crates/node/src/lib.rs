@@ -15,6 +15,7 @@ pub mod cmd;
 pub mod config;
 pub mod coordinator;
 mod cores;
+pub mod defence;
 pub mod demo;
 pub mod device;
 pub mod doctor;

@@ -21,7 +21,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use proofmesh_market::receipt::output_hash;
-use proofmesh_market::{DeviceSecret, DeviceSignature, Hash32, Receipt, keccak};
+use proofmesh_market::{DeviceSecret, DeviceSignature, Hash32, Known, Receipt, keccak};
 use proofmesh_services::metered::semtech::{PacketMeter, PushData};
 use proofmesh_services::metered::session::{Consumer, Offered, Provider};
 use proofmesh_services::metered::{Line, Range, SERVICE, SignedTick, Terms};
@@ -285,7 +285,8 @@ impl Delivery {
     pub async fn end(&mut self) -> Result<Option<Delivered>> {
         let Some((first, last)) = self.range else { return Ok(None) };
         let range = Range { first, last };
-        let units = if last.tick.number > first.tick.number { range.verify(&self.line)? } else { 0 };
+        let units =
+            if last.tick.number > first.tick.number { range.verify(&self.line, Known::NOTHING)? } else { 0 };
         if last.tick.number.is_multiple_of(self.line.terms.range_ticks) {
             self.range = Some((last, last)); // the next range begins where this one ends
         }

@@ -65,6 +65,7 @@ metrics! {
     CHAIN_UP Gauge "proofmesh_chain_up" [] "1 while the chain answers";
     CHAIN_HEAD_AGE Gauge "proofmesh_chain_head_age_seconds" [] "Age of the chain's newest block, by the coordinator's clock";
     EPOCHS Gauge "proofmesh_epochs" ["state"] "Epochs: closed, posted";
+    DEMANDS Gauge "proofmesh_demands" [] "Receipts that somebody demands on chain that the poster proves, and nobody proved yet";
     LOG_EVENTS Gauge "proofmesh_log_events" [] "Events in the log";
     LOG_BYTES Gauge "proofmesh_log_bytes" [] "Bytes of the log";
     BUS_EVENTS Gauge "proofmesh_bus_events" [] "Events that the bus on a server has; 0 without one, and before it answered";

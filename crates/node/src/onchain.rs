@@ -41,6 +41,16 @@ pub enum Registered {
     },
 }
 
+/// What checks a model's proofs on chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verifier {
+    /// Its key.
+    pub key: VerifierKey,
+    /// Whether it takes what a stranger wrapped. Then the poster can answer for every receipt of a wrappable proof, whatever its node does, and
+    /// jobs have to ask for such proofs; else only the node that made a receipt can.
+    pub hired: bool,
+}
+
 /// The verifier class of a model: the first four bytes of its id.
 #[must_use]
 pub fn class_of(model: &Hash32) -> u32 {
@@ -49,7 +59,7 @@ pub fn class_of(model: &Hash32) -> u32 {
 }
 
 /// Registers a model, as far as it is not, with the verifier of `key` if there is one. A model that is registered without one gets it after the
-/// registry's delay: this announces it, and accepts it when called again. Safe to call again, also after a crash in the middle.
+/// registry's delay: this announces it, and accepts it when called again once `ready`. Safe to call again, also after a crash in the middle.
 ///
 /// # Errors
 /// `model.other-verifier` when the model has the verifier of another key, `model.shared-class`; the contract's, by name.
@@ -58,6 +68,7 @@ pub async fn register(
     governor: &Signer,
     model: Hash32,
     key: Option<&VerifierKey>,
+    ready: bool,
 ) -> Result<Registered> {
     let (class, known) = (class_of(&model), settlement.model(model).await?);
     let Some(key) = key else {
@@ -83,11 +94,13 @@ pub async fn register(
         None => {}
     }
     settlement.propose_verifier(governor, class, address).await?;
+    let delay_s = settlement.deployment().params.verifier_delay_s;
+    let announced = Registered::Announced { address, key: name, delay_s };
+    if !ready {
+        return Ok(announced);
+    }
     match settlement.accept_verifier(governor, class).await {
-        Err(error) if error.revert_name() == Some("TooEarly") => {
-            let delay_s = settlement.deployment().params.verifier_delay_s;
-            Ok(Registered::Announced { address, key: name, delay_s })
-        }
+        Err(error) if error.revert_name() == Some("TooEarly") => Ok(announced),
         accepted => accepted.map(|_| set).map_err(Fault::from),
     }
 }
@@ -109,7 +122,7 @@ pub fn verifiers(
     files: &[Vec<u8>],
     models: &[ModelFile],
     chain: &ChainProfile,
-) -> Result<Vec<Option<VerifierKey>>> {
+) -> Result<Vec<Option<Verifier>>> {
     let mut keys = vec![None; models.len()];
     let mut circuits = Vec::new();
     for file in files {
@@ -125,15 +138,17 @@ pub fn verifiers(
         if circuits.is_empty() {
             // A contract takes what its key is for: proofs wrapped by their provers, or by others.
             for (at, ModelFile { program, .. }) in models.iter().enumerate() {
-                circuits.push((wrapped::blank(program, 1)?.digest(), at));
-                circuits.push((wrapped::blank_hired(program, 1)?.digest(), at));
+                circuits.push((wrapped::blank(program, 1)?.digest(), at, false));
+                circuits.push((wrapped::blank_hired(program, 1)?.digest(), at, true));
             }
         }
         let unused = || {
             Fault::misuse("model.verifier-unused", "the key of one of the models' circuits", hex(&circuit))
         };
-        let (_, at) = circuits.iter().find(|(known, _)| *known == circuit).ok_or_else(unused)?;
-        if let Some(other) = keys[*at].replace(key) {
+        let found = circuits.iter().find(|(known, _, _)| *known == circuit);
+        let (_, at, hired) = found.ok_or_else(unused)?;
+        let verifier = Verifier { key, hired: *hired };
+        if let Some(Verifier { key: other, .. }) = keys[*at].replace(verifier) {
             return Err(Fault::misuse("model.verifier-twice", "one key a model", other.hash()));
         }
     }

@@ -17,6 +17,7 @@ use proofmesh_market::{
 use proofmesh_model::ModelFile;
 use proofmesh_services::inference::{SERVICE, Terms};
 use proofmesh_services::window::WINDOW_S;
+use proofmesh_wrap::hired;
 use proofmesh_wrap::keys::Key;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -64,6 +65,8 @@ pub struct ProvedDay {
     pub statement: Statement,
     /// The proof.
     pub proof: Vec<u8>,
+    /// Of the kind that a stranger can wrap.
+    pub wrappable: bool,
     /// Milliseconds.
     pub prove_ms: f64,
 }
@@ -178,32 +181,38 @@ impl Operator {
         Ok(self.source.day(start_s)?.words())
     }
 
-    /// Proves a day under the context of the receipt that comes next.
+    /// Proves a day under the context of the receipt that comes next, by the kind of proof that the job's terms ask for.
     ///
     /// # Errors
     /// `window.incomplete`, `reference.missing`, `prover.failed`.
     pub async fn prove(
         &self,
         model: &ModelFile,
-        job: &Hash32,
+        (id, job): (&Hash32, &Job),
         own: &[i32],
         public: &[i32],
         start_s: u64,
     ) -> Result<ProvedDay> {
+        let terms = Terms::decode(&job.terms).map_err(|reason| Fault::from(&reason))?;
         let node = self.member.client.node(&self.account()).await?;
         let context = context(
             &self.member.domain,
-            job,
+            id,
             node.next_sequence,
             &self.account(),
             &self.member.device.device(),
         );
         let words = [own, public].concat();
-        let salt = self.salt(&[&job.0[..], &start_s.to_be_bytes()].concat());
+        let salt = self.salt(&[&id.0[..], &start_s.to_be_bytes()].concat());
         let began = Instant::now();
-        let proved = tokio::task::block_in_place(|| zk::prove(model, &words, salt, &context))?;
+        let (statement, proof) = tokio::task::block_in_place(|| {
+            if terms.wrappable {
+                return zk::hide(model, &words, salt, &context);
+            }
+            zk::prove(model, &words, salt, &context).map(|proved| (proved.statement, proved.file))
+        })?;
         let prove_ms = began.elapsed().as_secs_f64() * 1_000.0;
-        Ok(ProvedDay { start_s, statement: proved.statement, proof: proved.file, prove_ms })
+        Ok(ProvedDay { start_s, statement, proof, wrappable: terms.wrappable, prove_ms })
     }
 
     /// Wraps the proof of a receipt of this node's for contracts, from the readings that it still has. Minutes of both cores, gigabytes of memory.
@@ -306,7 +315,7 @@ impl Operator {
         public: Option<&[i32]>,
         start_s: u64,
     ) -> Result<DayDoc> {
-        let day = match self.proved(model, id, public, start_s).await? {
+        let day = match self.proved(model, (id, job), public, start_s).await? {
             Ok(day) => day,
             Err(skipped) => return Ok(skipped),
         };
@@ -323,16 +332,22 @@ impl Operator {
     pub async fn practise(
         &mut self,
         model: &ModelFile,
-        id: &Hash32,
+        job: (&Hash32, &Job),
         public: Option<&[i32]>,
         start_s: u64,
     ) -> Result<DayDoc> {
-        let day = match self.proved(model, id, public, start_s).await? {
+        let day = match self.proved(model, job, public, start_s).await? {
             Ok(day) => day,
             Err(skipped) => return Ok(skipped),
         };
         let began = Instant::now();
-        tokio::task::block_in_place(|| statement::verify(&day.statement, &day.proof))?;
+        tokio::task::block_in_place(|| {
+            if day.wrappable {
+                hired::accept(&day.statement, &day.proof).map(drop)
+            } else {
+                statement::verify(&day.statement, &day.proof)
+            }
+        })?;
         let check_ms = began.elapsed().as_secs_f64() * 1_000.0;
         Ok(DayDoc {
             station: self.station().to_owned(),
@@ -351,7 +366,7 @@ impl Operator {
     async fn proved(
         &mut self,
         model: &ModelFile,
-        id: &Hash32,
+        job: (&Hash32, &Job),
         public: Option<&[i32]>,
         start_s: u64,
     ) -> Result<std::result::Result<ProvedDay, DayDoc>> {
@@ -364,7 +379,7 @@ impl Operator {
             let fault = Fault::refused("reference.missing", "complete readings of both neighbours", "a gap");
             return Ok(Err(self.skipped(start_s, fault)));
         };
-        self.prove(model, id, &own, public, start_s).await.map(Ok)
+        self.prove(model, job, &own, public, start_s).await.map(Ok)
     }
 
     fn skipped(&self, start_s: u64, fault: Fault) -> DayDoc {
@@ -443,7 +458,7 @@ pub(crate) mod tests {
 
     /// A job of a buyer at one micro-USD a unit.
     pub(crate) fn job(service: Hash32, window_s: u64) -> Job {
-        let terms = Terms { class: Some(0), window_s, phase_s: PHASE_S, feed: None };
+        let terms = Terms { class: Some(0), window_s, phase_s: PHASE_S, ..Terms::default() };
         Job {
             buyer: Address([1; 20]),
             salt: Hash32::ZERO,

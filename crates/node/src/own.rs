@@ -470,6 +470,7 @@ impl Side<'_> {
             days: wanted.days,
             deadline_s,
             feed: table.commitment(),
+            wrappable: self.own.coordinator.is_wrappable(&wanted.model),
             salt: salt(&format!(
                 "{deadline_s} {}",
                 self.own.coordinator.with_state(proofmesh_market::State::events)

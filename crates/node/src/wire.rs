@@ -82,6 +82,8 @@ pub struct StatusDoc {
     pub rules: Rules,
     /// Models that jobs may ask for.
     pub models: Vec<Hash32>,
+    /// Those of them whose jobs have to ask for wrappable proofs: a contract may demand that the poster proves their receipts.
+    pub wrappable: Vec<Hash32>,
     /// Epochs closed.
     pub epochs: u64,
     /// Epochs posted.

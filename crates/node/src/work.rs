@@ -186,7 +186,7 @@ impl Worker {
             };
             let public = public.as_deref();
             let day = if policy.limits.practice {
-                operator.practise(&model, &job.id, public, *start_s).await?
+                operator.practise(&model, (&job.id, &job.job), public, *start_s).await?
             } else {
                 operator.work(&model, &job.id, &job.job, public, *start_s).await?
             };

@@ -5,6 +5,7 @@
 //! prover.
 
 use crate::fault::{Fault, Result};
+use crate::onchain::Verifier;
 use crate::wrapped::{self, Wrapped};
 use proofmesh_graph::statement::{self, InputStatement, Statement};
 use proofmesh_graph::tensor::Tensor;
@@ -21,7 +22,7 @@ use proofmesh_wrap::keys::Key;
 use proofmesh_wrap::statement::public_input;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A generator seeded by the operating system.
 ///
@@ -114,6 +115,7 @@ pub struct Models {
     files: BTreeMap<Hash32, ModelFile>,
     cards: BTreeMap<Hash32, ModelCard>,
     keys: BTreeMap<Hash32, VerifyingKey>,
+    wrappable: BTreeSet<Hash32>,
 }
 
 impl Models {
@@ -137,6 +139,23 @@ impl Models {
         Ok(())
     }
 
+    /// Adds what checks a model's proofs on chain.
+    ///
+    /// # Errors
+    /// `proof.wrap.key`.
+    pub fn add_verifier(&mut self, model: Hash32, verifier: &Verifier) -> Result<()> {
+        if verifier.hired {
+            self.wrappable.insert(model);
+        }
+        self.add_key(&verifier.key)
+    }
+
+    /// Whether jobs about a model have to ask for wrappable proofs.
+    #[must_use]
+    pub fn is_wrappable(&self, model: &Hash32) -> bool {
+        self.wrappable.contains(model)
+    }
+
     /// What is said of a model on these words.
     fn statement(&self, stated: &Stated<'_>) -> std::result::Result<Statement, Rejection> {
         let Some(file) = self.files.get(&Hash32(stated.model)) else {
@@ -144,14 +163,6 @@ impl Models {
             return Err(Rejection { check: "statement.model".to_owned(), expected, got });
         };
         Ok(stated_of(file, stated))
-    }
-
-    /// Checks a proof that hides, before a node is asked to wrap it.
-    ///
-    /// # Errors
-    /// The name of the verifier's check.
-    pub fn verify_hidden(&self, stated: &Stated<'_>, proof: &[u8]) -> std::result::Result<(), Rejection> {
-        hired::accept(&self.statement(stated)?, proof).map(drop).map_err(rejection)
     }
 
     /// Whether a contract that this market knows checks wrapped proofs by this key.
@@ -191,6 +202,10 @@ impl ProofCheck for Models {
     ) -> std::result::Result<(), Rejection> {
         let statement = self.statement(&Stated { model, input, public_input, output, context })?;
         statement::verify(&statement, proof).map_err(rejection)
+    }
+
+    fn verify_hidden(&self, stated: &Stated<'_>, proof: &[u8]) -> std::result::Result<(), Rejection> {
+        hired::accept(&self.statement(stated)?, proof).map(drop).map_err(rejection)
     }
 
     fn verify_wrapped(

@@ -6,9 +6,10 @@
 //! taken from the prover. Then the [`ProofCheck`] that was handed in verifies the proof, and only then is the
 //! output read: its word 0 must be the class that the terms ask for.
 //!
-//! Terms, version 1, 51 bytes, big-endian: `0x01 || flags u8 (1: a class is required, 2: there is a feed) ||
+//! Terms, version 1, 51 bytes, big-endian: `0x01 || flags u8 (1: a class is required, 2: there is a feed, 4: wrappable) ||
 //! class u8 || window seconds u64 || window phase u64 || feed commitment 32`. Fields whose flag is off are
-//! zero. Window seconds 0: any window.
+//! zero. Window seconds 0: any window. *Wrappable*: the proof is of the profile *hired*, so that whoever settles the receipt can wrap it for
+//! the contract, if one demands that, without the node's help.
 //!
 //! Refuses: `inference.terms`, `inference.model-unknown`, `inference.class-unknown`, `inference.wrong-window`, `inference.wrong-output`,
 //! `inference.reference-missing`, `inference.reference-length`, `inference.reference-width`,
@@ -31,6 +32,7 @@ pub const SERVICE: Service = Service {
     describe,
     price,
     check,
+    signed: None,
 };
 
 /// Bytes of the terms.
@@ -40,6 +42,7 @@ pub const CLASSES_MAX: usize = 256;
 const TERMS_VERSION: u8 = 1;
 const FLAG_CLASS: u8 = 1;
 const FLAG_FEED: u8 = 2;
+const FLAG_WRAPPABLE: u8 = 4;
 
 /// Why a proof was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +71,15 @@ pub trait ProofCheck: Sync {
         context: [u8; 32],
         proof: &[u8],
     ) -> Result<(), Rejection>;
+
+    /// Accepts when `proof` shows `stated`, hides all else, and can be wrapped by a stranger. A verifier that does not know such proofs refuses.
+    ///
+    /// # Errors
+    /// As [`ProofCheck::verify`].
+    fn verify_hidden(&self, _stated: &Stated<'_>, _proof: &[u8]) -> Result<(), Rejection> {
+        let (expected, got) = ("a checker of proofs that hide".to_owned(), "another".to_owned());
+        Err(Rejection { check: "hidden".to_owned(), expected, got })
+    }
 
     /// Accepts when `proof` is a Groth16 proof of `stated` under the verification key of this name (Keccak-256 of its words). A verifier that has no
     /// keys refuses.
@@ -135,6 +147,8 @@ pub struct Terms {
     pub phase_s: u64,
     /// Commitment of the feed that the public input comes from, if there is one.
     pub feed: Option<Hash32>,
+    /// The proof is of the kind that a stranger can wrap for a contract.
+    pub wrappable: bool,
 }
 
 impl Terms {
@@ -144,7 +158,8 @@ impl Terms {
         let mut bytes = Vec::with_capacity(TERMS_BYTES);
         let class = if self.class.is_some() { FLAG_CLASS } else { 0 };
         let feed = if self.feed.is_some() { FLAG_FEED } else { 0 };
-        bytes.extend_from_slice(&[TERMS_VERSION, class | feed, self.class.unwrap_or(0)]);
+        let wrappable = if self.wrappable { FLAG_WRAPPABLE } else { 0 };
+        bytes.extend_from_slice(&[TERMS_VERSION, class | feed | wrappable, self.class.unwrap_or(0)]);
         bytes.extend_from_slice(&self.window_s.to_be_bytes());
         bytes.extend_from_slice(&self.phase_s.to_be_bytes());
         bytes.extend_from_slice(&self.feed.unwrap_or_default().0);
@@ -168,6 +183,7 @@ impl Terms {
             window_s: u64_at(integers, 0),
             phase_s: u64_at(integers, 8),
             feed: (flags & FLAG_FEED != 0).then_some(Hash32(feed)),
+            wrappable: flags & FLAG_WRAPPABLE != 0,
         };
         let phase = if terms.window_s == 0 { terms.phase_s == 0 } else { terms.phase_s < terms.window_s };
         if *version != TERMS_VERSION || terms.encode() != bytes || !phase {
@@ -202,7 +218,8 @@ fn describe(job: &Job, engines: &Engines<'_>) -> Result<String, Reason> {
     };
     let feed =
         terms.feed.map_or("no public input".to_owned(), |feed| format!("public input from feed {feed}"));
-    Ok(format!("proof of {} for {window}, {feed}, {class} is paid", card.name))
+    let kind = if terms.wrappable { "wrappable proof" } else { "proof" };
+    Ok(format!("{kind} of {} for {window}, {feed}, {class} is paid", card.name))
 }
 
 /// 1,000 micro-USD, and 1 more for each 100 multiply-adds that have to be proven.
@@ -243,10 +260,14 @@ fn check(case: &Case<'_>, engines: &Engines<'_>) -> Result<u64, Reason> {
     if word_bytes != card.word_bytes {
         return Err(Reason::new("inference.reference-width", Blame::Nobody, card.word_bytes, word_bytes));
     }
-    engines
-        .proofs
-        .verify(case.job.model.0, receipt.input.0, public_input, &output, case.context.0, case.evidence)
-        .map_err(|rejection| proof_refused(&rejection))?;
+    let (model, input, context) = (case.job.model.0, receipt.input.0, case.context.0);
+    let verified = if terms.wrappable {
+        let stated = Stated { model, input, public_input, output: &output, context };
+        engines.proofs.verify_hidden(&stated, case.evidence)
+    } else {
+        engines.proofs.verify(model, input, public_input, &output, context, case.evidence)
+    };
+    verified.map_err(|rejection| proof_refused(&rejection))?;
     require_class(&terms, card, &output)?;
     Ok(1)
 }

@@ -19,7 +19,9 @@ pub mod window;
 mod wire;
 pub mod wrap;
 
-use proofmesh_market::{Blame, Case, Check, Hash32, Job, Reason, Refusal, Usd, keccak};
+use proofmesh_market::{
+    Blame, Case, Check, DeviceClaim, Hash32, Job, Known, Reason, Receipt, Refusal, Usd, tag,
+};
 
 /// The idea by which work is checked: docs/spec/market.md and the product's table of families.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub struct Engines<'a> {
     pub models: &'a dyn inference::Catalogue,
     /// Knows public side inputs.
     pub references: &'a dyn reference::References,
+    /// Signatures of devices that were verified before ([`Service::signed`]); [`Known::NOTHING`] serves as well, only slower.
+    pub known: &'a Known,
 }
 
 /// One kind of service.
@@ -59,13 +63,18 @@ pub struct Service {
     pub price: fn(&Job, &Engines<'_>) -> Result<Usd, Reason>,
     /// Units that the evidence shows.
     pub check: fn(&Case<'_>, &Engines<'_>) -> Result<u64, Reason>,
+    /// Where `check` asks about signatures of devices: which, so that those of many receipts can be verified together ([`Known::of`]).
+    pub signed: Option<Signed>,
 }
+
+/// The signatures of devices in a receipt's evidence.
+pub type Signed = fn(&Job, &Receipt, evidence: &[u8]) -> Vec<DeviceClaim>;
 
 impl Service {
     /// The service id that jobs and receipts carry.
     #[must_use]
     pub fn id(&self) -> Hash32 {
-        keccak(self.tag.as_bytes())
+        tag(self.tag)
     }
 
     /// This service's check with its engines, for [`proofmesh_market::check`].

@@ -22,7 +22,7 @@ pub mod tick;
 use crate::wire::{array, u64_at};
 use crate::{Engines, Family, Service, blamed};
 use proofmesh_market::receipt::output_hash;
-use proofmesh_market::{Blame, Case, Device, Hash32, Job, Reason, Usd};
+use proofmesh_market::{Blame, Case, Device, DeviceClaim, Hash32, Job, Reason, Receipt, Usd};
 pub use tick::{Line, Range, SignedTick, Tick};
 
 /// The row in [`crate::SERVICES`].
@@ -34,6 +34,7 @@ pub const SERVICE: Service = Service {
     describe,
     price,
     check,
+    signed: Some(signed),
 };
 
 /// Bytes of the terms.
@@ -150,7 +151,18 @@ fn price(job: &Job, _: &Engines<'_>) -> Result<Usd, Reason> {
     Ok(Usd::from_micro(micro.max(1)))
 }
 
-fn check(case: &Case<'_>, _: &Engines<'_>) -> Result<u64, Reason> {
+fn signed(job: &Job, receipt: &Receipt, evidence: &[u8]) -> Vec<DeviceClaim> {
+    let (Ok(terms), Ok(range)) = (Terms::decode(&job.terms), Range::decode(evidence)) else {
+        return Vec::new();
+    };
+    let of = |signed: &SignedTick| {
+        let digest = signed.tick.digest();
+        [(digest, signed.provider, receipt.device), (digest, signed.consumer, terms.consumer)]
+    };
+    [of(&range.first), of(&range.last)].concat()
+}
+
+fn check(case: &Case<'_>, engines: &Engines<'_>) -> Result<u64, Reason> {
     let receipt = &case.receipt.receipt;
     let terms = Terms::decode(&case.job.terms)?;
     let empty = receipt.output == output_hash(&[]) && receipt.input == Hash32::ZERO;
@@ -160,7 +172,7 @@ fn check(case: &Case<'_>, _: &Engines<'_>) -> Result<u64, Reason> {
     let range = Range::decode(case.evidence).map_err(blamed)?;
     let from_s = case.job.window_from_s;
     let line = Line { job: *case.job_id, provider: receipt.device, from_s, terms };
-    let units = range.verify(&line).map_err(blamed)?;
+    let units = range.verify(&line, engines.known).map_err(blamed)?;
     let window = (range.first.tick.time_s, range.last.tick.time_s);
     if window != (receipt.window_start, receipt.window_end) {
         let got = format!("{} to {}", receipt.window_start, receipt.window_end);

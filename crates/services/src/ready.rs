@@ -8,7 +8,7 @@ use crate::metered::{Line, Quantity, Range, SignedTick, Terms};
 use crate::storage::QUESTIONS;
 use crate::storage::challenge::{Asked, Challenge};
 use crate::storage::merkle::Tree;
-use proofmesh_market::{Address, Device, DeviceSecret, Hash32, Refusal};
+use proofmesh_market::{Address, Device, DeviceSecret, Hash32, Known, Refusal};
 
 /// Bytes of the piece that a storage node is asked about.
 const PIECE_BYTES: usize = 64 << 10;
@@ -86,7 +86,7 @@ pub fn metered_answer(context: &Hash32, provider: &DeviceSecret) -> Result<Vec<u
 /// # Errors
 /// The names of [`crate::metered::tick`].
 pub fn check_metered(context: &Hash32, provider: &Device, answer: &[u8]) -> Result<(), Refusal> {
-    Range::decode(answer)?.verify(&rehearsal(context, *provider)).map(drop)
+    Range::decode(answer)?.verify(&rehearsal(context, *provider), Known::NOTHING).map(drop)
 }
 
 #[cfg(test)]

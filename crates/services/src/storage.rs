@@ -41,6 +41,7 @@ pub const SERVICE: Service = Service {
     describe,
     price,
     check,
+    signed: None,
 };
 
 /// Bytes of the terms.

@@ -33,6 +33,7 @@ pub const SERVICE: Service = Service {
     describe,
     price,
     check,
+    signed: None,
 };
 
 /// Bytes of the terms before the public words.

@@ -66,7 +66,8 @@ fn feed() -> ReferenceTable {
     ReferenceTable::new(1, (0..3).map(row).collect()).expect("words of a byte")
 }
 fn terms() -> Terms {
-    Terms { class: Some(0), window_s: DAY_S, phase_s: PHASE_S, feed: Some(feed().commitment()) }
+    let feed = Some(feed().commitment());
+    Terms { class: Some(0), window_s: DAY_S, phase_s: PHASE_S, feed, wrappable: false }
 }
 fn card() -> ModelCard {
     let classes = ["genuine", "replay", "tampered", "stuck"].map(str::to_owned).to_vec();
@@ -153,7 +154,8 @@ fn judge(handed: &Handed, references: &dyn References) -> Outcome {
     let signed = receipt.sign(&domain(), &handed.output, &device(), &node).expect("own keys");
     let models: BTreeMap<Hash32, ModelCard> =
         handed.models.then(|| (MODEL, handed.card.clone())).into_iter().collect();
-    let engines = Engines { proofs: &StandIn, models: &models as &dyn Catalogue, references };
+    let engines =
+        Engines { proofs: &StandIn, models: &models as &dyn Catalogue, references, known: Known::NOTHING };
     let service = by_name("inference").expect("a row").checker(engines);
     let verdict =
         check(&domain(), &handed.job, &signed, &proof, &service, &account(4)).expect("a receipt of the job");
@@ -262,7 +264,7 @@ fn an_honest_day_is_one_unit_and_terms_choose_what_else_is() {
 #[test]
 fn the_row_describes_and_prices() {
     let (models, feed) = (BTreeMap::from([(MODEL, card())]), feed());
-    let engines = Engines { proofs: &StandIn, models: &models, references: &feed };
+    let engines = Engines { proofs: &StandIn, models: &models, references: &feed, known: Known::NOTHING };
     let row = by_name("inference").expect("a row");
     let words = (row.describe)(&job(), &engines).expect("known");
     assert!(words.contains("weather-qod") && words.contains("genuine") && words.contains("86400"), "{words}");

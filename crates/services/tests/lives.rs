@@ -264,7 +264,8 @@ impl Kind {
         };
         let (models, seeds) = (BTreeMap::from([(model(), card)]), seeds());
         let references = WithSeeds { feeds: &NoReferences, seeds: &seeds };
-        let engines = Engines { proofs: &StandIn, models: &models, references: &references };
+        let engines =
+            Engines { proofs: &StandIn, models: &models, references: &references, known: Known::NOTHING };
         world.verdict_of(digest, evidence, by, &self.service().checker(engines))
     }
 }
@@ -397,7 +398,8 @@ fn rows_describe_and_price_their_jobs() {
             multiply_adds: 1,
         };
         let models = BTreeMap::from([(model(), card)]);
-        let engines = Engines { proofs: &StandIn, models: &models, references: &NoReferences };
+        let engines =
+            Engines { proofs: &StandIn, models: &models, references: &NoReferences, known: Known::NOTHING };
         let (service, mut job) = (kind.service(), kind.job());
         assert!(!(service.describe)(&job, &engines).expect("own terms").is_empty());
         assert!(!(service.price)(&job, &engines).expect("own terms").is_zero());
@@ -431,7 +433,8 @@ fn wraps_that_do_not_fit_their_job_have_names() {
             multiply_adds: 1,
         };
         let models = BTreeMap::from([(model(), card)]);
-        let engines = Engines { proofs: &StandIn, models: &models, references: &NoReferences };
+        let engines =
+            Engines { proofs: &StandIn, models: &models, references: &NoReferences, known: Known::NOTHING };
         match examine(&domain(), &job, &signed, &evidence, &kind.service().checker(engines)) {
             Ok(Outcome::Accepted { units }) => format!("{units} units"),
             Ok(Outcome::Refused(reason)) => format!("{} {:?}", reason.name(), reason.blame()),
@@ -500,7 +503,8 @@ fn a_round_of_storage_waits_for_the_seed_of_the_next_epoch() {
     let (mut receipt, output) = kind.receipt(&world, 0, 0);
     let examined = |receipt: &Receipt, evidence: &[u8], log: &[Event]| {
         let (seeds, models) = (seeds_of(log).0, BTreeMap::<Hash32, ModelCard>::new());
-        let engines = Engines { proofs: &StandIn, models: &models, references: &seeds };
+        let engines =
+            Engines { proofs: &StandIn, models: &models, references: &seeds, known: Known::NOTHING };
         let signed = receipt.clone().sign(&domain(), &output, &device(0), &node(0)).expect("own keys");
         let service = kind.service().checker(engines);
         examine(&domain(), &kind.job(), &signed, evidence, &service).expect("a receipt of the job")
@@ -580,8 +584,12 @@ fn storage_receipts_that_do_not_fit_their_job_have_names() {
         let output: &[i32] = if receipt.output == output_hash(&[]) { &[] } else { &[1] };
         let signed = receipt.sign(&domain(), output, &device(0), &node(0)).expect("own keys");
         let models = BTreeMap::<Hash32, ModelCard>::new();
-        let checker =
-            kind.service().checker(Engines { proofs: &StandIn, models: &models, references: feeds });
+        let checker = kind.service().checker(Engines {
+            proofs: &StandIn,
+            models: &models,
+            references: feeds,
+            known: Known::NOTHING,
+        });
         match examine(&domain(), &job, &signed, &evidence, &checker).expect("a receipt of the job") {
             Outcome::Accepted { units } => format!("{units} units"),
             Outcome::Refused(reason) => reason.name().to_owned(),

@@ -111,7 +111,8 @@ fn judged(evidence: &[u8], units: u64, change: impl Fn(&mut Receipt)) -> Outcome
     let output: &[i32] = if receipt.output == output_hash(&[]) { &[] } else { &[7] };
     let receipt = receipt.sign(&domain(), output, &provider(), &node).expect("own keys");
     let models: BTreeMap<Hash32, ModelCard> = BTreeMap::new();
-    let engines = Engines { proofs: &NoProofs, models: &models, references: &NoReferences };
+    let engines =
+        Engines { proofs: &NoProofs, models: &models, references: &NoReferences, known: Known::NOTHING };
     let service = by_name("metered").expect("a row").checker(engines);
     examine(&domain(), &job(), &receipt, evidence, &service).expect("a receipt of the job")
 }
@@ -125,7 +126,7 @@ fn name(outcome: &Outcome) -> &str {
 
 #[test]
 fn ranges_that_lie_have_names() {
-    let units = |range: &Range| range.verify(&line());
+    let units = |range: &Range| range.verify(&line(), Known::NOTHING);
     assert_eq!(units(&range((0, 0), (8, 8_000))), Ok(8));
     let refused = |change: &dyn Fn(&mut Range)| {
         let mut lie = range((8, 8_400), (12, 12_000));
@@ -164,7 +165,10 @@ fn ranges_that_lie_have_names() {
     assert_eq!(signed_by_both(&|tick| tick.number = u64::MAX), "metered.tick-time");
     // The provider in both roles.
     let alone = Line { terms: Terms { consumer: provider().device(), ..terms() }, ..line() };
-    assert_eq!(range((0, 0), (1, 1)).verify(&alone).expect_err("one key").name, "metered.same-key");
+    assert_eq!(
+        range((0, 0), (1, 1)).verify(&alone, Known::NOTHING).expect_err("one key").name,
+        "metered.same-key"
+    );
 }
 
 #[test]
@@ -190,7 +194,9 @@ fn ranges_of_a_line_lose_nothing_to_rounding() {
         .windows(2)
         .zip(0..)
         .map(|(two, i)| {
-            range((i * RANGE, two[0]), ((i + 1) * RANGE, two[1])).verify(&line()).expect("honest")
+            range((i * RANGE, two[0]), ((i + 1) * RANGE, two[1]))
+                .verify(&line(), Known::NOTHING)
+                .expect("honest")
         })
         .sum();
     assert_eq!(units, 9_999 / UNIT);
@@ -266,7 +272,7 @@ fn run(lie: Lie, at: u64, ticks: u64, mut bytes_of: impl FnMut(u64) -> u64) -> (
             last = agreed[1]; // of the range before
         }
         let evidence = Range { first, last }.encode();
-        let units = Range { first, last }.verify(&line()).unwrap_or(1);
+        let units = Range { first, last }.verify(&line(), Known::NOTHING).unwrap_or(1);
         if let Outcome::Accepted { units } = judged(&evidence, units, |_| {}) {
             paid += units;
         }
@@ -371,7 +377,7 @@ fn evidence_has_one_form_and_every_bit_counts() {
     for bit in (0..good.len() * 8).step_by(5) {
         let mut bytes = good.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
-        let accepted = Range::decode(&bytes).is_ok_and(|range| range.verify(&line()).is_ok());
+        let accepted = Range::decode(&bytes).is_ok_and(|range| range.verify(&line(), Known::NOTHING).is_ok());
         assert!(!accepted, "bit {bit} is bound by nothing");
     }
     let tick = good[1..=SIGNED_TICK_BYTES].to_vec();

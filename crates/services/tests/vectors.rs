@@ -1,7 +1,7 @@
 //! /vectors/services.json: the canonical encodings of metered data and storage, from fixed keys. Made by
 //! `BLESS=1 cargo test -p proofmesh-services vectors`, checked otherwise.
 
-use proofmesh_market::{Address, DeviceSecret, Hash32, keccak};
+use proofmesh_market::{Address, DeviceSecret, Hash32, Known, keccak};
 use proofmesh_services::metered::{self, Line, Quantity, Range, SignedTick};
 use proofmesh_services::seed::seed_feed;
 use proofmesh_services::storage::challenge::{Asked, Challenge};
@@ -51,7 +51,7 @@ fn metered() -> Value {
         },
         "job": job, "provider": Hash32(provider.0), "window_from": from_s.to_string(),
         "first": tick(&range.first), "last": tick(&range.last),
-        "evidence": text(&range.encode()), "units": range.verify(&line).expect("honest").to_string(),
+        "evidence": text(&range.encode()), "units": range.verify(&line, Known::NOTHING).expect("honest").to_string(),
     })
 }
 

@@ -7,8 +7,8 @@ use crate::network::Link;
 use crate::physics::Ideal;
 use proofmesh_market::order::BeaconCommit;
 use proofmesh_market::{
-    AccountSecret, Blame, Case, Check, Domain, Hash32, Job, Reason, Signed, SignedReceipt, Verdict, What,
-    check,
+    AccountSecret, Blame, Case, Check, Domain, Hash32, Job, Known, Reason, Signed, SignedReceipt, Verdict,
+    What, check,
 };
 use proofmesh_services::inference::ModelCard;
 use proofmesh_services::reference::NoReferences;
@@ -122,7 +122,7 @@ impl Checker {
                 return check(domain, job, signed, evidence, lie, &self.account).ok();
             }
         }
-        let engines = Engines { proofs: &Ideal, models, references: &NoReferences };
+        let engines = Engines { proofs: &Ideal, models, references: &NoReferences, known: Known::NOTHING };
         let service = by_id(&job.service)?.checker(engines);
         check(domain, job, signed, evidence, &service, &self.account).ok()
     }

@@ -278,7 +278,7 @@ impl Table {
             self.coalition[2..].iter().map(|node| self.devices[&node.address()].device()).collect();
         devices.sort_unstable();
         let slots = 1 + self.chance.below(2) as u16;
-        let terms = Terms { class: Some(0), window_s: DAY_S, phase_s: 0, feed: None };
+        let terms = Terms { class: Some(0), window_s: DAY_S, phase_s: 0, ..Terms::default() };
         let job = Job {
             buyer: secret.address(),
             salt: keccak(&self.salts.to_be_bytes()),

@@ -56,7 +56,7 @@ impl World {
             self.say(Some(What::DrawCommitted { commitment: draw_commitment(&secret) }));
         }
         let class = self.setting.regime.genuine_only.then_some(0);
-        let terms = Terms { class, window_s: DAY_S, phase_s: 0, feed: None };
+        let terms = Terms { class, window_s: DAY_S, phase_s: 0, ..Terms::default() };
         let window_from_s = START_S + (day + LEAD_DAYS) * DAY_S;
         let window_until_s = window_from_s + JOB_DAYS * DAY_S;
         let job = Job {

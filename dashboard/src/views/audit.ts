@@ -96,6 +96,7 @@ async function run(page: Page, epoch: EpochDoc, chain: ChainEpochDoc | null, bar
       const at = performance.now();
       for await (const tick of check(material)) {
         one.checks++;
+        if (tick.left && one.refused === "") one.refused = "proof not checked here";
         if (tick.refused && one.refused === "") one.refused = tick.refused.check;
       }
       if (material.doc.epoch !== epoch.epoch.number && one.refused === "") one.refused = "epoch.another";

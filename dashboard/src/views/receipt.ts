@@ -159,9 +159,10 @@ function checker(page: Page, digest: string, doc: ReceiptDoc): HTMLElement {
 async function judge(truth: Material, lie: Lie | null, list: HTMLElement, verdict: HTMLElement, doc: ReceiptDoc): Promise<string> {
   const began = performance.now();
   const refused: Tick[] = [];
-  let all = 0;
+  let [all, left] = [0, 0];
   for await (const tick of check(withLie(truth, lie))) {
-    all++;
+    if (tick.left) left++;
+    else all++;
     if (tick.refused) refused.push(tick);
     list.append(row(tick));
     await new Promise((resolve) => requestAnimationFrame(resolve));
@@ -172,6 +173,9 @@ async function judge(truth: Material, lie: Lie | null, list: HTMLElement, verdic
     verdict.className = "verdict bad";
     const names = [...new Set(refused.map((tick) => tick.refused?.check))].join(", ");
     fill(verdict, h("strong", {}, lie ? "The lie is refused: " : "Refused: "), h("code", {}, names), lie ? " One changed bit is enough." : "");
+  } else if (left > 0) {
+    verdict.className = "verdict";
+    fill(verdict, h("strong", {}, `${all} checks hold, the proof was not checked`), " here: it is of the kind that a stranger can wrap. ", h("code", {}, "proofmesh audit"), " checks it.");
   } else {
     verdict.className = "verdict good";
     const paid = doc.status === "refused" ? ` The proof holds; the receipt is not paid because of ${doc.reason?.name ?? "a rule"}.` : "";
@@ -182,11 +186,12 @@ async function judge(truth: Material, lie: Lie | null, list: HTMLElement, verdic
 
 function row(tick: Tick): HTMLElement {
   const bad = tick.refused;
+  const [mark, said] = bad ? ["✕", " refused"] : tick.left ? ["–", " not checked here"] : ["✓", " holds"];
   return h(
     "li",
-    { class: bad ? "bad" : "good" },
-    h("span", { class: "mark", "aria-hidden": "true" }, bad ? "✕" : "✓"),
-    h("span", {}, h("b", {}, tick.name), h("span", { class: "visually-hidden" }, bad ? " refused" : " holds"), h("small", {}, bad ? [h("code", {}, bad.check), " expected ", short(bad.expected, 22, 8), ", got ", short(bad.got, 22, 8)] : tick.about)),
+    { class: bad ? "bad" : tick.left ? "" : "good" },
+    h("span", { class: "mark", "aria-hidden": "true" }, mark),
+    h("span", {}, h("b", {}, tick.name), h("span", { class: "visually-hidden" }, said), h("small", {}, bad ? [h("code", {}, bad.check), " expected ", short(bad.expected, 22, 8), ", got ", short(bad.got, 22, 8)] : tick.about)),
     h("span", { class: "ms" }, tick.ms >= 0.05 ? `${tick.name.startsWith("proof:") ? "whole proof " : ""}${tick.ms.toFixed(1)} ms` : ""),
   );
 }

@@ -14,9 +14,9 @@ use cosmwasm_std::{to_json_binary, Api, Deps, Response, WasmMsg};
 use proofmesh_market::order::Order;
 use proofmesh_market::receipt::output_bytes;
 use proofmesh_market::{
-    keccak, statement, tree, AccountSignature, Address, Case, Device, Domain, Hash32, SignedReceipt,
+    keccak, statement, tree, AccountSignature, Address, Case, Device, Domain, Hash32, Known, SignedReceipt,
 };
-use proofmesh_services::inference::{self, Catalogue, ModelCard, ProofCheck, Rejection};
+use proofmesh_services::inference::{self, Catalogue, ModelCard, ProofCheck, Rejection, Stated};
 use proofmesh_services::reference::{row_leaf, References, Row};
 use proofmesh_services::Engines;
 
@@ -69,6 +69,11 @@ impl ProofCheck for Wrapped {
             expected: refusal.expected,
             got: refusal.got,
         })
+    }
+
+    /// Whatever the market's checkers saw, what comes here is wrapped.
+    fn verify_hidden(&self, of: &Stated<'_>, proof: &[u8]) -> core::result::Result<(), Rejection> {
+        self.verify(of.model, of.input, of.public_input, of.output, of.context, proof)
     }
 }
 
@@ -138,7 +143,7 @@ pub fn check(
         multiply_adds: 0,
     });
     let row = Opened { shown, groups, device: receipt.device, window_start: receipt.window_start };
-    let engines = Engines { proofs: &Wrapped(Key::read(&model.key)?), models: &card, references: &row };
+    let engines = Engines { proofs: &Wrapped(Key::read(&model.key)?), models: &card, references: &row, known: Known::NOTHING };
     let context = receipt.context(domain);
     let case = Case {
         job_id: &job_id,

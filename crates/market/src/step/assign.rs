@@ -8,7 +8,7 @@
 
 use super::{Effect, Fold};
 use crate::event::draw_commitment;
-use crate::hash::{Hash32, Words, keccak};
+use crate::hash::{Hash32, Words, tag};
 use crate::job::Job;
 use crate::key::Address;
 use crate::ledger::{Move, Purse, Target};
@@ -188,7 +188,7 @@ impl State {
 }
 
 fn rank(secret: &Hash32, job: &Hash32, node: &Address) -> Hash32 {
-    Words::new().hash(&keccak(b"proofmesh/rank/v1")).hash(secret).hash(job).address(&node.0).keccak()
+    Words::new().hash(&tag("proofmesh/rank/v1")).hash(secret).hash(job).address(&node.0).keccak()
 }
 
 /// True when the device stands where the job wants it.

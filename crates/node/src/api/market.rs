@@ -233,7 +233,12 @@ pub(super) async fn ready(State(it): Shared, headers: HeaderMap, body: Body) -> 
 }
 
 pub(super) async fn close_epoch(State(it): Shared) -> Response {
-    answer(it.coordinator.close_epoch().await)
+    answer(it.coordinator.close_epoch(None).await)
+}
+
+pub(super) async fn close_epoch_again(State(it): Shared, Path(receipt): Path<String>) -> Response {
+    let close = async { it.coordinator.close_epoch(Some(parse(&receipt, "receipt")?)).await };
+    answer(close.await)
 }
 
 pub(super) async fn faucet(State(it): Shared, headers: HeaderMap, body: Body) -> Response {

@@ -363,6 +363,15 @@ pub const ROUTES: &[Route] = &[
     )
     .once(),
     call(
+        "/v1/epochs/again/{receipt}",
+        Scope::Operate,
+        "The same, also with this receipt, which nobody proved when the chain asked, and which cost the bond",
+        Takes::Anything,
+        json!(ClosedDoc),
+        || post(market::close_epoch_again),
+    )
+    .once(),
+    call(
         "/v1/move",
         Scope::Operate,
         "Moves the journal, the evidence or both to other engines while the market goes on; again until it is done, if it takes long",

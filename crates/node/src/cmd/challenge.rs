@@ -1,6 +1,6 @@
 //! `proofmesh challenge`: demand on chain that the poster proves a receipt; answer such a demand; end it.
 
-use crate::challenge::{Published, Won, Wrong, answer, open, resolve, wrong};
+use crate::challenge::{Published, Won, Wrong, answer, defend, open, resolve, wrong};
 use crate::client::Client;
 use crate::engine::keys::Keys;
 use crate::fault::{Kind, Result};
@@ -28,14 +28,19 @@ pub enum Command {
         all: bool,
     },
     /// Answer a challenge with the receipt's wrapped proof: the challenger's bond goes to the poster
+    #[command(after_help = "Examples:
+  proofmesh challenge answer 3 0xRECEIPT                       wraps the receipt's own evidence by the key of `wrap set-up --hiding`
+  proofmesh challenge answer 3 0xRECEIPT --proof day.wrapped   with a proof that its node, or a stranger, wrapped
+
+`proofmesh up` answers by itself where its directory has the key.")]
     Answer {
         /// The epoch
         epoch: u64,
         /// Digest of the receipt
         receipt: String,
-        /// The wrapped proof: what `node wrap`, `wrap prove` or `wrap collect` wrote
+        /// The wrapped proof: what `node wrap`, `wrap prove` or `wrap collect` wrote; without it the receipt's evidence is wrapped here
         #[arg(long, value_name = "FILE")]
-        proof: PathBuf,
+        proof: Option<PathBuf>,
         /// Name of the account that sends it
         #[arg(long, default_value = "poster", value_name = "NAME")]
         by: String,
@@ -95,9 +100,19 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Answer { epoch, receipt, proof, by } => {
             let digest: Hash32 = super::parse(&receipt, "receipt")?;
             let signed = SignedReceipt::decode(&client.receipt(&digest).await?.wire.0)?;
-            let proof = super::wrap::document::read_proof(&proof)?;
-            let evidence = evidence(&client, signed, proof).await?;
-            let gas = answer(&*settlement, &Signer::new(&keys.account(&by)?), epoch, &evidence).await?;
+            let by = Signer::new(&keys.account(&by)?);
+            let gas = match proof {
+                Some(path) => {
+                    let proof = super::wrap::document::read_proof(&path)?;
+                    let evidence = evidence(&client, signed, proof).await?;
+                    answer(&*settlement, &by, epoch, &evidence).await?
+                }
+                None => {
+                    let mut watch = |stage: &'static str| context.tell(stage);
+                    let of = (epoch, signed);
+                    defend(&client, &*settlement, &by, of, &context.dir, &mut watch).await?
+                }
+            };
             let doc = EndDoc { epoch, receipt: digest, gas, won: None };
             context
                 .print(&doc, || format!("answered, {} gas: the challenger's bond is the poster's", doc.gas))

@@ -18,6 +18,9 @@ pub enum Command {
         /// Then let the challenge window pass (development chains)
         #[arg(long)]
         pass_window: bool,
+        /// A receipt that nobody proved when the chain asked, and that cost the bond: post it all the same
+        #[arg(long, value_name = "RECEIPT")]
+        again: Option<String>,
     },
 }
 
@@ -36,8 +39,11 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
             }
             context.print(&docs, || docs.iter().map(describe).collect::<Vec<_>>().join("\n\n"))
         }
-        Command::Close { pass_window } => {
-            let doc = client.close_epoch().await?;
+        Command::Close { pass_window, again } => {
+            let doc = match again {
+                Some(receipt) => client.close_epoch_again(&super::parse(&receipt, "receipt")?).await?,
+                None => client.close_epoch().await?,
+            };
             if pass_window {
                 client.pass_time(client.status().await?.deployment.params.challenge_window_s).await?;
             }

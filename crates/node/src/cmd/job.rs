@@ -120,6 +120,7 @@ async fn posted(
         days: args.days,
         deadline_s,
         feed: client.add_feed(&FeedDoc::of(&table)).await?,
+        wrappable: status.wrappable.contains(&model),
         salt: salt(&format!("{} {}", args.salt, deadline_s)),
     };
     let job = wanted.job(buyer.address());

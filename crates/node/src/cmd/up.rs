@@ -2,6 +2,7 @@
 
 use crate::config::{ChainSettings, History, Settings};
 use crate::coordinator::{Config, MarketTerms};
+use crate::defence;
 use crate::device::Readings;
 use crate::device::intake::Intake;
 use crate::device::mqtt::{Broker, listen};
@@ -233,6 +234,17 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
             supervise("bus", &tell, start).await;
         });
     }
+    {
+        let (coordinator, client, context) = (up.coordinator.clone(), up.client()?, context.clone());
+        running.spawn(async move {
+            let tell = |text: &str| context.tell(text);
+            let start = || {
+                let (coordinator, client, context) = (coordinator.clone(), client.clone(), context.clone());
+                async move { defence::stay(&coordinator, &client, &|text| context.tell(text)).await }
+            };
+            supervise("demands", &tell, start).await;
+        });
+    }
     let canary_every_s = args.canary_every.unwrap_or(settings.monitor.canary_every_s);
     context.print(&doc, || {
         let rpc = doc.rpc.as_deref().unwrap_or("-");
@@ -256,7 +268,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
             () = interrupted() => break,
             () = &mut canaries, if canary_every_s > 0 => {}
             _ = closing.tick(), if epoch_every_s > 0 => {
-                if let Err(fault) = up.coordinator.close_epoch().await {
+                if let Err(fault) = up.coordinator.close_epoch(None).await {
                     context.tell(&format!("epoch not posted, tried again at the next: {fault}"));
                 }
             }

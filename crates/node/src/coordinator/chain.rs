@@ -13,11 +13,11 @@
 
 use super::Coordinator;
 use super::overview::sum;
+use super::verifiers::Demand;
 use crate::fault::{Fault, Result};
-use proofmesh_market::{Address, ChainRef, Usd, What, keccak};
+use proofmesh_market::{Address, ChainRef, Hash32, Usd, What, keccak};
 use proofmesh_settle::{ChainEvent, Cursor, EventKind, SettleError};
-use std::collections::BTreeMap;
-use std::sync::PoisonError;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 /// Events of one read.
@@ -35,12 +35,48 @@ pub(super) struct Reader {
     bonded: BTreeMap<Address, Usd>,
     /// Money over its events.
     flows: Flows,
+    /// Demands of a proof that are open.
+    demands: BTreeMap<Hash32, Demand>,
+    /// Receipts whose demand nobody answered in time.
+    lost: BTreeSet<Hash32>,
+    /// The transaction that took the poster's bond last.
+    slashed: Option<Hash32>,
     /// Number of the last look that came to its end.
     looked: u64,
     /// Log and chain were held against each other since the beginning of this reading.
     compared: bool,
     /// This reading began after blocks were taken back, and what they held is not made good yet.
     taken_back: bool,
+}
+
+impl Reader {
+    pub(super) fn demands(&self) -> Vec<Demand> {
+        self.demands.values().copied().collect()
+    }
+
+    pub(super) fn lost(&self) -> BTreeSet<Hash32> {
+        self.lost.clone()
+    }
+
+    /// What becomes of demands.
+    fn note(&mut self, event: &ChainEvent) {
+        match &event.kind {
+            EventKind::Challenged { epoch, digest, deadline, .. } => {
+                let demand = Demand { epoch: *epoch, receipt: *digest, deadline_s: *deadline };
+                self.demands.insert(*digest, demand);
+            }
+            EventKind::PosterSlashed { .. } => self.slashed = Some(event.tx),
+            EventKind::ChallengeClosed { digest, answered } => {
+                self.demands.remove(digest);
+                if *answered {
+                    self.lost.remove(digest);
+                } else if self.slashed == Some(event.tx) {
+                    self.lost.insert(*digest); // else its bond came back: the epoch was struck for another reason
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Money over the chain's events.
@@ -102,7 +138,10 @@ impl Coordinator {
                 self.chain_event(&mut reader, event).await?;
             }
             // Once all of the page is in: it is read again after an error.
-            page.events.iter().for_each(|event| reader.flows.add(&event.kind));
+            for event in &page.events {
+                reader.flows.add(&event.kind);
+                reader.note(event);
+            }
             if page.next == reader.cursor {
                 break;
             }
@@ -238,15 +277,6 @@ impl Coordinator {
         if differs {
             self.take(What::StakeSeen { node, stake: bonded, block })?;
             self.assign_open()?;
-        }
-        Ok(())
-    }
-
-    /// Registers every model of the directory on chain, as far as it is not.
-    pub(super) async fn register_models(&self) -> Result<()> {
-        let models = self.models.read().unwrap_or_else(PoisonError::into_inner).ids();
-        for id in models {
-            self.ground.register_model(id, super::read_key(&self.dir, &id)?.as_ref()).await?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! A crash between a receipt and its verdict leaves a receipt without one, which the next start judges.
 
 use super::Coordinator;
-use crate::cores::on_all_cores;
+use crate::cores::shared_out;
 use crate::engine::crash;
 use crate::fault::{Fault, Result};
 use crate::wire::{MeasureDoc, ReadyDoc, ReceiptDoc};
@@ -11,7 +11,7 @@ use proofmesh_graph::program::Interval;
 use proofmesh_market::order::Measured;
 use proofmesh_market::state::ReceiptStatus;
 use proofmesh_market::{
-    AccountSecret, Address, Check, Effect, Hash32, Job, Signed, SignedReceipt, State, Verdict, What,
+    AccountSecret, Address, Check, Effect, Hash32, Job, Known, Signed, SignedReceipt, State, Verdict, What,
     check_delivered,
 };
 use proofmesh_services::inference::{ProofCheck, Stated};
@@ -26,6 +26,23 @@ const CAPABILITY_S: u64 = 90 * 86_400;
 /// Receipts that are checked, and their verdicts taken, together.
 pub(super) const JUDGED_AT_ONCE: usize = 64;
 
+/// A delivered receipt with its job and its evidence.
+pub(super) struct Delivery {
+    pub(super) digest: Hash32,
+    pub(super) job: Job,
+    pub(super) signed: SignedReceipt,
+    pub(super) evidence: Vec<u8>,
+}
+
+/// Signatures of devices that the checks of these will ask about, verified together.
+pub(super) fn known<'a>(deliveries: impl IntoIterator<Item = &'a Delivery>) -> Known {
+    let signed = |it: &Delivery| {
+        let signed = by_id(&it.job.service)?.signed?;
+        Some(signed(&it.job, &it.signed.receipt, &it.evidence))
+    };
+    Known::of(deliveries.into_iter().filter_map(signed).flatten())
+}
+
 impl Coordinator {
     /// Receipts without a verdict.
     pub(super) fn pending(&self) -> Vec<Hash32> {
@@ -37,9 +54,9 @@ impl Coordinator {
 
     /// Checks a waiting receipt and takes the verdict. Gives the check's milliseconds.
     pub(super) fn judge(&self, digest: &Hash32) -> Result<f64> {
-        let (job, signed, evidence) = self.case(digest)?;
+        let delivery = self.delivery(digest)?;
         let began = Instant::now();
-        let verdict = self.verdict(&job, &signed, &evidence, self.checkers.first())?;
+        let verdict = self.verdict(&delivery, Known::NOTHING, self.checkers.first())?;
         let check_ms = began.elapsed().as_secs_f64() * 1_000.0;
         crash::point();
         self.take_verdicts(vec![verdict])?;
@@ -49,9 +66,10 @@ impl Coordinator {
     /// The same of many, on all cores, their verdicts taken together.
     pub(super) fn judge_all(&self, digests: &[Hash32]) -> Result<()> {
         let checker = self.checkers.first();
-        let verdicts = on_all_cores(digests, |digest| {
-            let (job, signed, evidence) = self.case(digest)?;
-            self.verdict(&job, &signed, &evidence, checker)
+        let verdicts = shared_out(digests, |some| {
+            let deliveries: Vec<_> = some.iter().map(|digest| self.delivery(digest)).collect();
+            let known = known(deliveries.iter().flatten());
+            deliveries.into_iter().map(|delivery| self.verdict(&delivery?, &known, checker)).collect()
         });
         let verdicts = verdicts.into_iter().collect::<Result<Vec<_>>>()?;
         crash::point();
@@ -76,32 +94,31 @@ impl Coordinator {
     }
 
     /// A delivered receipt with its job and its evidence.
-    pub(super) fn case(&self, digest: &Hash32) -> Result<(Job, SignedReceipt, Vec<u8>)> {
-        let case = self.with_state(|state| {
+    pub(super) fn delivery(&self, digest: &Hash32) -> Result<Delivery> {
+        let found = self.with_state(|state| {
             let delivered = state.receipts().get(digest)?;
             let posted = state.jobs().get(&delivered.signed.receipt.job)?;
             Some((posted.job.clone(), delivered.signed.clone()))
         });
-        let Some((job, signed)) = case else {
+        let Some((job, signed)) = found else {
             return Err(Fault::trouble("receipt.unknown", "a delivered receipt of a posted job", digest));
         };
         let evidence = self.blob(&signed.receipt.evidence)?.ok_or_else(|| {
             Fault::trouble("blob.missing", "the evidence of a delivered receipt", signed.receipt.evidence)
         })?;
-        Ok((job, signed, evidence))
+        Ok(Delivery { digest: *digest, job, signed, evidence })
     }
 
-    /// What a checker says about a receipt.
+    /// What a checker says about a receipt, of whose devices' signatures some are known.
     pub(super) fn verdict(
         &self,
-        job: &Job,
-        signed: &SignedReceipt,
-        evidence: &[u8],
+        delivery: &Delivery,
+        known: &Known,
         checker: &AccountSecret,
     ) -> Result<Verdict> {
-        let began = Instant::now();
-        let verdict = self.with_service(&job.service, |check| {
-            Ok(check_delivered(&self.domain(), job, signed, evidence, check, checker)?)
+        let (Delivery { digest, job, signed, evidence }, began) = (delivery, Instant::now());
+        let verdict = self.with_service(&job.service, known, |check| {
+            Ok(check_delivered(&self.domain(), job, (digest, signed), evidence, check, checker))
         })?;
         crate::monitor::checked(verdict.receipt(), began);
         Ok(verdict)
@@ -111,10 +128,15 @@ impl Coordinator {
     ///
     /// # Errors
     /// `service.unknown`.
-    pub fn with_service<T>(&self, service: &Hash32, run: impl FnOnce(&dyn Check) -> Result<T>) -> Result<T> {
+    pub(super) fn with_service<T>(
+        &self,
+        service: &Hash32,
+        known: &Known,
+        run: impl FnOnce(&dyn Check) -> Result<T>,
+    ) -> Result<T> {
         let service = by_id(service)
             .ok_or_else(|| Fault::refused("service.unknown", "a service of this node", service))?;
-        self.with_engines(|engines| run(&service.checker(*engines)))
+        self.with_engines(|engines| run(&service.checker(Engines { known, ..*engines })))
     }
 
     /// Runs something with this coordinator's engines.
@@ -123,7 +145,8 @@ impl Coordinator {
         let feeds = self.feeds.read().unwrap_or_else(PoisonError::into_inner);
         let seeds = self.book().seeds().clone();
         let references = WithSeeds { feeds: &*feeds, seeds: &seeds };
-        let engines = Engines { proofs: &*models, models: &*models, references: &references };
+        let (references, known) = (&references, Known::NOTHING);
+        let engines = Engines { proofs: &*models, models: &*models, references, known };
         run(&engines)
     }
 

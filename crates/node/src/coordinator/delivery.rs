@@ -1,9 +1,8 @@
 //! Receipts that come in, many at a time.
 //!
-//! Who hands a receipt in has its signatures verified on its own thread, then waits in a queue; one thread takes all that
-//! wait together: their evidence is made durable by one sync, their events by one append. So a second carries as many
-//! receipts as its cores verify, not as many as its disk syncs. Order on disk: evidence, then the receipt, then
-//! the verdict.
+//! Who hands a receipt in waits in a queue; one thread takes all that wait together: their signatures are verified many at
+//! once, their evidence is made durable by one sync, their events by one append. So the more come, the less
+//! each costs. Order on disk: evidence, then the receipt, then the verdict.
 //!
 //! A receipt is acknowledged when it and its evidence are durable. Who asked to be answered at once is answered then, and
 //! the receipt is judged after; who did not waits for the verdict.
@@ -15,7 +14,7 @@ use crate::engine::crash;
 use crate::fault::{Fault, Result};
 use crate::wire::{Delivered, ReceiptDoc};
 use proofmesh_market::limits::EVIDENCE_BYTES_MAX;
-use proofmesh_market::{Effect, Hash32, SignedReceipt, State, Verified, What, keccak};
+use proofmesh_market::{Ahead, Effect, Hash32, Receipt, SignedReceipt, State, Verified, What, keccak};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
@@ -30,6 +29,8 @@ pub(super) struct Deliveries {
     /// Delivered, to be judged, in a market without guards. One with guards remembers itself.
     unjudged: Mutex<Vec<Hash32>>,
     judging: AtomicBool,
+    /// Of the one thread that takes.
+    ahead: Mutex<Option<Ahead>>,
 }
 
 #[derive(Default)]
@@ -39,11 +40,11 @@ struct Queue {
     taken_care_of: bool,
 }
 
-/// A receipt whose signatures and evidence hold.
+/// A receipt with the evidence that it names.
 struct Waiting {
-    signed: SignedReceipt,
+    receipt: Receipt,
     digest: Hash32,
-    verified: Verified,
+    what: What,
     evidence: Vec<u8>,
     answer: oneshot::Sender<Result<Taken>>,
 }
@@ -107,14 +108,13 @@ impl Coordinator {
         Ok(Delivered { receipt: self.receipt(&digest)?, check_ms })
     }
 
-    /// Verifies what needs no state, and waits until the receipt is taken.
+    /// Reads what needs no state, and waits until the receipt is taken.
     async fn take_in(self: &Arc<Self>, receipt: &[u8], evidence: Vec<u8>) -> Result<(Hash32, Taken)> {
         let signed = SignedReceipt::decode(receipt)?;
         if evidence.len() > EVIDENCE_BYTES_MAX {
             return Err(Fault::refused("receipt.evidence-too-long", EVIDENCE_BYTES_MAX, evidence.len()));
         }
         let found = keccak(&evidence);
-        let verified = Verified::receipt(&signed, &self.domain())?;
         if found != signed.receipt.evidence {
             return Err(Fault::refused("receipt.wrong-evidence", signed.receipt.evidence, found));
         }
@@ -122,7 +122,8 @@ impl Coordinator {
         let (answer, answered) = oneshot::channel();
         let start = {
             let mut queue = self.deliveries.queue();
-            queue.waiting.push(Waiting { signed, digest, verified, evidence, answer });
+            let (receipt, what) = (signed.receipt.clone(), What::Delivered(signed));
+            queue.waiting.push(Waiting { receipt, digest, what, evidence, answer });
             !std::mem::replace(&mut queue.taken_care_of, true)
         };
         if start {
@@ -153,22 +154,46 @@ impl Coordinator {
         }
     }
 
-    fn take_batch(&self, batch: Vec<Waiting>) {
-        let (mut wanted, mut receipts, mut answers, mut evidence) = (vec![], vec![], vec![], vec![]);
+    /// Those that are new and whose signatures hold; the others are answered. Whoever asked may have gone.
+    fn held(&self, batch: Vec<Waiting>) -> Vec<(Waiting, Verified)> {
         let new: Vec<Result<()>> =
             self.with_state(|state| batch.iter().map(|it| require_new(state, it)).collect());
-        for (waiting, new) in batch.into_iter().zip(new) {
-            let Waiting { signed, digest, verified, evidence: bytes, answer } = waiting;
-            match new {
-                Ok(()) => {
-                    receipts.push((signed.receipt.clone(), digest));
-                    wanted.push((What::Delivered(signed), Some(verified)));
-                    answers.push(answer);
-                    evidence.push(bytes);
+        let refuse = |waiting: Waiting, fault| drop(waiting.answer.send(Err(fault)));
+        let batch: Vec<Waiting> = batch
+            .into_iter()
+            .zip(new)
+            .filter_map(|(waiting, new)| match new {
+                Ok(()) => Some(waiting),
+                Err(fault) => {
+                    refuse(waiting, fault);
+                    None
                 }
-                // Whoever asked may have gone; so below.
-                Err(fault) => drop(answer.send(Err(fault))),
+            })
+            .collect();
+        let verified = {
+            let mut ahead = self.deliveries.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+            let ahead = ahead.get_or_insert_with(|| Ahead::new(self.domain()));
+            ahead.verify(batch.iter().map(|waiting| &waiting.what))
+        };
+        let mut held = Vec::with_capacity(batch.len());
+        for (waiting, verified) in batch.into_iter().zip(verified) {
+            let What::Delivered(signed) = &waiting.what else { continue };
+            // What does not hold is verified by itself, for its name.
+            match verified.map_or_else(|| Verified::receipt(signed, &self.domain()), Ok) {
+                Ok(verified) => held.push((waiting, verified)),
+                Err(refusal) => refuse(waiting, refusal.into()),
             }
+        }
+        held
+    }
+
+    fn take_batch(&self, batch: Vec<Waiting>) {
+        let (mut wanted, mut receipts, mut answers, mut evidence) = (vec![], vec![], vec![], vec![]);
+        for (waiting, verified) in self.held(batch) {
+            receipts.push((waiting.receipt, waiting.digest));
+            wanted.push((waiting.what, Some(verified)));
+            answers.push(waiting.answer);
+            evidence.push(waiting.evidence);
         }
         let taken = || {
             let look = |state: &State| may_be_judged(state, self.time.now_s().max(state.now_s()), &receipts);
@@ -254,7 +279,7 @@ impl Coordinator {
 
 /// Cheap refusals first: nobody but an enrolled node with a new receipt gets bytes onto the disk.
 fn require_new(state: &State, waiting: &Waiting) -> Result<()> {
-    let (node, digest) = (waiting.signed.receipt.node, &waiting.digest);
+    let (node, digest) = (waiting.receipt.node, &waiting.digest);
     if !state.nodes().contains_key(&node) {
         return Err(Fault::refused("node.unknown", "an enrolled node", node));
     }

@@ -12,11 +12,11 @@ use proofmesh_market::{Hash32, SignedReceipt, What};
 use proofmesh_settle::Done;
 
 impl Coordinator {
-    /// Closes an epoch and posts it.
+    /// Closes an epoch and posts it; `again` names a receipt that cost the bond before and is posted all the same.
     ///
     /// # Errors
-    /// The market's and the chain's; the epoch stays closed and is posted by the next call.
-    pub async fn close_epoch(&self) -> Result<ClosedDoc> {
+    /// The market's and the chain's, `epoch.receipt-lost`; the epoch stays closed and is posted by the next call.
+    pub async fn close_epoch(&self, again: Option<Hash32>) -> Result<ClosedDoc> {
         let closing = self.closing.lock().await;
         self.sync_chain().await?;
         // What was judged settles only after its chance of a second check.
@@ -35,7 +35,7 @@ impl Coordinator {
         };
         crash::point();
         drop(closing);
-        let posted = self.post_epochs().await?;
+        let posted = self.post_epochs(again).await?;
         let mine = posted.iter().find(|posted| posted.epoch == number);
         let (gas, tx) = mine.map_or((0, None), |posted| (posted.gas, posted.tx));
         let index = number as usize - 1;
@@ -46,14 +46,16 @@ impl Coordinator {
         Ok(ClosedDoc { epoch: closed.epoch, receipts, gas, tx })
     }
 
-    /// Posts every closed epoch that the chain does not have, in order.
+    /// Posts every closed epoch that the chain does not have, in order; `again` as in [`Self::close_epoch`].
     ///
     /// # Errors
-    /// The chain's.
-    pub async fn post_epochs(&self) -> Result<Vec<PostedDoc>> {
+    /// The chain's, `epoch.receipt-lost`.
+    pub async fn post_epochs(&self, again: Option<Hash32>) -> Result<Vec<PostedDoc>> {
         let _one_at_a_time = self.closing.lock().await;
         // The chain says what it has: an epoch that was struck there is posted again.
         let latest = self.settlement().latest_epoch().await?;
+        self.sync_chain().await?;
+        self.require_answerable(latest + 1, again).await?;
         self.book().settle()?;
         let waiting: Vec<_> = self.with_state(|state| {
             let open = state.epochs().iter().filter(|closed| closed.epoch.number > latest);

@@ -157,9 +157,14 @@ impl Ground {
         Ok(())
     }
 
-    /// Registers a model's id, with the verifier of its key if it has one.
-    pub(super) async fn register_model(&self, id: Hash32, key: Option<&VerifierKey>) -> Result<Registered> {
-        let registered = onchain::register(&*self.settlement, &self.governor, id, key).await?;
+    /// Registers a model's id, with the verifier of its key if it has one; one that stands without gets it when `ready`.
+    pub(super) async fn register_model(
+        &self,
+        id: Hash32,
+        key: Option<&VerifierKey>,
+        ready: bool,
+    ) -> Result<Registered> {
+        let registered = onchain::register(&*self.settlement, &self.governor, id, key, ready).await?;
         crash::point();
         Ok(registered)
     }

@@ -9,9 +9,9 @@ use crate::fault::{Fault, Result};
 use crate::wire::HandOverDoc;
 use crate::zk::Models;
 use proofmesh_market::limits::EVIDENCE_BYTES_MAX;
-use proofmesh_market::{Hash32, Job, Signed, What, keccak};
+use proofmesh_market::{Hash32, Job, Known, Signed, What, keccak};
 use proofmesh_services::Engines;
-use proofmesh_services::inference::{Catalogue, Stated};
+use proofmesh_services::inference::{Catalogue, ProofCheck, Stated};
 use proofmesh_services::reference::NoReferences;
 use proofmesh_services::wrap::{Handed, PRICE, SERVICE, Terms, terms};
 use std::sync::PoisonError;
@@ -109,7 +109,7 @@ impl Coordinator {
 
 /// The terms of a wrapping job whose model and key this market knows.
 fn workable(job: &Job, models: &Models) -> Result<Terms> {
-    let engines = Engines { proofs: models, models, references: &NoReferences };
+    let engines = Engines { proofs: models, models, references: &NoReferences, known: Known::NOTHING };
     let terms = terms(job, &engines).map_err(|reason| Fault::from(&reason))?;
     if models.has_key(&terms.key) {
         return Ok(terms);

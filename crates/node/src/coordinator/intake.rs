@@ -3,7 +3,7 @@
 use super::Coordinator;
 use crate::fault::{Fault, Result};
 use proofmesh_market::{Address, Device, Effect, Hash32, Job, State, Usd, What};
-use proofmesh_services::by_id;
+use proofmesh_services::{by_id, inference};
 
 /// Most test money that one request may bring an account to.
 pub const FAUCET_MAX: Usd = Usd::from_micro(1_000_000_000_000);
@@ -40,7 +40,11 @@ impl Coordinator {
             tokio::task::block_in_place(|| self.require_workable(&order.order))?;
         }
         self.sync_chain().await?;
+        let enrolled = if let What::NodeEnrolled(order) = &what { Some(order.order.node) } else { None };
         let effects = self.take(what)?;
+        if let Some(node) = enrolled {
+            self.look_at_stake(node).await?; // it may have bonded before
+        }
         if self.is_guarded() {
             // A job is drawn with the next value, a dispute is voted on at once.
             let panels: Vec<Hash32> = effects.iter().filter_map(seated).collect();
@@ -62,7 +66,17 @@ impl Coordinator {
     fn require_understood(&self, job: &Job) -> Result<()> {
         let Some(service) = by_id(&job.service) else { return Ok(()) };
         self.with_engines(|engines| (service.describe)(job, engines).map(drop))
-            .map_err(|reason| Fault::from(&reason))
+            .map_err(|reason| Fault::from(&reason))?;
+        if job.service != inference::SERVICE.id() || !self.is_wrappable(&job.model) {
+            return Ok(());
+        }
+        // Whoever posts epochs here answers for the receipts on chain, and only such proofs let it.
+        let terms = inference::Terms::decode(&job.terms).map_err(|reason| Fault::from(&reason))?;
+        if terms.wrappable {
+            return Ok(());
+        }
+        let expected = "terms with the flag *wrappable* (`wrappable` of /v1/status names the models)";
+        Err(Fault::refused("inference.not-wrappable", expected, format_args!("model {}", job.model)))
     }
 
     fn require_development(&self) -> Result<()> {

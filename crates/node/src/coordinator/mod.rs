@@ -19,6 +19,7 @@ mod moving;
 mod overview;
 mod rounds;
 mod show;
+mod verifiers;
 
 use crate::book::Book;
 use crate::engine::blobs::Blobs;
@@ -26,7 +27,7 @@ use crate::engine::bus::Within;
 use crate::engine::keys::Keys;
 use crate::engine::place::{self, Engines};
 use crate::fault::{Fault, Result};
-use crate::onchain::Registered;
+use crate::onchain::{Registered, Verifier};
 use crate::time::Time;
 use crate::zk::Models;
 use chain::Reader;
@@ -37,16 +38,18 @@ use feeds::Feeds;
 use ground::Ground;
 use proofmesh_market::{AccountSecret, Address, Ahead, Domain, Effect, Hash32, State, What};
 use proofmesh_model::ModelFile;
-use proofmesh_settle::{Settlement, VerifierKey};
+use proofmesh_settle::Settlement;
 use rounds::Checkers;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use verifiers::read_verifier;
 
 pub use check::middle;
 pub use feeds::read_feeds;
 pub use ground::{CHECKER_PLEDGE, MarketTerms, WINDOW_MAX_S, embedded_url, read_deployment};
 pub use rounds::seats_cost;
+pub use verifiers::Demand;
 
 /// Receipts without a verdict that a start waits for; more are judged beside whatever else it does then.
 const JUDGED_AT_START: usize = 1_024;
@@ -180,7 +183,10 @@ impl Coordinator {
             self.stock_draws()?;
             self.assign_open()?;
         }
-        self.post_epochs().await?;
+        match self.post_epochs(None).await {
+            Err(fault) if fault.is("epoch.receipt-lost") => tell(&format!("epochs are not posted: {fault}")),
+            posted => drop(posted?),
+        }
         let equivocations = self.book().equivocations().to_vec();
         for (first, second) in equivocations {
             self.slash(&first, &second).await?;
@@ -288,30 +294,33 @@ impl Coordinator {
         self.add_model_with(file, None).await.map(|(id, _)| id)
     }
 
-    /// The same, with the key of the contract that checks its proofs. A model that is new has it at once, another after the registry's delay.
+    /// The same, with the contract that checks its proofs. A model that is new has it at once, another after the registry's delay.
     ///
     /// # Errors
     /// As [`Self::add_model`], and `model.other-verifier`.
     pub async fn add_model_with(
         &self,
         file: ModelFile,
-        key: Option<VerifierKey>,
+        verifier: Option<Verifier>,
     ) -> Result<(Hash32, Registered)> {
         let id = crate::zk::model_id(&file)?;
         // First the key: a start that finds the model registers it with what is here.
-        if let Some(key) = &key {
-            crate::engine::blobs::replace(&key_path(&self.dir, &id), &*key.0)?;
+        if let Some(verifier) = &verifier {
+            self.keep_verifier(&id, verifier)?;
         }
         let path = model_path(&self.dir, &id);
         if !path.exists() {
             crate::engine::blobs::replace(&path, &file.encode()?)?;
         }
-        let registered = self.ground.register_model(id, key.as_ref()).await?;
-        let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
-        models.add(file)?;
-        if let Some(key) = &key {
-            models.add_key(key)?;
+        {
+            // From now on jobs about it have to ask for what its verifier takes.
+            let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
+            models.add(file)?;
+            if let Some(verifier) = &verifier {
+                models.add_verifier(id, verifier)?;
+            }
         }
+        let registered = self.register_model(id, verifier.as_ref()).await?;
         Ok((id, registered))
     }
 
@@ -324,14 +333,6 @@ impl Coordinator {
         let file =
             models.get(id).ok_or_else(|| Fault::refused("model.unknown", "a model of this market", id))?;
         Ok(file.encode()?)
-    }
-
-    /// The key by which a model's wrapped proofs are checked.
-    ///
-    /// # Errors
-    /// `model.verifier-key`, `file.io`.
-    pub fn verifier(&self, model: &Hash32) -> Result<Option<VerifierKey>> {
-        read_key(&self.dir, model)
     }
 }
 
@@ -352,28 +353,6 @@ fn model_path(dir: &Path, id: &Hash32) -> PathBuf {
     dir.join("models").join(format!("{}.pmesh", hex::encode(id.0)))
 }
 
-fn key_path(dir: &Path, id: &Hash32) -> PathBuf {
-    dir.join("verifiers").join(format!("{}.key", hex::encode(id.0)))
-}
-
-/// The key of a model's verifier in a coordinator's directory, `None` for a model without one.
-///
-/// # Errors
-/// `model.verifier-key`, `file.io`.
-fn read_key(dir: &Path, id: &Hash32) -> Result<Option<VerifierKey>> {
-    let path = key_path(dir, id);
-    match std::fs::read(&path) {
-        Ok(bytes) => {
-            let length = bytes.len();
-            let words =
-                bytes.try_into().map_err(|_| Fault::trouble("model.verifier-key", "576 bytes", length))?;
-            Ok(Some(VerifierKey(words)))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Fault::file(&path, &error)),
-    }
-}
-
 /// All models in a coordinator's directory.
 ///
 /// # Errors
@@ -383,8 +362,8 @@ pub fn read_models(dir: &Path) -> Result<Models> {
     for path in files_in(&dir.join("models"), "pmesh")? {
         let bytes = std::fs::read(&path).map_err(|error| Fault::file(&path, &error))?;
         let id = models.add(crate::zk::read_model(&bytes)?)?;
-        if let Some(key) = read_key(dir, &id)? {
-            models.add_key(&key)?;
+        if let Some(verifier) = read_verifier(dir, &id)? {
+            models.add_verifier(id, &verifier)?;
         }
     }
     Ok(models)

@@ -10,9 +10,9 @@
 //! that of one operator, as for the epochs that it posts.
 
 use super::Coordinator;
-use super::check::{JUDGED_AT_ONCE, is_pending};
+use super::check::{Delivery, JUDGED_AT_ONCE, is_pending, known};
 use crate::book::Book;
-use crate::cores::on_all_cores;
+use crate::cores::shared_out;
 use crate::engine::crash;
 use crate::engine::keys::Keys;
 use crate::fault::{Fault, Kind, Result};
@@ -20,8 +20,8 @@ use crate::wire::overview::GuardsDoc;
 use proofmesh_market::guard::{Guarded, beacon_commitment};
 use proofmesh_market::order::{BeaconCommit, Pledge};
 use proofmesh_market::{
-    AccountSecret, Address, Case, Check, Hash32, Reason, Signed, State, Usd, Verdict, What, check_delivered,
-    examine_delivered, keccak,
+    AccountSecret, Address, Case, Check, Hash32, Known, Reason, Signed, State, Usd, Verdict, What,
+    check_delivered, examine_delivered, keccak,
 };
 use proofmesh_settle::Signer;
 use std::cell::Cell;
@@ -196,11 +196,11 @@ impl Coordinator {
 
     /// Runs the service's check of a receipt, as far as its form lets it come to that.
     fn look(&self, receipt: &Hash32) -> Result<Looked> {
-        let (job, signed, evidence) = self.case(receipt)?;
+        let Delivery { digest, job, signed, evidence } = self.delivery(receipt)?;
         let began = Instant::now();
-        let looked = self.with_service(&job.service, |check| {
+        let looked = self.with_service(&job.service, Known::NOTHING, |check| {
             let keeping = Keeping { check, looked: Cell::default() };
-            examine_delivered(&self.domain(), &job, &signed, &evidence, &keeping)?;
+            let _said = examine_delivered(&self.domain(), &job, (&digest, &signed), &evidence, &keeping);
             Ok(keeping.looked.get())
         })?;
         crate::monitor::checked(receipt, began);
@@ -263,7 +263,7 @@ impl Coordinator {
                 guarded.map(|guarded| self.due(book.state(), guarded, wanted(&book)))
             };
             for some in due.unwrap_or_default().chunks(JUDGED_AT_ONCE) {
-                let steps = on_all_cores(some, |step| self.step_of(step));
+                let steps = shared_out(some, |share| self.steps_of(share));
                 let steps = steps.into_iter().filter_map(Result::transpose).collect::<Result<Vec<_>>>()?;
                 // What another has decided meanwhile is refused, and left.
                 let taken = self.take_many(steps)?;
@@ -332,32 +332,53 @@ impl Coordinator {
         due
     }
 
-    /// What a step that is due brings into the log; `None` when its checker is another's.
-    fn step_of(&self, due: &Due) -> Result<Option<What>> {
-        Ok(match due {
-            Due::Take(what) => Some(What::clone(what)),
-            Due::Judge(receipt, checker) => self.judge_drawn(receipt, checker)?.map(What::Judged),
-            Due::Vote(receipt, checker) => self.vote(receipt, checker)?.map(What::PanelVoted),
-        })
+    /// What steps that are due bring into the log; `None` when a step's checker is another's.
+    fn steps_of(&self, due: &[Due]) -> Vec<Result<Option<What>>> {
+        let mut deliveries = BTreeMap::new();
+        for step in due {
+            if let Due::Judge(receipt, _) | Due::Vote(receipt, _) = step
+                && !deliveries.contains_key(receipt)
+            {
+                deliveries.insert(*receipt, self.delivery(receipt));
+            }
+        }
+        let known = known(deliveries.values().flatten());
+        let of = |receipt: &Hash32| match deliveries.get(receipt) {
+            Some(Ok(delivery)) => Ok(delivery),
+            Some(Err(fault)) => Err(fault.clone()),
+            None => Err(Fault::trouble("receipt.unknown", "a delivered receipt", receipt)),
+        };
+        let step = |due: &Due| {
+            Ok(match due {
+                Due::Take(what) => Some(What::clone(what)),
+                Due::Judge(receipt, checker) => match self.checkers.of(checker) {
+                    Some(checker) => {
+                        Some(What::Judged(self.judge_drawn(receipt, of(receipt)?, &known, checker)?))
+                    }
+                    None => None,
+                },
+                Due::Vote(receipt, checker) => match self.checkers.of(checker) {
+                    // By a check of its own.
+                    Some(checker) => Some(What::PanelVoted(self.verdict(of(receipt)?, &known, checker)?)),
+                    None => None,
+                },
+            })
+        };
+        due.iter().map(step).collect()
     }
 
     /// The drawn checker's verdict about a receipt.
-    fn judge_drawn(&self, receipt: &Hash32, checker: &Address) -> Result<Option<Verdict>> {
-        let Some(checker) = self.checkers.of(checker) else { return Ok(None) };
-        let (job, signed, evidence) = self.case(receipt)?;
+    fn judge_drawn(
+        &self,
+        receipt: &Hash32,
+        delivery: &Delivery,
+        known: &Known,
+        checker: &AccountSecret,
+    ) -> Result<Verdict> {
         let units = self.checkers.looked().get(receipt).and_then(|looked| looked.units);
-        let verdict = match units {
-            Some(units) => check_delivered(&self.domain(), &job, &signed, &evidence, &Said(units), checker)?,
-            None => self.verdict(&job, &signed, &evidence, checker)?,
-        };
-        Ok(Some(verdict))
-    }
-
-    /// A checker's vote on a panel, by a check of its own.
-    fn vote(&self, receipt: &Hash32, checker: &Address) -> Result<Option<Verdict>> {
-        let Some(checker) = self.checkers.of(checker) else { return Ok(None) };
-        let (job, signed, evidence) = self.case(receipt)?;
-        self.verdict(&job, &signed, &evidence, checker).map(Some)
+        let Some(units) = units else { return self.verdict(delivery, known, checker) };
+        let Delivery { digest, job, signed, evidence } = delivery;
+        Ok(check_delivered(&self.domain(), job, (digest, signed), evidence, &Said(units), checker))
     }
 
     /// What the guards are and remember.

@@ -20,6 +20,7 @@ impl Coordinator {
     /// `market.not-open`: not once it is open.
     pub fn status(&self, rpc: Option<String>) -> Result<StatusDoc> {
         let models = self.models.read().unwrap_or_else(PoisonError::into_inner).ids();
+        let wrappable = models.iter().copied().filter(|model| self.is_wrappable(model)).collect();
         let now_s = self.time().now_s();
         let deployment = self.settlement().deployment().clone();
         self.with_state(|state| {
@@ -34,6 +35,7 @@ impl Coordinator {
                 log_hash: state.log_hash(),
                 rules,
                 models,
+                wrappable,
                 epochs: state.epochs().len() as u64,
                 posted: state.posted().len() as u64,
                 money: conservation(state).into(),

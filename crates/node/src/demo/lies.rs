@@ -68,7 +68,7 @@ async fn another_model(stage: &Stage) -> Result<LieDoc> {
     let (words, start_s) = shown()?;
     let (node, job) = (&stage.operators[LIAR], &stage.jobs[LIAR]);
     let public = stage.public(LIAR, start_s).unwrap_or_default();
-    let day = node.prove(&file, &job.id, &words, &public, start_s).await?;
+    let day = node.prove(&file, (&job.id, &job.job), &words, &public, start_s).await?;
     let receipt = node.sign(&job.id, job.job.model, &day, &[0, 1]).await?;
     refused("another model", node.hand_in(&receipt, &day.proof).await)
 }
@@ -78,7 +78,7 @@ async fn changed_output(stage: &Stage) -> Result<LieDoc> {
     let (words, start_s) = shown()?;
     let (node, job) = (&stage.operators[LIAR], &stage.jobs[LIAR]);
     let public = stage.public(LIAR, start_s).unwrap_or_default();
-    let day = node.prove(&stage.model, &job.id, &words, &public, start_s).await?;
+    let day = node.prove(&stage.model, (&job.id, &job.job), &words, &public, start_s).await?;
     let claimed = if day.statement.outputs[0] == [0, 1] { [0, 0] } else { [0, 1] };
     let receipt = node.sign(&job.id, job.job.model, &day, &claimed).await?;
     refused(CHANGED_OUTPUT, node.hand_in(&receipt, &day.proof).await)

@@ -8,7 +8,7 @@ use crate::device::forge;
 use crate::engine::keys::Keys;
 use crate::engine::place::Engines;
 use crate::fault::Result;
-use crate::onchain::{development_verifier, verifier_key};
+use crate::onchain::{Verifier, development_verifier, verifier_key};
 use crate::operator::{DayDoc, Operator};
 use crate::out::Context;
 use crate::time::Time;
@@ -104,7 +104,7 @@ impl Stage {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let up = Up::start(config, any, any, &|text| context.tell(text)).await?;
         context.tell("a verifier contract for the model, under a DEVELOPMENT key");
-        let (verifier, key) = match plan.proof {
+        let (key, proving) = match plan.proof {
             Proof::Challenge => {
                 let seed = Keys::open(&dir.join("keys"))?.seed("wrap")?;
                 (tokio::task::block_in_place(|| development_verifier(&model, &seed))?, None)
@@ -114,6 +114,7 @@ impl Stage {
                 (verifier_key(&key_words(&key.proving.vk)), Some(Arc::new(key)))
             }
         };
+        let verifier = Verifier { key, hired: false };
         let (model_id, _) = up.coordinator.add_model_with(model.clone(), Some(verifier)).await?;
         let client = up.client()?;
         let settlement = client.settlement().await?;
@@ -131,7 +132,7 @@ impl Stage {
             epochs: Vec::new(),
             paid: Vec::new(),
             frost: Vec::new(),
-            key,
+            key: proving,
             proven: Vec::new(),
             wrapped: Vec::new(),
             answered: None,
@@ -187,6 +188,7 @@ impl Stage {
                 days: MONTH,
                 deadline_s: self.first_s + (MONTH + 3) * WINDOW_S,
                 feed,
+                wrappable: false, // its poster can answer for its own nodes' receipts
                 salt: salt(name),
             };
             let job = wanted.job(self.insurer.address());

@@ -17,10 +17,12 @@
 
 use super::place::Engines;
 use super::{Journal, crash};
+use crate::cores::on_all_cores;
 use crate::fault::{Fault, Result};
-use proofmesh_market::Hash32;
 use proofmesh_market::event::chain_log;
+use proofmesh_market::hash::keccak_pair;
 use proofmesh_market::limits::EVENT_BYTES_MAX;
+use proofmesh_market::{Hash32, keccak};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
@@ -37,6 +39,8 @@ const UNWRITTEN: usize = 8;
 pub struct Scan<'a> {
     /// The records in order.
     pub records: Vec<&'a [u8]>,
+    /// `H` of each.
+    pub hashes: Vec<Hash32>,
     /// Bytes up to the end of the last whole record.
     pub good_bytes: usize,
     /// Head of the hash chain.
@@ -48,7 +52,7 @@ pub struct Scan<'a> {
 /// # Errors
 /// `log.header`, `log.record-length`, `log.record-damaged`, with the record's number.
 pub fn scan(bytes: &[u8]) -> Result<Scan<'_>> {
-    let mut scan = Scan { records: Vec::new(), good_bytes: 0, head: Hash32::ZERO };
+    let mut scan = Scan { records: Vec::new(), hashes: Vec::new(), good_bytes: 0, head: Hash32::ZERO };
     if bytes.len() < HEADER.len() && HEADER.starts_with(bytes) {
         return Ok(scan);
     }
@@ -56,16 +60,32 @@ pub fn scan(bytes: &[u8]) -> Result<Scan<'_>> {
         return Err(Fault::trouble("log.header", "a log of version 1", "another file"));
     }
     scan.good_bytes = HEADER.len();
-    while let Some(record) = next(bytes, &scan)? {
-        scan.head = chain_log(&scan.head, record);
+    scan.hashes = on_all_cores(&by_length(&bytes[HEADER.len()..]), |record| keccak(record));
+    while let Some((record, head)) = next(bytes, &scan)? {
+        scan.head = head;
         scan.good_bytes += MARKS + record.len();
         scan.records.push(record);
     }
+    scan.hashes.truncate(scan.records.len());
     Ok(scan)
 }
 
-/// The record at the end of what was scanned; `None` at the end of the file or of all that was finished.
-fn next<'a>(bytes: &'a [u8], scan: &Scan<'_>) -> Result<Option<&'a [u8]>> {
+/// What are records if all lengths are right: their hashes, most of the work, hang together with nothing.
+fn by_length(mut rest: &[u8]) -> Vec<&[u8]> {
+    let mut records = Vec::new();
+    while let Some((marks, body)) = rest.split_first_chunk::<MARKS>() {
+        let [a, b, c, d, ..] = *marks;
+        let length = u32::from_be_bytes([a, b, c, d]) as usize;
+        let Some((record, after)) = body.split_at_checked(length).filter(|_| length > 0) else { break };
+        records.push(record);
+        rest = after;
+    }
+    records
+}
+
+/// The record at the end of what was scanned, and the chain's head with it; `None` at the end of the file or of all that was
+/// finished.
+fn next<'a>(bytes: &'a [u8], scan: &Scan<'_>) -> Result<Option<(&'a [u8], Hash32)>> {
     let rest = &bytes[scan.good_bytes..];
     let Some((marks, body)) = rest.split_first_chunk::<MARKS>() else { return Ok(None) };
     let damaged = |name, expected: &str| {
@@ -81,8 +101,11 @@ fn next<'a>(bytes: &'a [u8], scan: &Scan<'_>) -> Result<Option<&'a [u8]>> {
         return damaged("log.record-length", "a length with its mark");
     }
     let Some(record) = body.get(..length) else { return Ok(None) };
-    if mark[4..] == chain_log(&scan.head, record).0[..8] {
-        return Ok(Some(record));
+    // The lengths before this one were right, so this record has the same number by its length.
+    let hash = scan.hashes.get(scan.records.len()).copied().unwrap_or_else(|| keccak(record));
+    let head = keccak_pair(&scan.head, &hash);
+    if mark[4..] == head.0[..8] {
+        return Ok(Some((record, head)));
     }
     let last = body.len() == length;
     if last && record.iter().rev().take(UNWRITTEN).all(|byte| *byte == 0) {
@@ -124,6 +147,8 @@ pub struct Opened {
     pub log: Log,
     /// All records.
     pub records: Vec<Vec<u8>>,
+    /// `H` of each.
+    pub hashes: Vec<Hash32>,
     /// Bytes of an unfinished record that were cut off; 0 for none.
     pub torn_bytes: u64,
 }
@@ -149,7 +174,7 @@ impl Log {
             Err(TryLockError::Error(error)) => return Err(io(error)),
         }
         let bytes = std::fs::read(path).map_err(io)?;
-        let Scan { records, good_bytes, head } = scan(&bytes)?;
+        let Scan { records, hashes, good_bytes, head } = scan(&bytes)?;
         let offsets = places(records.iter().copied());
         let end = good_bytes.max(HEADER.len()) as u64;
         let torn_bytes = (bytes.len() - good_bytes) as u64;
@@ -165,7 +190,7 @@ impl Log {
         file.seek(SeekFrom::Start(end)).map_err(io)?;
         let records = records.into_iter().map(<[u8]>::to_vec).collect();
         let log = Log { file, path: path.to_owned(), head, offsets, end, broken: false };
-        Ok(Opened { log, records, torn_bytes })
+        Ok(Opened { log, records, hashes, torn_bytes })
     }
 
     /// Appends records and makes them durable, all at once: when this returns, no crash loses one.

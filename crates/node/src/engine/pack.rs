@@ -40,8 +40,8 @@ impl Pack {
     /// As [`Log::open`].
     pub(super) fn open(path: &Path) -> Result<Self> {
         let opened = Log::open(path)?;
-        let hashes = opened.records.iter().map(|record| keccak(record));
-        let places = hashes.zip(places(opened.records.iter().map(Vec::as_slice))).collect();
+        let places =
+            opened.hashes.into_iter().zip(places(opened.records.iter().map(Vec::as_slice))).collect();
         let file = File::open(path).map_err(|error| Fault::file(path, &error))?;
         let inside = Inside { log: Some(opened.log), file: Some(file), places };
         Ok(Pack { path: path.to_owned(), inside: Mutex::new(inside) })
@@ -55,8 +55,7 @@ impl Pack {
         let inside = match std::fs::read(path) {
             Ok(bytes) => {
                 let found = scan(&bytes)?;
-                let hashes = found.records.iter().map(|record| keccak(record));
-                let places = hashes.zip(places(found.records.iter().copied())).collect();
+                let places = found.hashes.into_iter().zip(places(found.records.iter().copied())).collect();
                 let file = File::open(path).map_err(|error| Fault::file(path, &error))?;
                 Inside { log: None, file: Some(file), places }
             }

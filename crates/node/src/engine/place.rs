@@ -200,7 +200,7 @@ pub fn open_journal(dir: &Path, wanted: &Engines) -> Result<Opened> {
 pub(super) fn open_journal_at(dir: &Path, url: &str) -> Result<Opened> {
     match JournalAt::parse(url)? {
         JournalAt::Embedded => {
-            let log::Opened { log, records, torn_bytes } = Log::open(&dir.join("log"))?;
+            let log::Opened { log, records, torn_bytes, .. } = Log::open(&dir.join("log"))?;
             Ok(Opened { journal: Box::new(log), records, torn_bytes })
         }
         JournalAt::Postgres(at) => postgres::Postgres::open(at),

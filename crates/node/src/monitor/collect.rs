@@ -2,8 +2,9 @@
 
 use super::{
     BUILD, BUS_EVENTS, CANARY_LAST, CANARY_OK, CANARY_RUNS, CANARY_SECONDS, CHAIN_HEAD_AGE, CHAIN_UP, CHECK,
-    CONSERVED, DISK_FREE, DISK_SIZE, EPOCHS, HTTP, JOBS, LOG_BYTES, LOG_EVENTS, MEMORY, METERS, MONEY, NODES,
-    PROOF, Page, QUEUE, RECEIPTS, REFUSALS, REQUESTS, SETTLEMENT_LAG, SPANS_DROPPED, SPOOL, START,
+    CONSERVED, DEMANDS, DISK_FREE, DISK_SIZE, EPOCHS, HTTP, JOBS, LOG_BYTES, LOG_EVENTS, MEMORY, METERS,
+    MONEY, NODES, PROOF, Page, QUEUE, RECEIPTS, REFUSALS, REQUESTS, SETTLEMENT_LAG, SPANS_DROPPED, SPOOL,
+    START,
 };
 use crate::coordinator::Coordinator;
 use crate::engine::keys::Keys;
@@ -46,6 +47,7 @@ pub async fn collect(coordinator: &Coordinator) -> Result<Page> {
     if let Some(head_s) = head {
         page.set(&CHAIN_HEAD_AGE, &[], now_s.saturating_sub(head_s) as f64);
     }
+    page.set(&DEMANDS, &[], coordinator.demands().await.len() as f64);
     counted(&mut page);
     Ok(page)
 }

@@ -218,6 +218,7 @@ fn offered(dir: &Path, model: &ModelFile) -> (Job, FeedDoc) {
         days: RECEIPTS,
         deadline_s: proofmesh::time::Time::system().now_s() + OPEN_DAYS * 86_400,
         feed: table.commitment(),
+        wrappable: false,
         salt: salt(STATIONS[0]),
     };
     (wanted.job(keys.account("insurer").expect("an account").address()), FeedDoc::of(&table))

@@ -71,6 +71,7 @@ impl Scene {
             days: DAYS,
             deadline_s: NOW_S + 60 * 86_400,
             feed: table.commitment(),
+            wrappable: false,
             salt: salt("guards"),
         };
         let job = wanted.job(buyer.address());

@@ -11,12 +11,13 @@ use proofmesh::engine::keys::Keys;
 use proofmesh::engine::place::Engines;
 use proofmesh::fault::Result;
 use proofmesh::hire::{Wanted, Wrapper, collect, name_of, order};
-use proofmesh::onchain::verifier_key;
+use proofmesh::onchain::{Verifier, verifier_key};
 use proofmesh::time::Time;
 use proofmesh::up::Up;
 use proofmesh::weather::import_model;
 use proofmesh::wire::{HandOverDoc, Hex, MeasureDoc};
 use proofmesh::{wrapped, zk};
+use proofmesh_graph::program::Program;
 use proofmesh_graph::statement::Statement;
 use proofmesh_market::receipt::output_hash;
 use proofmesh_market::{AccountSecret, Hash32, Job, Receipt, Signed, Usd, What, keccak};
@@ -31,7 +32,11 @@ const CONTEXT: Hash32 = Hash32([7; 32]);
 
 /// The smallest program there is a circuit of, its first input private.
 fn model() -> ModelFile {
-    let program = program(1..2);
+    model_of(program(1..2))
+}
+
+/// A model file of one of the smallest programs.
+pub fn model_of(program: Program) -> ModelFile {
     let mut meta = import_model().expect("the model").file.meta;
     (meta.input.interval, meta.output_value) = (program.input.interval, 1);
     meta.classes.clear();
@@ -46,7 +51,7 @@ fn hidden(model: &ModelFile, words: [i32; 2]) -> (Statement, Vec<u8>) {
 }
 
 /// A guarded market whose contract checks the model's proofs by a key.
-async fn up(place: &Place, model: &ModelFile, key: &VerifyingKey) -> (Up, Client) {
+pub async fn up(place: &Place, model: &ModelFile, key: &VerifyingKey) -> (Up, Client) {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let config = Config {
         dir: place.path("up"),
@@ -57,12 +62,13 @@ async fn up(place: &Place, model: &ModelFile, key: &VerifyingKey) -> (Up, Client
     };
     let up = Up::start(config, any, any, &|_| ()).await.expect("starts");
     let key = verifier_key(&key_words(key));
-    up.coordinator.add_model_with(model.clone(), Some(key)).await.expect("a model with a verifier");
+    let verifier = Verifier { key, hired: true };
+    up.coordinator.add_model_with(model.clone(), Some(verifier)).await.expect("a model with a verifier");
     let client = up.client().expect("a client");
     (up, client)
 }
 
-fn buyer(place: &Place) -> AccountSecret {
+pub fn buyer(place: &Place) -> AccountSecret {
     Keys::open(&place.path("buyer/keys")).expect("keys").account("buyer").expect("a key")
 }
 

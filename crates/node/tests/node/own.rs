@@ -238,7 +238,7 @@ async fn a_node_obeys_its_owner_also_after_a_restart() {
     assert_eq!((own.nodes[0].earned, own.nodes[0].journal.proved), (Usd::from_micro(980_000), 3));
     assert!(!own.nodes[0].power.is_zero());
     // The job ends, what was not earned is spendable again and can be taken out.
-    up.coordinator.close_epoch().await.expect("closed");
+    up.coordinator.close_epoch(None).await.expect("closed");
     assert_eq!(caller.own().await.buyer.account.balance, Usd::from_micro(500_000));
     let _: Value = caller.post("/v1/own/withdraw", json!({})).await.expect("asked for");
     assert!(
@@ -248,7 +248,7 @@ async fn a_node_obeys_its_owner_also_after_a_restart() {
             .expect_err("again")
             .is("owner.nothing-to-withdraw")
     );
-    up.coordinator.close_epoch().await.expect("closed");
+    up.coordinator.close_epoch(None).await.expect("closed");
     up.coordinator.pass_time(2 * 3_600).await.expect("final");
     let claimed: Value = caller.post(&format!("/v1/own/claim/{BUYER}"), json!({})).await.expect("claimed");
     assert_eq!(claimed["paid"], 500_000);

@@ -42,24 +42,24 @@ async fn a_model_gets_one_verifier_and_keeps_it() {
     let (settlement, governor) = deployed().await;
     let (settlement, one, other) = (&*settlement, contract_key(1), contract_key(2));
     let new = keccak(b"new with a verifier");
-    let set = register(settlement, &governor, new, Some(&one)).await.expect("registered");
+    let set = register(settlement, &governor, new, Some(&one), true).await.expect("registered");
     assert!(matches!(&set, Registered::Set { key, .. } if *key == one.hash()), "{set:?}");
-    assert_eq!(register(settlement, &governor, new, Some(&one)).await.expect("again"), set);
-    let refused = register(settlement, &governor, new, Some(&other)).await.expect_err("another key");
+    assert_eq!(register(settlement, &governor, new, Some(&one), true).await.expect("again"), set);
+    let refused = register(settlement, &governor, new, Some(&other), true).await.expect_err("another key");
     assert_eq!(refused.name, "model.other-verifier");
 
     // A model that stands without one gets it only after the delay: its receipts were not made to be demanded.
     let old = keccak(b"registered without a verifier");
-    assert_eq!(register(settlement, &governor, old, None).await.expect("registered"), Registered::None);
+    assert_eq!(register(settlement, &governor, old, None, true).await.expect("registered"), Registered::None);
     let delay = settlement.deployment().params.verifier_delay_s;
-    let announced = register(settlement, &governor, old, Some(&one)).await.expect("announced");
+    let announced = register(settlement, &governor, old, Some(&one), true).await.expect("announced");
     assert!(
         matches!(&announced, Registered::Announced { delay_s, .. } if *delay_s == delay),
         "{announced:?}"
     );
     assert_eq!(settlement.verifier_of(old).await.expect("reads"), None);
     settlement.pass_time(delay).await.expect("time passes");
-    let set = register(settlement, &governor, old, Some(&one)).await.expect("accepted");
+    let set = register(settlement, &governor, old, Some(&one), true).await.expect("accepted");
     assert!(matches!(set, Registered::Set { .. }), "{set:?}");
 
     // Whoever shares a class would get the other's verifier, which is of another circuit.
@@ -68,7 +68,8 @@ async fn a_model_gets_one_verifier_and_keeps_it() {
         .register_model(&governor, shared, shared, class_of(&shared) ^ 1)
         .await
         .expect("registered by hand");
-    let refused = register(settlement, &governor, shared, Some(&one)).await.expect_err("a class of others");
+    let refused =
+        register(settlement, &governor, shared, Some(&one), true).await.expect_err("a class of others");
     assert_eq!(refused.name, "model.shared-class");
 }
 
@@ -81,11 +82,14 @@ fn keys_are_held_against_circuits_and_chains() {
     let ceremony = Origin::Ceremony { zkey: [3; 32] };
     let take = |key: Key, chain| {
         let keys = verifiers(&[key.verification()], std::slice::from_ref(&model), chain);
-        keys.map(|keys| keys[0].as_ref().map(VerifierKey::hash)).map_err(|fault| fault.name)
+        keys.map(|keys| keys[0].as_ref().map(|found| (found.key.hash(), found.hired)))
+            .map_err(|fault| fault.name)
     };
     let (known, unknown) = (contract_key(1).hash(), [1; 32]);
-    assert_eq!(take(key(Origin::Development, circuit, 1), play), Ok(Some(known)));
-    assert_eq!(take(key(ceremony, circuit, 1), money), Ok(Some(known)));
+    assert_eq!(take(key(Origin::Development, circuit, 1), play), Ok(Some((known, false))));
+    assert_eq!(take(key(ceremony, circuit, 1), money), Ok(Some((known, false))));
+    let hired = wrapped::blank_hired(&model.program, 1).expect("a circuit").digest();
+    assert_eq!(take(key(ceremony, hired, 1), money), Ok(Some((known, true))));
     assert_eq!(take(key(Origin::Development, circuit, 1), money), Err("model.development-key".to_owned()));
     assert_eq!(take(key(ceremony, unknown, 1), money), Err("model.verifier-unused".to_owned()));
     let cut = &key(ceremony, circuit, 1).verification()[..200];

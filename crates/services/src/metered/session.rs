@@ -9,7 +9,7 @@
 //! Refuses, beside the names of [`super::tick`]: `metered.not-measured`, `metered.range-start-missing`.
 
 use super::tick::{Line, SignedTick, Tick};
-use proofmesh_market::{DeviceSecret, DeviceSignature, Refusal};
+use proofmesh_market::{DeviceSecret, DeviceSignature, Known, Refusal};
 
 /// A tick that the provider has signed and the consumer not yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl Provider {
         let tick = self.line.tick(number, total)?;
         require_next(&self.line, self.last.as_ref(), &tick)?;
         let offered = Offered { tick, provider: tick.sign(secret) };
-        self.line.verify_provider(&tick, &offered.provider)?;
+        self.line.verify_provider(&tick.digest(), &offered.provider, Known::NOTHING)?;
         Ok(offered)
     }
 
@@ -89,7 +89,7 @@ impl Provider {
     /// The names in the head of this file.
     pub fn take(&mut self, signed: &SignedTick) -> Result<(), Refusal> {
         require_next(&self.line, self.last.as_ref(), &signed.tick)?;
-        self.line.verify(signed)?;
+        self.line.verify(signed, Known::NOTHING)?;
         self.last = Some(signed.tick);
         Ok(())
     }
@@ -126,7 +126,7 @@ impl Consumer {
             return Err(Refusal::new("metered.not-measured", format_args!("at most {measured}"), tick.total));
         }
         let signed = SignedTick { tick, provider, consumer: tick.sign(secret) };
-        self.line.verify(&signed)?;
+        self.line.verify(&signed, Known::NOTHING)?;
         self.last = Some(tick);
         Ok(signed)
     }

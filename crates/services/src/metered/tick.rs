@@ -15,7 +15,7 @@
 
 use super::Terms;
 use crate::wire::{array, u64_at};
-use proofmesh_market::{Device, DeviceSecret, DeviceSignature, Hash32, Refusal, keccak};
+use proofmesh_market::{Device, DeviceSecret, DeviceSignature, Hash32, Known, Refusal, keccak, tag};
 
 /// Bytes of a tick without its signatures.
 pub const TICK_BYTES: usize = 1 + 32 + 32 + 8 + 8 + 8;
@@ -67,15 +67,21 @@ impl Line {
         require(number > 0 || total == 0, "metered.start-total", 0, total)
     }
 
-    pub(super) fn verify(&self, signed: &SignedTick) -> Result<(), Refusal> {
+    pub(super) fn verify(&self, signed: &SignedTick, known: &Known) -> Result<(), Refusal> {
         self.require(&signed.tick)?;
-        self.verify_provider(&signed.tick, &signed.provider)?;
-        let consumer = self.terms.consumer.verify(&signed.tick.digest(), &signed.consumer);
+        let digest = signed.tick.digest();
+        self.verify_provider(&digest, &signed.provider, known)?;
+        let consumer = known.verify(&self.terms.consumer, &digest, &signed.consumer);
         consumer.map_err(|refusal| Refusal::new("metered.consumer-signature", refusal.expected, refusal.got))
     }
 
-    pub(super) fn verify_provider(&self, tick: &Tick, signature: &DeviceSignature) -> Result<(), Refusal> {
-        let provider = self.provider.verify(&tick.digest(), signature);
+    pub(super) fn verify_provider(
+        &self,
+        digest: &Hash32,
+        signature: &DeviceSignature,
+        known: &Known,
+    ) -> Result<(), Refusal> {
+        let provider = known.verify(&self.provider, digest, signature);
         provider.map_err(|refusal| Refusal::new("metered.provider-signature", refusal.expected, refusal.got))
     }
 }
@@ -121,7 +127,7 @@ impl Tick {
     /// What both keys sign.
     #[must_use]
     pub fn digest(&self) -> Hash32 {
-        keccak(&[&keccak(b"proofmesh/tick/v1").0[..], &self.encode()].concat())
+        keccak(&[&tag("proofmesh/tick/v1").0[..], &self.encode()].concat())
     }
 
     /// One side's signature.
@@ -198,15 +204,15 @@ impl Range {
         Ok(Range { first: SignedTick::decode(first)?, last: SignedTick::decode(last)? })
     }
 
-    /// Verifies all four signatures and every rule of the line; gives the units that the growth is worth.
+    /// Verifies all four signatures, those that are not `known`, and every rule of the line; gives the units that the growth is worth.
     /// They are `floor(last / unit) - floor(first / unit)`, so that the ranges of a line, one after the
     /// other, lose nothing to rounding; 0 when the growth does not reach the next unit.
     ///
     /// # Errors
     /// The names in the head of this file.
-    pub fn verify(&self, line: &Line) -> Result<u64, Refusal> {
-        line.verify(&self.first)?;
-        line.verify(&self.last)?;
+    pub fn verify(&self, line: &Line, known: &Known) -> Result<u64, Refusal> {
+        line.verify(&self.first, known)?;
+        line.verify(&self.last, known)?;
         let (first, last, terms) = (&self.first.tick, &self.last.tick, &line.terms);
         require(
             last.number > first.number,

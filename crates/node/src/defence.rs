@@ -9,15 +9,29 @@ use crate::client::Client;
 use crate::coordinator::{Coordinator, Demand};
 use crate::fault::{Kind, Result};
 use proofmesh_market::{Hash32, SignedReceipt};
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 /// How often the chain is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// How often an answer that failed is tried again: a key may have come.
+const TRY_AGAIN: Duration = Duration::from_secs(60);
+
+/// Demands that could not be answered here, by receipt and posting. What became of each is said once.
+#[derive(Debug, Default)]
+pub struct Left(BTreeMap<(Hash32, u32), Tried>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tried {
+    /// An answer failed then.
+    At(Instant),
+    /// Its time is over.
+    Over,
+}
 
 /// Answers until the chain or the coordinator fails, and then says so.
 pub async fn stay(coordinator: &Coordinator, client: &Client, tell: &(dyn Fn(&str) + Sync)) {
-    let mut left = BTreeSet::new();
+    let mut left = Left::default();
     loop {
         if let Err(fault) = once(coordinator, client, tell, &mut left).await {
             return tell(&format!("demands on chain: {fault}"));
@@ -26,49 +40,62 @@ pub async fn stay(coordinator: &Coordinator, client: &Client, tell: &(dyn Fn(&st
     }
 }
 
-/// Answers every demand that is open, but for those `left` alone: what cannot be answered here is said once. Gives what was answered, with the gas.
+/// Answers every demand that is open, but for those `left` a moment ago. Gives what was answered, with the gas.
 ///
 /// # Errors
-/// Trouble.
+/// The first trouble, after the other demands had their turn: what is in trouble keeps none of them from its answer.
 pub async fn once(
     coordinator: &Coordinator,
     client: &Client,
     tell: &(dyn Fn(&str) + Sync),
-    left: &mut BTreeSet<Hash32>,
+    left: &mut Left,
 ) -> Result<Vec<(Demand, u64)>> {
     coordinator.sync_chain().await?;
     let mut demands = coordinator.demands().await;
     demands.sort_unstable_by_key(|demand| demand.deadline_s);
-    let mut answered = Vec::new();
+    let (mut answered, mut trouble) = (Vec::new(), None);
     for demand in demands {
-        let Demand { epoch, receipt, deadline_s } = demand;
-        if left.contains(&receipt) {
-            continue;
-        }
+        let Demand { epoch, receipt, deadline_s, post } = demand;
+        let known = left.0.get(&(receipt, post)).copied();
         if coordinator.settlement().now().await? > deadline_s {
-            left.insert(receipt);
-            tell(&format!("receipt {receipt} of epoch {epoch}: nobody proved it in time; the bond is lost"));
+            if known != Some(Tried::Over) {
+                tell(&format!(
+                    "receipt {receipt} of epoch {epoch}: nobody proved it in time; the bond is lost"
+                ));
+                left.0.insert((receipt, post), Tried::Over);
+            }
             continue;
         }
-        tell(&format!("somebody demands on chain a proof of receipt {receipt}, epoch {epoch}: answering"));
-        match answered_with(coordinator, client, epoch, &receipt, tell).await {
+        if matches!(known, Some(Tried::At(tried)) if tried.elapsed() < TRY_AGAIN) {
+            continue;
+        }
+        let first = |text: &str| {
+            if known.is_none() {
+                tell(text);
+            }
+        };
+        first(&format!("somebody demands on chain a proof of receipt {receipt}, epoch {epoch}: answering"));
+        match answered_with(coordinator, client, epoch, &receipt, &first).await {
             Ok(gas) => {
+                left.0.remove(&(receipt, post));
                 tell(&format!(
                     "receipt {receipt} is proved on chain, {gas} gas: the accuser's bond is the poster's"
                 ));
                 answered.push((demand, gas));
             }
-            Err(fault) if fault.kind == Kind::Trouble => return Err(fault),
+            Err(fault) if fault.kind == Kind::Trouble => {
+                trouble.get_or_insert(fault);
+            }
             Err(fault) => {
-                left.insert(receipt);
-                tell(&format!(
+                left.0.insert((receipt, post), Tried::At(Instant::now()));
+                first(&format!(
                     "receipt {receipt} of epoch {epoch} has to be proved until {deadline_s}, or the bond is lost: {fault}; then \
                      `proofmesh challenge answer {epoch} {receipt}`"
                 ));
             }
         }
     }
-    Ok(answered)
+    trouble.map_or(Ok(answered), Err)
 }
 
 async fn answered_with(

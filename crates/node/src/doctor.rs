@@ -1,14 +1,16 @@
 //! What is wrong with a machine, in plain words, and what to do next. Looks only; changes nothing but what opening the key directory
 //! makes.
 //!
-//! Every [`Finding`] has a name: `disk`, `clock`, `config`, `ports`, `keys`, `log`, `engines`, `chain`, `coordinator`, `version`, `spool`, `broker`, `memory`.
+//! Every [`Finding`] has a name: `disk`, `clock`, `config`, `ports`, `keys`, `log`, `engines`, `chain`, `coordinator`, `version`, `demands`,
+//! `verifiers`, `spool`, `broker`, `memory`.
 
 use crate::client::Client;
 use crate::config::{History, Settings, chain_id, require_broker};
-use crate::coordinator::{read_deployment, read_models};
+use crate::coordinator::{Answers, answers, read_deployment, read_models};
 use crate::engine::place::{self, Engines};
 use crate::fault::{Fault, Result};
 use crate::machine;
+use crate::monitor::DEMANDS;
 use crate::monitor::collect::spooled;
 use crate::out::{Context, UpDoc};
 use crate::owner::read_json;
@@ -102,6 +104,8 @@ pub async fn look(context: &Context) -> Vec<Finding> {
     findings.extend(engines(dir, &settings));
     findings.push(chain(dir, &settings, up.as_ref(), running.is_some()).await);
     findings.extend(coordinator(up.as_ref(), running.as_ref()));
+    findings.extend(running.as_ref().and_then(|up| up.demands).map(demands));
+    findings.extend(verifiers(dir).unwrap_or_else(|fault| Some(Finding::of("verifiers", Err(fault)))));
     findings.push(Finding::of("spool", spool(dir, context).await));
     if let Ok(Some(broker)) = settings.broker() {
         let answers = require_broker(&broker).map(|()| Finding::well("broker", "takes connections"));
@@ -116,6 +120,8 @@ struct Running {
     now_s: u64,
     conserved: bool,
     version: String,
+    /// Receipts that the chain waits for a proof of; `None` for a caller who may not read it.
+    demands: Option<u64>,
 }
 
 async fn running(doc: &UpDoc, context: &Context) -> Option<Running> {
@@ -126,7 +132,10 @@ async fn running(doc: &UpDoc, context: &Context) -> Option<Running> {
         };
         let (status, description) = (client.status().await?, client.description().await?);
         let version = description["info"]["version"].as_str().unwrap_or("unknown").to_owned();
-        Ok::<_, Fault>(Running { now_s: status.now_s, conserved: status.money.conserved, version })
+        let page = client.bytes("/metrics").await.unwrap_or_default();
+        let page = String::from_utf8_lossy(&page);
+        let demands = page.lines().find_map(|line| line.strip_prefix(DEMANDS.name)?.trim().parse().ok());
+        Ok::<_, Fault>(Running { now_s: status.now_s, conserved: status.money.conserved, version, demands })
     };
     tokio::time::timeout(PATIENCE, look).await.ok()?.ok()
 }
@@ -336,6 +345,33 @@ fn coordinator(up: Option<&UpDoc>, running: Option<&Running>) -> Vec<Finding> {
         Finding::watch("version", found, "restart `proofmesh up` with this program, or call the other one")
     };
     vec![money, version]
+}
+
+/// Somebody accused the poster, and the bond is at stake.
+fn demands(open: u64) -> Finding {
+    if open == 0 {
+        return Finding::well("demands", "nobody demands a proof on chain");
+    }
+    let next = "`up` answers where it has the key, minutes each; its output says what it cannot answer: `proofmesh challenge answer EPOCH RECEIPT`";
+    Finding::watch(
+        "demands",
+        format!("{open} receipts have to be proved on chain, or the bond is lost"),
+        next,
+    )
+}
+
+/// Whether the poster could answer for the receipts of models that have a verifier; nothing to say where none has.
+fn verifiers(dir: &Path) -> Result<Option<Finding>> {
+    let (models, mut asked) = (read_models(dir)?, false);
+    for id in models.ids() {
+        let Some(file) = models.get(&id) else { continue };
+        let standing = answers(dir, &id, &file.program)?;
+        asked |= standing != Answers::Unasked;
+        if let Some((found, next)) = standing.warning() {
+            return Ok(Some(Finding::watch("verifiers", format!("model {id}: {found}"), next)));
+        }
+    }
+    Ok(asked.then(|| Finding::well("verifiers", "the poster can answer for every receipt by itself")))
 }
 
 async fn spool(dir: &Path, context: &Context) -> Result<Finding> {

@@ -79,10 +79,19 @@ pub async fn register(
     };
     let (name, address) = (key.hash(), settlement.deploy_verifier(governor, key).await?);
     let set = Registered::Set { address, key: name };
+    let delay_s = settlement.deployment().params.verifier_delay_s;
+    let announced = Registered::Announced { address, key: name, delay_s };
     let Some(known) = known else {
-        settlement.set_verifier(governor, class, address).await?;
+        if ready {
+            settlement.set_verifier(governor, class, address).await?;
+        }
         settlement.register_model(governor, model, model, class).await?;
-        return Ok(set);
+        if ready {
+            return Ok(set);
+        }
+        // New to the chain alone: blocks were taken back, and there are receipts that could not be answered for.
+        settlement.propose_verifier(governor, class, address).await?;
+        return Ok(announced);
     };
     match settlement.verifier_of(model).await? {
         Some(found) if found == address => return Ok(set),
@@ -94,8 +103,6 @@ pub async fn register(
         None => {}
     }
     settlement.propose_verifier(governor, class, address).await?;
-    let delay_s = settlement.deployment().params.verifier_delay_s;
-    let announced = Registered::Announced { address, key: name, delay_s };
     if !ready {
         return Ok(announced);
     }

@@ -1,7 +1,7 @@
 //! `proofmesh up`: a coordinator with its embedded chain and its page, until it is interrupted.
 
 use crate::config::{ChainSettings, History, Settings};
-use crate::coordinator::{Config, MarketTerms};
+use crate::coordinator::{Config, MarketTerms, answers};
 use crate::defence;
 use crate::device::Readings;
 use crate::device::intake::Intake;
@@ -286,7 +286,12 @@ async fn add_models(paths: &[Option<&Path>], keys: &[PathBuf], up: &Up, context:
     let settlement = up.coordinator.settlement();
     let keys = tokio::task::block_in_place(|| verifiers(&files, &models, settlement.profile()))?;
     for (model, key) in models.into_iter().zip(keys) {
+        let program = model.program.clone();
         let (id, registered) = up.coordinator.add_model_with(model, key).await?;
+        let standing = tokio::task::block_in_place(|| answers(up.coordinator.dir(), &id, &program))?;
+        if let Some((found, next)) = standing.warning() {
+            context.tell(&format!("WARNING, model {id}: {found}; {next}"));
+        }
         match registered {
             Registered::None => {}
             Registered::Set { address, key } => {

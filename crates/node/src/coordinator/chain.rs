@@ -17,7 +17,7 @@ use super::verifiers::Demand;
 use crate::fault::{Fault, Result};
 use proofmesh_market::{Address, ChainRef, Hash32, Usd, What, keccak};
 use proofmesh_settle::{ChainEvent, Cursor, EventKind, SettleError};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 /// Events of one read.
@@ -38,9 +38,9 @@ pub(super) struct Reader {
     /// Demands of a proof that are open.
     demands: BTreeMap<Hash32, Demand>,
     /// Receipts whose demand nobody answered in time.
-    lost: BTreeSet<Hash32>,
-    /// The transaction that took the poster's bond last.
-    slashed: Option<Hash32>,
+    lost: Vec<Hash32>,
+    /// Where the poster's bond was taken last: the transaction and the index of its log.
+    slashed: Option<(Hash32, u64)>,
     /// Number of the last look that came to its end.
     looked: u64,
     /// Log and chain were held against each other since the beginning of this reading.
@@ -54,24 +54,36 @@ impl Reader {
         self.demands.values().copied().collect()
     }
 
-    pub(super) fn lost(&self) -> BTreeSet<Hash32> {
+    /// In the order in which they were lost.
+    pub(super) fn lost(&self) -> Vec<Hash32> {
         self.lost.clone()
     }
 
     /// What becomes of demands.
     fn note(&mut self, event: &ChainEvent) {
         match &event.kind {
-            EventKind::Challenged { epoch, digest, deadline, .. } => {
-                let demand = Demand { epoch: *epoch, receipt: *digest, deadline_s: *deadline };
+            EventKind::Challenged { epoch, digest, deadline, post, .. } => {
+                let demand = Demand { epoch: *epoch, receipt: *digest, deadline_s: *deadline, post: *post };
                 self.demands.insert(*digest, demand);
             }
-            EventKind::PosterSlashed { .. } => self.slashed = Some(event.tx),
-            EventKind::ChallengeClosed { digest, answered } => {
-                self.demands.remove(digest);
-                if *answered {
-                    self.lost.remove(digest);
-                } else if self.slashed == Some(event.tx) {
-                    self.lost.insert(*digest); // else its bond came back: the epoch was struck for another reason
+            // Who demanded gets the bond back some day; what is posted again can be demanded anew.
+            EventKind::EpochsRolledBack { from, .. } => {
+                self.demands.retain(|_, demand| demand.epoch < *from);
+            }
+            EventKind::PosterSlashed { .. } => self.slashed = Some((event.tx, event.log_index)),
+            EventKind::ChallengeClosed { post, digest, answered } => {
+                if self.demands.get(digest).is_some_and(|demand| demand.post == *post) {
+                    self.demands.remove(digest);
+                }
+                // The contract says both in one breath; any other end without an answer is of a posting that was struck for another reason.
+                let cost_the_bond = self.slashed.is_some_and(|(tx, index)| {
+                    tx == event.tx && index.checked_add(1) == Some(event.log_index)
+                });
+                if *answered || cost_the_bond {
+                    self.lost.retain(|lost| lost != digest);
+                }
+                if !answered && cost_the_bond {
+                    self.lost.push(*digest);
                 }
             }
             _ => {}
@@ -279,5 +291,71 @@ impl Coordinator {
             self.assign_open()?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Hash32 = Hash32([1; 32]);
+    const SECOND: Hash32 = Hash32([2; 32]);
+
+    /// What a reader makes of events, each `(transaction, index of the log, what)`.
+    fn read(events: Vec<(u8, u64, EventKind)>) -> (Vec<(Hash32, u32)>, Vec<Hash32>) {
+        let mut reader = Reader::default();
+        for (tx, log_index, kind) in events {
+            reader.note(&ChainEvent { block: u64::from(tx), log_index, tx: Hash32([tx; 32]), kind });
+        }
+        (reader.demands().iter().map(|demand| (demand.receipt, demand.post)).collect(), reader.lost())
+    }
+
+    fn challenged(digest: Hash32, post: u32) -> EventKind {
+        EventKind::Challenged { epoch: 1, digest, challenger: Address([9; 20]), deadline: 600, post }
+    }
+
+    fn slashed() -> EventKind {
+        EventKind::PosterSlashed { reward: Usd::ZERO, burned: Usd::ZERO }
+    }
+
+    fn closed(digest: Hash32, post: u32, answered: bool) -> EventKind {
+        EventKind::ChallengeClosed { post, digest, answered }
+    }
+
+    /// The accuser takes back the bond of an earlier posting; the demand of the later one is still open.
+    #[test]
+    fn a_refund_of_a_struck_posting_closes_no_demand_of_the_next() {
+        let struck = vec![
+            (1, 0, challenged(FIRST, 1)),
+            (2, 0, challenged(SECOND, 1)),
+            (3, 0, EventKind::EpochsRolledBack { from: 1, to: 1 }),
+            (3, 1, slashed()),
+            (3, 2, closed(FIRST, 1, false)),
+        ];
+        assert_eq!(read(struck.clone()), (vec![], vec![FIRST]));
+        let again = [struck, vec![(4, 0, challenged(SECOND, 2)), (5, 0, closed(SECOND, 1, false))]].concat();
+        assert_eq!(read(again.clone()), (vec![(SECOND, 2)], vec![FIRST]));
+        let answered = [again, vec![(6, 0, closed(SECOND, 2, true))]].concat();
+        assert_eq!(read(answered), (vec![], vec![FIRST]));
+    }
+
+    #[test]
+    fn only_what_cost_the_bond_is_lost() {
+        let with_refund = vec![
+            (1, 0, challenged(FIRST, 1)),
+            (1, 1, challenged(SECOND, 1)),
+            (2, 0, slashed()),
+            (2, 1, closed(FIRST, 1, false)),
+            (2, 2, closed(SECOND, 1, false)),
+        ];
+        assert_eq!(read(with_refund), (vec![], vec![FIRST]));
+        let proved_later = vec![
+            (1, 0, challenged(FIRST, 1)),
+            (2, 0, slashed()),
+            (2, 1, closed(FIRST, 1, false)),
+            (3, 0, challenged(FIRST, 2)),
+            (4, 0, closed(FIRST, 2, true)),
+        ];
+        assert_eq!(read(proved_later), (vec![], vec![]));
     }
 }

@@ -49,7 +49,7 @@ pub use check::middle;
 pub use feeds::read_feeds;
 pub use ground::{CHECKER_PLEDGE, MarketTerms, WINDOW_MAX_S, embedded_url, read_deployment};
 pub use rounds::seats_cost;
-pub use verifiers::Demand;
+pub use verifiers::{Answers, Demand, answers};
 
 /// Receipts without a verdict that a start waits for; more are judged beside whatever else it does then.
 const JUDGED_AT_START: usize = 1_024;

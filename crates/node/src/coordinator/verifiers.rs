@@ -13,6 +13,7 @@ use crate::engine::blobs::replace;
 use crate::fault::{Fault, Result};
 use crate::onchain::{Registered, Verifier};
 use crate::wrapped;
+use proofmesh_graph::program::Program;
 use proofmesh_market::state::{DeliveredReceipt, JobStatus, ReceiptStatus};
 use proofmesh_market::{Hash32, Job};
 use proofmesh_services::inference;
@@ -30,6 +31,55 @@ pub struct Demand {
     pub receipt: Hash32,
     /// Until when it can be answered.
     pub deadline_s: u64,
+    /// Number of the posting: an epoch that was struck is posted anew under another.
+    pub post: u32,
+}
+
+/// How a poster stands when somebody demands on chain a proof of one of a model's receipts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// The model has no verifier: nobody can demand anything.
+    Unasked,
+    /// The verifier takes what a node wraps of its own receipts: no other can answer.
+    ByItsNode,
+    /// The poster answers by itself, with the key at this place.
+    Alone(PathBuf),
+    /// It could, with a key at this place, where none is.
+    KeyMissing(PathBuf),
+}
+
+impl Answers {
+    /// What is wrong and what to do next, where something is.
+    #[must_use]
+    pub fn warning(&self) -> Option<(String, String)> {
+        let (found, next) = match self {
+            Answers::Unasked | Answers::Alone(_) => return None,
+            Answers::ByItsNode => (
+                "its receipts can be demanded on chain, and only the node that made one can answer".to_owned(),
+                "let only nodes that are yours work for it: a silent one costs the bond. A key of `wrap set-up --hiding` lets the poster answer \
+                 alone"
+                    .to_owned(),
+            ),
+            Answers::KeyMissing(path) => (
+                format!("its receipts can be demanded on chain, and there is no key to answer with: {}", path.display()),
+                "`proofmesh wrap set-up --hiding`, or put a ceremony's key there: a demand that nobody answers costs the bond".to_owned(),
+            ),
+        };
+        Some((found, next))
+    }
+}
+
+/// How the poster of a directory stands about one of its models. Builds the circuit, which takes seconds, where the verifier is of hired proofs.
+///
+/// # Errors
+/// `model.verifier-key`, `file.io`, those of [`wrapped::blank_hired`].
+pub fn answers(dir: &Path, id: &Hash32, program: &Program) -> Result<Answers> {
+    let path = match read_verifier(dir, id)? {
+        None => return Ok(Answers::Unasked),
+        Some(verifier) if !verifier.hired => return Ok(Answers::ByItsNode),
+        Some(_) => wrapped::key_path(dir, &wrapped::blank_hired(program, 1)?.digest()),
+    };
+    Ok(if path.exists() { Answers::Alone(path) } else { Answers::KeyMissing(path) })
 }
 
 impl Coordinator {
@@ -54,7 +104,10 @@ impl Coordinator {
 
     /// Registers a model on chain, as far as it is not.
     pub(super) async fn register_model(&self, id: Hash32, verifier: Option<&Verifier>) -> Result<Registered> {
-        let ready = verifier.is_none_or(|verifier| !verifier.hired || self.answers_for(&id));
+        let ready = match verifier {
+            Some(verifier) if verifier.hired => self.answers_for(&id, self.settlement().final_epoch().await?),
+            _ => true,
+        };
         self.ground.register_model(id, verifier.map(|verifier| &verifier.key), ready).await
     }
 
@@ -67,20 +120,21 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Whether every job about a model that is not over, and every receipt that is not on chain, is of a wrappable proof.
-    fn answers_for(&self, model: &Hash32) -> bool {
+    /// Whether every job about a model that is not over, and every receipt that no final epoch settled, is of a wrappable proof. An epoch that
+    /// stands but is not final may be struck, and what is posted again after the verifier came can be demanded.
+    fn answers_for(&self, model: &Hash32, final_epoch: u64) -> bool {
         self.with_state(|state| {
             let old = |job: &Job| job.model == *model && is_unwrappable(job);
             let over = state.jobs().values().all(|it| it.status == JobStatus::Ended || !old(&it.job));
-            let on_chain = |receipt: &DeliveredReceipt| match &receipt.status {
+            let settled = |receipt: &DeliveredReceipt| match &receipt.status {
                 ReceiptStatus::Pending | ReceiptStatus::Accepted { .. } => false,
                 ReceiptStatus::Refused { .. } => true,
-                ReceiptStatus::Settled { epoch, .. } => state.posted().contains_key(epoch),
+                ReceiptStatus::Settled { epoch, .. } => *epoch <= final_epoch,
             };
             let of_old = |receipt: &DeliveredReceipt| {
                 state.jobs().get(&receipt.signed.receipt.job).is_some_and(|it| old(&it.job))
             };
-            over && state.receipts().values().all(|receipt| !of_old(receipt) || on_chain(receipt))
+            over && state.receipts().values().all(|receipt| !of_old(receipt) || settled(receipt))
         })
     }
 
@@ -96,31 +150,30 @@ impl Coordinator {
     }
 
     /// Refuses to post epochs with a receipt that cost the bond before, unless the poster can answer for it now, or the
-    /// owner says `again`.
+    /// owner says `again`: a word about the one that was lost last is one about those before it.
     pub(super) async fn require_answerable(&self, from: u64, again: Option<Hash32>) -> Result<()> {
         let lost = self.reader.lock().await.lost();
-        let settled: Vec<(u64, Hash32)> = self.with_state(|state| {
-            let waiting = state.epochs().iter().filter(|closed| closed.epoch.number >= from);
-            waiting
-                .flat_map(|closed| {
-                    let number = closed.epoch.number;
-                    closed.receipts.iter().filter(|it| lost.contains(it)).map(move |it| (number, *it))
-                })
-                .collect()
-        });
-        for (epoch, receipt) in settled {
-            if again == Some(receipt) || self.has_key_for(&receipt)? {
-                continue;
+        let mut unanswerable = None;
+        for receipt in lost {
+            let epoch = self.with_state(|state| match state.receipts().get(&receipt)?.status {
+                ReceiptStatus::Settled { epoch, .. } => Some(epoch),
+                _ => None,
+            });
+            if let Some(epoch) = epoch.filter(|epoch| *epoch >= from)
+                && !self.has_key_for(&receipt)?
+            {
+                unanswerable = Some((epoch, receipt));
             }
-            let expected = format!(
-                "a proving key that this poster can answer with (`proofmesh wrap set-up --hiding --dir {}`), or the owner's word (`proofmesh epoch close --again {receipt}`)",
-                self.dir.display()
-            );
-            let got =
-                format!("epoch {epoch} with receipt {receipt}, which nobody proved when the chain asked");
-            return Err(Fault::refused("epoch.receipt-lost", expected, got));
         }
-        Ok(())
+        let Some((epoch, receipt)) = unanswerable.filter(|(_, receipt)| again != Some(*receipt)) else {
+            return Ok(());
+        };
+        let expected = format!(
+            "a proving key that this poster can answer with (`proofmesh wrap set-up --hiding --dir {}`), or the owner's word (`proofmesh epoch close --again {receipt}`)",
+            self.dir.display()
+        );
+        let got = format!("epoch {epoch} with receipt {receipt}, which nobody proved when the chain asked");
+        Err(Fault::refused("epoch.receipt-lost", expected, got))
     }
 
     /// Whether this directory has what it takes to answer for a receipt: a wrappable proof, and the key to wrap it by.
@@ -138,8 +191,8 @@ impl Coordinator {
             models.get(&job.model).map(|file| file.program.clone())
         };
         let Some(program) = program else { return Ok(false) };
-        let circuit = tokio::task::block_in_place(|| wrapped::blank_hired(&program, 1))?.digest();
-        Ok(wrapped::key_path(&self.dir, &circuit).exists())
+        let answers = tokio::task::block_in_place(|| answers(&self.dir, &job.model, &program))?;
+        Ok(matches!(answers, Answers::Alone(_)))
     }
 }
 

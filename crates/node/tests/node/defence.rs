@@ -8,8 +8,8 @@ use proofmesh::audit::of_url;
 use proofmesh::buyer::fund;
 use proofmesh::challenge::{Published, open, resolve};
 use proofmesh::client::Client;
-use proofmesh::coordinator::middle;
-use proofmesh::defence::once;
+use proofmesh::coordinator::{Answers, answers, middle};
+use proofmesh::defence::{Left, once};
 use proofmesh::engine::keys::Keys;
 use proofmesh::fault::Result;
 use proofmesh::member::Member;
@@ -26,7 +26,6 @@ use proofmesh_services::inference::{SERVICE, Terms};
 use proofmesh_settle::Signer;
 use proofmesh_wrap::development;
 use proofmesh_wrap::groth16::{VerifyingKey, key_words};
-use std::collections::BTreeSet;
 
 const PRICE: Usd = Usd::from_micro(100_000);
 
@@ -164,6 +163,8 @@ async fn a_receipt_that_nobody_proved_costs_one_bond_and_no_second() {
     let scene = Scene::build("demands", model, &key).await;
     let client = &scene.client;
     assert_eq!(client.status().await.expect("status").wrappable, [scene.id]);
+    let standing = || answers(scene.up.coordinator.dir(), &scene.id, &scene.model.program).expect("reads");
+    assert!(matches!(standing(), Answers::KeyMissing(_)) && standing().warning().is_some());
     assert_eq!(scene.job(1, false).await.expect_err("not wrappable").name, "inference.not-wrappable");
 
     // The terms say which kind of proof; the other is the node's own doing.
@@ -176,7 +177,7 @@ async fn a_receipt_that_nobody_proved_costs_one_bond_and_no_second() {
     scene.demand(1, &good.digest).await;
     let (coordinator, told) = (&scene.up.coordinator, std::sync::Mutex::new(Vec::new()));
     let tell = |text: &str| told.lock().expect("one thread").push(text.to_owned());
-    let mut left = BTreeSet::new();
+    let mut left = Left::default();
     for _ in 0..2 {
         assert_eq!(once(coordinator, client, &tell, &mut left).await.expect("no trouble"), []);
     }
@@ -217,6 +218,8 @@ async fn an_honest_receipt_is_defended_while_its_node_is_silent() {
     let scene = Scene::build("defended", model, &key.proving.vk).await;
     let (client, coordinator) = (&scene.client, &scene.up.coordinator);
     wrapped::save(&key, &wrapped::key_path(coordinator.dir(), &key.circuit)).expect("kept");
+    let standing = answers(coordinator.dir(), &scene.id, &scene.model.program).expect("reads");
+    assert!(matches!(standing, Answers::Alone(_)) && standing.warning().is_none());
     let job = scene.job(1, true).await.expect("posted");
     let honest = scene.deliver(&job, 0, true).await.receipt;
     assert_eq!(honest.status, "accepted", "{:?}", honest.reason);
@@ -227,10 +230,10 @@ async fn an_honest_receipt_is_defended_while_its_node_is_silent() {
     // The node's keys, readings and salts are gone.
     std::fs::remove_dir_all(scene.place.path("node")).expect("gone");
     let tell = |text: &str| println!("{:.0} s: {text}", began.elapsed().as_secs_f64());
-    let answered = once(coordinator, client, &tell, &mut BTreeSet::new()).await.expect("no trouble");
+    let answered = once(coordinator, client, &tell, &mut Left::default()).await.expect("no trouble");
     assert_eq!(answered.len(), 1);
     println!("{} gas", answered[0].1);
-    assert_eq!(once(coordinator, client, &tell, &mut BTreeSet::new()).await.expect("nothing more"), []);
+    assert_eq!(once(coordinator, client, &tell, &mut Left::default()).await.expect("nothing more"), []);
     assert_eq!(coordinator.demands().await, []);
     assert_eq!(scene.auditors_money().await, before, "its bond is the poster's");
     let settlement = client.settlement().await.expect("a chain");
@@ -292,6 +295,10 @@ async fn a_verifier_waits_for_the_last_receipt_that_could_not_be_wrapped() {
     assert!(matches!(add().await, Registered::Announced { .. }), "its receipt is not on chain");
     assert_eq!(settlement.verifier_of(id).await.expect("reads"), None);
     scene.client.close_epoch().await.expect("posted; the job is over");
+    // Struck and posted again, its receipt could be demanded.
+    assert!(matches!(add().await, Registered::Announced { .. }), "its epoch is not final");
+    let window_s = settlement.deployment().params.challenge_window_s;
+    scene.client.pass_time(window_s + 1).await.expect("time passes");
     assert!(matches!(add().await, Registered::Set { .. }));
     assert!(settlement.verifier_of(id).await.expect("reads").is_some());
 }

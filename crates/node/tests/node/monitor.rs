@@ -223,6 +223,7 @@ async fn spans_reach_a_collector_and_the_doctor_finds_what_is_broken() {
             "chain",
             "coordinator",
             "version",
+            "demands",
             "spool",
             "memory",
         ] {

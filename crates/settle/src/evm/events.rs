@@ -148,11 +148,14 @@ fn books(event: Books::BooksEvents) -> Result<EventKind> {
             digest: hash(e.digest),
             challenger: account(e.challenger),
             deadline: e.deadline,
+            post: e.post,
         },
         E::PosterSlashed(e) => {
             EventKind::PosterSlashed { reward: money(e.reward)?, burned: money(e.burned)? }
         }
-        E::ChallengeClosed(e) => EventKind::ChallengeClosed { digest: hash(e.digest), answered: e.answered },
+        E::ChallengeClosed(e) => {
+            EventKind::ChallengeClosed { post: e.post, digest: hash(e.digest), answered: e.answered }
+        }
         E::Struck(e) => EventKind::Struck { epoch: e.epoch, accuser: account(e.accuser) },
         E::SuccessorNamed(e) => {
             EventKind::SuccessorNamed { successor: account(e.successor), retire_at: e.retireAt }

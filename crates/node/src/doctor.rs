@@ -4,7 +4,6 @@
 //! Every [`Finding`] has a name: `disk`, `clock`, `config`, `ports`, `keys`, `log`, `engines`, `chain`, `coordinator`, `version`, `demands`,
 //! `verifiers`, `spool`, `broker`, `memory`.
 
-use crate::client::Client;
 use crate::config::{History, Settings, chain_id, require_broker};
 use crate::coordinator::{Answers, answers, read_deployment, read_models};
 use crate::engine::place::{self, Engines};
@@ -89,7 +88,7 @@ pub async fn look(context: &Context) -> Vec<Finding> {
     let settings = History::open(dir).and_then(|history| history.settings());
     let up: Option<UpDoc> = read_json(&dir.join("up.json"), "up.json").unwrap_or_default();
     let running = match &up {
-        Some(doc) => running(doc, context).await,
+        Some(_) => running(context).await,
         None => None,
     };
     let mut findings = vec![disk(dir), clock(dir, running.as_ref())];
@@ -124,12 +123,9 @@ struct Running {
     demands: Option<u64>,
 }
 
-async fn running(doc: &UpDoc, context: &Context) -> Option<Running> {
+async fn running(context: &Context) -> Option<Running> {
     let look = async {
-        let client = match &context.url {
-            Some(_) => context.client()?,
-            None => Client::new(&doc.api)?,
-        };
+        let client = context.client()?; // with the owner's key: metrics are for it alone
         let (status, description) = (client.status().await?, client.description().await?);
         let version = description["info"]["version"].as_str().unwrap_or("unknown").to_owned();
         let page = client.bytes("/metrics").await.unwrap_or_default();

@@ -62,6 +62,19 @@ async fn a_model_gets_one_verifier_and_keeps_it() {
     let set = register(settlement, &governor, old, Some(&one), true).await.expect("accepted");
     assert!(matches!(set, Registered::Set { .. }), "{set:?}");
 
+    // One that the chain forgot, with receipts that nobody could answer for, gets none at once either.
+    let forgotten = keccak(b"registered again after blocks were taken back");
+    for _ in 0..2 {
+        let waits = register(settlement, &governor, forgotten, Some(&one), false).await.expect("registered");
+        assert!(matches!(waits, Registered::Announced { .. }), "{waits:?}");
+    }
+    settlement.pass_time(delay).await.expect("time passes");
+    let waits = register(settlement, &governor, forgotten, Some(&one), false).await.expect("not ready");
+    assert!(matches!(waits, Registered::Announced { .. }), "{waits:?}");
+    assert_eq!(settlement.verifier_of(forgotten).await.expect("reads"), None);
+    let set = register(settlement, &governor, forgotten, Some(&one), true).await.expect("ready");
+    assert!(matches!(set, Registered::Set { .. }), "{set:?}");
+
     // Whoever shares a class would get the other's verifier, which is of another circuit.
     let shared = keccak(b"in a class of others");
     settlement

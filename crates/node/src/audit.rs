@@ -16,6 +16,7 @@ use crate::cores::{on_all_cores, read_ahead};
 use crate::engine::place;
 use crate::fault::{Fault, Result};
 use crate::zk::Models;
+use axum::body::Bytes;
 use proofmesh_market::audit::{Audit, Difference, recheck, with_verdict};
 use proofmesh_market::{
     Address, Check, Epoch, Event, Hash32, Job, Known, SignedReceipt, State, Usd, What, conservation,
@@ -81,11 +82,11 @@ impl GuardAuditDoc {
 }
 
 /// Receipts that one thread checks again at a time; signatures of their devices are verified together.
-const PART: usize = 512;
+const PART: usize = 4_096;
 
 /// Public data of a market.
 struct Public {
-    records: Vec<Vec<u8>>,
+    records: Vec<Bytes>,
     torn_bytes: u64,
     models: Models,
     feeds: BTreeMap<Hash32, ReferenceTable>,
@@ -149,14 +150,14 @@ pub async fn of_url(client: &Client) -> Result<AuditDoc> {
     run(&public, |hash| handle.block_on(client.blob(hash)).ok()).await
 }
 
-async fn whole_log(client: &Client) -> Result<Vec<Vec<u8>>> {
-    let mut records: Vec<Vec<u8>> = Vec::new();
+async fn whole_log(client: &Client) -> Result<Vec<Bytes>> {
+    let mut records: Vec<Bytes> = Vec::new();
     loop {
         let page = client.log_page(records.len() as u64).await?;
         if page.records.is_empty() {
             return Ok(records);
         }
-        records.extend(page.records.into_iter().map(|record| record.0));
+        records.extend(page.records.into_iter().map(|record| Bytes::from(record.0)));
     }
 }
 
@@ -171,14 +172,14 @@ pub async fn seeds(client: &Client) -> Result<Seeds> {
 }
 
 /// Folds a log and compares its epochs with the posted ones; shows every event.
-fn fold(records: &[Vec<u8>], posted: &[Epoch], mut seen: impl FnMut(&Event, &State)) -> Result<State> {
+fn fold(records: &[Bytes], posted: &[Epoch], mut seen: impl FnMut(&Event, &State)) -> Result<State> {
     let mut audit = Audit::default();
     read_ahead(records, |read| audit.take(read, &mut seen)).map_err(named)?;
     audit.end(posted).map_err(named)
 }
 
-fn jobs_in(records: &[Vec<u8>]) -> Vec<Job> {
-    let job = |record: &Vec<u8>| match Event::decode(record).ok()?.what {
+fn jobs_in(records: &[Bytes]) -> Vec<Job> {
+    let job = |record: &Bytes| match Event::decode(record).ok()?.what {
         What::JobPosted(signed) => Some(signed.order),
         _ => None,
     };
@@ -194,14 +195,17 @@ fn named(difference: Difference) -> Fault {
 async fn run(public: &Public, evidence: impl Fn(&Hash32) -> Option<Vec<u8>> + Sync) -> Result<AuditDoc> {
     let posted = posted(&*public.settlement).await?;
     let chain = money(&*public.settlement).await?;
-    let (mut seeds, mut guards) = (Seeds::default(), GuardAuditDoc::default());
+    let (mut seeds, mut guards, mut seen) = (Seeds::default(), GuardAuditDoc::default(), Vec::new());
     let state = fold(&public.records, &posted, |event, state| {
         seeds.note(event, state);
         guards.note(event);
+        if let What::DepositSeen { account, amount, .. } = &event.what {
+            seen.push((*account, *amount));
+        }
     })?;
     guards.caught = state.nodes().values().map(|node| u64::from(node.penalties)).sum();
     let verdicts = tokio::task::block_in_place(|| checked_again(public, &seeds, &state, evidence))?;
-    compare_money(public, &state, &chain).await?;
+    compare_money(public, &state, &chain, &seen).await?;
     Ok(AuditDoc {
         events: state.events(),
         log_hash: state.log_hash(),
@@ -225,7 +229,7 @@ fn checked_again(
     let references = WithSeeds { feeds: &public.feeds, seeds };
     // Those of one node follow each other, as its ticks do: two receipts that meet in one have its signatures verified once.
     let mut judged: Vec<_> = with_verdict(state).collect();
-    judged.sort_unstable_by_key(|(_, signed, _)| (signed.receipt.node, signed.receipt.sequence));
+    judged.sort_by_cached_key(|(_, signed, _)| (signed.receipt.node, signed.receipt.sequence));
     let parts: Vec<_> = judged.chunks(PART).collect();
     let checked = on_all_cores(&parts, |part| {
         let (mut claims, mut fetched) = (Vec::new(), BTreeMap::new());
@@ -296,18 +300,22 @@ async fn money(settlement: &dyn Settlement) -> Result<ChainMoney> {
     }
 }
 
-async fn compare_money(public: &Public, state: &State, chain: &ChainMoney) -> Result<()> {
+/// `seen`: the deposits that the log took, in their order.
+async fn compare_money(
+    public: &Public,
+    state: &State,
+    chain: &ChainMoney,
+    seen: &[(Address, Usd)],
+) -> Result<()> {
     // By account, not by transaction: a chain may take a block back and mine its transactions in another.
     let mut credited: BTreeMap<Address, Usd> = BTreeMap::new();
-    for record in &public.records {
-        if let Ok(Event { what: What::DepositSeen { account, amount, .. }, .. }) = Event::decode(record) {
-            let sum = credited.entry(account).or_default();
-            *sum = sum.checked_add(amount).unwrap_or(Usd::from_micro(u64::MAX));
-            let most = chain.deposits.get(&account).copied().unwrap_or_default();
-            if *sum > most {
-                let expected = format!("at most {most} credited to {account}");
-                return Err(Fault::refused("audit.deposit-unknown", expected, *sum));
-            }
+    for (account, amount) in seen {
+        let sum = credited.entry(*account).or_default();
+        *sum = sum.checked_add(*amount).unwrap_or(Usd::from_micro(u64::MAX));
+        let most = chain.deposits.get(account).copied().unwrap_or_default();
+        if *sum > most {
+            let expected = format!("at most {most} credited to {account}");
+            return Err(Fault::refused("audit.deposit-unknown", expected, *sum));
         }
     }
     let settlement = &*public.settlement;

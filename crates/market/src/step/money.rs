@@ -44,7 +44,7 @@ impl Fold<'_> {
     pub(super) fn epoch_closed(self, number: u64, log_hash: Hash32) -> Result<Vec<Effect>, Refusal> {
         let next = self.state.epochs.len() as u64 + 1;
         require(number == next, "epoch.number", next, number)?;
-        let due = self.due();
+        let mut due = self.due();
         let mut moves = Vec::with_capacity(due.len() * 2);
         for (_, digest) in &due {
             let delivered = &self.state.receipts[digest];
@@ -64,6 +64,7 @@ impl Fold<'_> {
             .iter()
             .try_fold(Usd::ZERO, |sum, (_, usd)| sum.checked_add(*usd))
             .expect("a part of all deposits");
+        due.sort_unstable(); // in the order of their acceptance
         let receipts = due.into_iter().map(|(_, digest)| digest).collect();
         let closed = ClosedEpoch::new(number, log_hash, total, balances, receipts);
         let effect = Effect::PostEpoch(closed.epoch.clone());
@@ -71,7 +72,8 @@ impl Fold<'_> {
         Ok(vec![effect])
     }
 
-    /// Accepted receipts whose time for a dispute is over, in the order of their acceptance.
+    /// Accepted receipts whose time for a dispute is over, with their place in the order of acceptance; in the order of their digests, as the
+    /// maps that they are looked up in have them.
     fn due(&self) -> Vec<(u64, Hash32)> {
         let open = self.open();
         let is_due = |digest: &Hash32| match &self.state.receipts[digest].status {
@@ -82,12 +84,10 @@ impl Fold<'_> {
             ReceiptStatus::Accepted { at_s, .. } => at_s + self.rules.dispute_window_s <= self.at_s,
             _ => false,
         };
-        self.state
-            .unsettled
-            .iter()
-            .filter(|(_, digest)| is_due(digest))
-            .map(|(order, digest)| (*order, *digest))
-            .collect()
+        let mut due: Vec<_> = self.state.unsettled.iter().map(|(order, digest)| (*order, *digest)).collect();
+        due.sort_unstable_by_key(|(_, digest)| *digest);
+        due.retain(|(_, digest)| is_due(digest));
+        due
     }
 
     pub(super) fn epoch_posted(self, epoch: &Epoch, chain_ref: &ChainRef) -> Result<Vec<Effect>, Refusal> {

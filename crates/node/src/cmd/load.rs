@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 Examples:
   proofmesh load                                        100 nodes, 500 receipts a second for 10 seconds
   proofmesh load --nodes 1000 --rate 2000 --seconds 600 --json
-  proofmesh load --state postgres://proofmesh@127.0.0.1:5432/market --nodes 1000 --rate 2000 --seconds 600
+  proofmesh load --state postgres://proofmesh@127.0.0.1:5432/market --bus nats://127.0.0.1:4222/market --nodes 1000 --rate 2000 --seconds 600
 
 A coordinator of its own, in a process of its own and a new directory (--dir, else one that is removed again), gets real
 receipts of metered data over its API. A receipt is acknowledged when it and its evidence are durable; checks follow at their
@@ -38,6 +38,9 @@ pub struct Args {
     /// Where the coordinator keeps its journal (docs/engines.md)
     #[arg(long, value_name = "URL", default_value = "embedded")]
     state: String,
+    /// A NATS stream that every event goes to besides (docs/engines.md)
+    #[arg(long, value_name = "URL")]
+    bus: Option<String>,
     /// A market without pledges, beacon and panels: one checker judges alone
     #[arg(long)]
     unguarded: bool,
@@ -51,6 +54,8 @@ struct Doc {
     /// Load of the machine over the last minute before the run: what others did beside.
     machine_load: f64,
     state: String,
+    /// Whether every event went to a stream besides.
+    bus: bool,
     nodes: u64,
     /// Until all had joined.
     join_seconds: f64,
@@ -99,6 +104,9 @@ impl Coordinator {
         command
             .args(["up", "--port", "0", "--rpc-port", "0", "--json", "--state", &args.state, "--dir"])
             .arg(dir);
+        if let Some(bus) = &args.bus {
+            command.args(["--bus", bus]);
+        }
         if args.unguarded {
             command.arg("--unguarded");
         }
@@ -221,6 +229,7 @@ async fn measure(args: &Args, context: &Context, dir: &Path) -> Result<Doc> {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         machine_load,
         state: args.state.split_once("://").map_or("embedded", |(scheme, _)| scheme).to_owned(),
+        bus: args.bus.is_some(),
         nodes: u64::from(args.nodes),
         join_seconds,
         nodes_megabytes: peak_megabytes(),

@@ -18,6 +18,7 @@ use super::s3::{Bucket, Caller};
 use super::{Opened, nats, postgres, s3};
 use crate::fault::{Fault, Result};
 use crate::owner::{read_json, write_json};
+use axum::body::Bytes;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -241,7 +242,7 @@ fn log_begun(dir: &Path) -> bool {
 #[derive(Debug)]
 pub struct Look {
     /// All records.
-    pub records: Vec<Vec<u8>>,
+    pub records: Vec<Bytes>,
     /// Bytes of an unfinished record at the end.
     pub torn_bytes: u64,
 }
@@ -259,14 +260,15 @@ pub fn look(dir: &Path) -> Result<Option<Look>> {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(Fault::file(&path, &error)),
             };
+            let bytes = Bytes::from(bytes);
             let found = log::scan(&bytes)?;
             let torn_bytes = (bytes.len() - found.good_bytes) as u64;
-            let records = found.records.into_iter().map(<[u8]>::to_vec).collect();
+            let records = found.records.into_iter().map(|record| bytes.slice_ref(record)).collect();
             Ok(Some(Look { records, torn_bytes }))
         }
         JournalAt::Postgres(at) => {
             let (records, _) = postgres::Reader::new(at).all()?;
-            Ok(Some(Look { records, torn_bytes: 0 }))
+            Ok(Some(Look { records: records.into_iter().map(Bytes::from).collect(), torn_bytes: 0 }))
         }
     }
 }

@@ -7,6 +7,7 @@ mod bus;
 mod chains;
 mod cli;
 mod crash;
+mod cuts;
 mod defence;
 mod demo;
 mod document;

@@ -438,6 +438,7 @@ export interface StatusDoc {
   log_hash: string;
   rules: Rules;
   models: string[];
+  wrappable: string[];
   epochs: number;
   posted: number;
   money: MoneyDoc;

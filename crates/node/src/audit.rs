@@ -240,8 +240,11 @@ fn checked_again(
                 && let Some(signed) = service.signed
                 && let Some(bytes) = evidence(&receipt.evidence)
             {
+                let before = claims.len();
                 claims.extend(signed(job, receipt, &bytes));
-                fetched.insert(receipt.evidence, bytes);
+                if claims.len() > before {
+                    fetched.insert(receipt.evidence, bytes); // of the form that is some hundred bytes long, whatever a node handed in
+                }
             }
         }
         let (proofs, references, known) = (&public.models, &references, &Known::of(claims));

@@ -143,7 +143,12 @@ pub fn check(
         multiply_adds: 0,
     });
     let row = Opened { shown, groups, device: receipt.device, window_start: receipt.window_start };
-    let engines = Engines { proofs: &Wrapped(Key::read(&model.key)?), models: &card, references: &row, known: Known::NOTHING };
+    let engines = Engines {
+        proofs: &Wrapped(Key::read(&model.key)?),
+        models: &card,
+        references: &row,
+        known: Known::NOTHING,
+    };
     let context = receipt.context(domain);
     let case = Case {
         job_id: &job_id,

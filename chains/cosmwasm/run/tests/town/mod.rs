@@ -98,6 +98,7 @@ impl Town {
             window_s: DAY_S,
             phase_s: WINDOW_START % DAY_S,
             feed: Some(feed.commitment()),
+            ..Terms::default()
         };
         let job = Job {
             buyer: account(8).address(),

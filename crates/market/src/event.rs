@@ -16,7 +16,7 @@ use crate::key::{Address, DeviceSignature};
 use crate::limits::EVENT_BYTES_MAX;
 use crate::money::Usd;
 use crate::order::{
-    BeaconCommit, Bind, Certify, Dispute, Enroll, Measured, Offer, Pledge, Signed, Thaw, Withdraw,
+    BeaconCommit, Bind, Certify, Dispute, Enroll, Limit, Measured, Offer, Pledge, Signed, Thaw, Withdraw,
 };
 use crate::receipt::SignedReceipt;
 use crate::refusal::{Refusal, require};
@@ -191,6 +191,8 @@ pub enum What {
         /// Digest of the receipt.
         receipt: Hash32,
     },
+    /// A node says what its offers take.
+    Limited(Signed<Limit>),
 }
 
 impl Event {

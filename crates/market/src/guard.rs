@@ -56,7 +56,7 @@ pub struct Guards {
     pub quality_receipts: u32,
     /// Least part of them that must have been accepted, parts per million.
     pub quality_ppm: u64,
-    /// Jobs in a row without any receipt after which a drawn node is put to rest.
+    /// Open jobs in a row without any receipt after which a drawn node is put to rest.
     pub absences: u32,
     /// Seconds of the first rest; each further one is twice as long.
     pub rest_s: u64,
@@ -159,6 +159,17 @@ pub struct Listing {
     pub until_s: u64,
 }
 
+/// What a node's offers of a service take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The least unit price.
+    pub least: Usd,
+    /// Jobs that name no device, so many at a time.
+    pub open: u16,
+    /// Nonce of the order that said so.
+    pub nonce: u64,
+}
+
 /// A node's part of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -170,6 +181,10 @@ pub struct Part {
     pub paid: u64,
     /// Whether any receipt came.
     pub came: bool,
+    /// Unix second of the draw.
+    pub drawn_s: u64,
+    /// Whether the job names no device: the draw chose its node, not the buyer.
+    pub open: bool,
 }
 
 /// What the guards know of a node.
@@ -177,13 +192,17 @@ pub struct Part {
 pub struct Member {
     /// Its offers, by service.
     pub listings: BTreeMap<Hash32, Listing>,
+    /// What they take, by service; anything where it said nothing.
+    pub limits: BTreeMap<Hash32, Limits>,
+    /// Ends of the offers that its last rest took back, by service: an offer that is made again ends later.
+    pub rested: BTreeMap<Hash32, u64>,
     /// Its parts of jobs that are not over.
     pub parts: BTreeMap<Hash32, Part>,
     /// Receipts judged since its quality was last looked at.
     pub judged: u32,
     /// Those accepted.
     pub accepted: u32,
-    /// Jobs in a row without any receipt.
+    /// Open jobs in a row without any receipt.
     pub absent: u32,
     /// No work before this Unix second.
     pub rest_until_s: u64,
@@ -199,6 +218,12 @@ impl Member {
     pub fn at_risk(&self) -> Usd {
         let sum = |sum: Usd, part: &Part| sum.checked_add(part.value).unwrap_or(Usd::from_micro(u64::MAX));
         self.parts.values().fold(Usd::ZERO, sum)
+    }
+
+    /// Its parts of jobs that name no device.
+    #[must_use]
+    pub fn open_parts(&self) -> usize {
+        self.parts.values().filter(|part| part.open).count()
     }
 }
 

@@ -12,6 +12,7 @@
 //! | [`Thaw`] | operator | that a frozen node work again |
 //! | [`Pledge`] | node or checker | that so much of its balance be at stake |
 //! | [`Offer`] | node | to be drawn for a service, up to a value |
+//! | [`Limit`] | node | to be drawn from a price on, and for so many open jobs at a time |
 //! | [`Certify`] | maker | that a device count |
 //! | [`BeaconCommit`] | checker | to bind its part of a round's randomness |
 //!
@@ -279,6 +280,37 @@ impl Order for Offer {
             .hash(&self.service)
             .uint(self.exposure.micro())
             .uint(self.until_s)
+            .keccak()
+    }
+}
+
+/// A node says what its offers of a service take. Before its first such order they take any price and any number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// The node.
+    pub node: Address,
+    /// The service.
+    pub service: Hash32,
+    /// The least unit price.
+    pub least: Usd,
+    /// Jobs that name no device, so many at a time; 0: only jobs that name a device of this node.
+    pub open: u16,
+    /// Above the last one for this service: an old order says nothing any more.
+    pub nonce: u64,
+}
+
+impl Order for Limit {
+    fn signer(&self) -> Address {
+        self.node
+    }
+
+    fn struct_hash(&self) -> Hash32 {
+        struct_words("Limit(address node,bytes32 service,uint64 least,uint16 open,uint64 nonce)")
+            .address(&self.node.0)
+            .hash(&self.service)
+            .uint(self.least.micro())
+            .uint(u64::from(self.open))
+            .uint(self.nonce)
             .keccak()
     }
 }

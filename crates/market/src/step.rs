@@ -234,6 +234,7 @@ impl State {
             What::GuardsSet(guards) => fold.guards_set(guards),
             What::Pledged(order) => fold.pledged(order),
             What::Offered(order) => fold.offered(order),
+            What::Limited(order) => fold.limited(order),
             What::DeviceCertified(order) => fold.device_certified(order),
             What::BeaconCommitted(order) => fold.beacon_committed(order),
             What::BeaconRevealed { checker, round, secret } => fold.beacon_revealed(checker, *round, secret),

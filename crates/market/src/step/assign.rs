@@ -167,7 +167,7 @@ impl Fold<'_> {
         }
         effects.push(Effect::JobEnded { job: *id, refund });
         for node in nodes {
-            effects.extend(self.part_over(&node, id));
+            effects.extend(self.part_over(&node, id, refund));
         }
         Ok(effects)
     }

@@ -111,18 +111,20 @@ impl Fold<'_> {
         Ok(effects)
     }
 
-    /// Draws the nodes of a job among those that could be drawn when it was posted and still can. A job without
-    /// enough of them waits for the next round.
+    /// Draws the nodes of a job among those that could be drawn when it was posted and still can, and
+    /// take another. A job without enough of them waits for the next round.
     fn draw_nodes(&mut self, id: &Hash32, value: &Hash32, now: u64) -> Option<Effect> {
         let posted = self.state.jobs.get(id)?;
         if posted.status != JobStatus::Open || self.at_s >= posted.job.deadline_s {
             return None;
         }
-        let fit = posted.candidates.iter().filter(|node| self.state.is_fit(node, &posted.job, self.at_s));
+        let (job, at_s) = (&posted.job, self.at_s);
+        let may = |node: &Address| self.state.is_fit(node, job, at_s) && self.state.is_free_for(node, job);
+        let fit = posted.candidates.iter().filter(|node| may(node));
         let rank = |node: &Address| (beacon_rank("proofmesh/beacon-node/v1", value, id, node), *node);
         let mut ranked: Vec<(Hash32, Address)> = fit.map(rank).collect();
         ranked.sort_unstable();
-        let (slots, part) = (usize::from(posted.job.slots), part_of(&posted.job));
+        let (slots, part) = (usize::from(posted.job.slots), part_of(job, at_s));
         if ranked.len() < slots {
             self.state.guarded.as_mut()?.open_jobs.entry(now).or_default().push(*id);
             return None;
@@ -203,7 +205,9 @@ impl State {
         let Some(guarded) = &self.guarded else { return false };
         let drawable = |id: &Hash32| {
             self.jobs.get(id).is_some_and(|posted| {
-                let fit = posted.candidates.iter().filter(|node| self.is_fit(node, &posted.job, at_s));
+                let job = &posted.job;
+                let may = |node: &Address| self.is_fit(node, job, at_s) && self.is_free_for(node, job);
+                let fit = posted.candidates.iter().filter(|node| may(node));
                 let open = posted.status == JobStatus::Open && at_s < posted.job.deadline_s;
                 open && fit.count() >= usize::from(posted.job.slots)
             })

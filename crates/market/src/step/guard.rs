@@ -1,20 +1,20 @@
 //! Guarded markets: pledges, offers, certificates; who may be drawn; what being caught costs.
 
 use super::{Effect, Fold};
-use crate::guard::{Guarded, Guards, Listing, Member, Part, required};
+use crate::guard::{Guarded, Guards, Limits, Listing, Member, Part, required};
 use crate::hash::Hash32;
 use crate::job::Job;
 use crate::key::Address;
 use crate::ledger::{Move, Purse, Target};
 use crate::limits::{SPAN_S_MAX, TIME_S_MAX};
 use crate::money::Usd;
-use crate::order::{Certify, Offer, Pledge, Signed};
+use crate::order::{Certify, Limit, Offer, Pledge, Signed};
 use crate::receipt::Receipt;
 use crate::refusal::{Refusal, require};
 use crate::state::{ReceiptStatus, Standing, State};
 use crate::verdict::Verdict;
 
-/// Seconds from the end of a job's windows to its deadline below which nobody's absence counts.
+/// Seconds from the draw, and from the end of a job's windows, to its deadline below which nobody's absence counts.
 const WORK_S_MIN: u64 = 3_600;
 /// Doublings of a rest or a freeze, at most.
 const DOUBLINGS_MAX: u32 = 12;
@@ -25,11 +25,11 @@ pub(super) fn doubled(span_s: u64, times: u32) -> u64 {
     span_s.saturating_mul(1 << doublings).min(SPAN_S_MAX)
 }
 
-/// A node's part of a job: an equal share of its units, rounded up.
-pub(super) fn part_of(job: &Job) -> Part {
+/// A node's part of a job that is drawn at `drawn_s`: an equal share of its units, rounded up.
+pub(super) fn part_of(job: &Job, drawn_s: u64) -> Part {
     let units = job.max_units.div_ceil(u64::from(job.slots.max(1)));
     let value = job.unit_price.checked_mul(units).unwrap_or(Usd::from_micro(u64::MAX));
-    Part { value, units, paid: 0, came: false }
+    Part { value, units, paid: 0, came: false, drawn_s, open: job.devices.is_empty() }
 }
 
 impl Fold<'_> {
@@ -109,6 +109,9 @@ impl Fold<'_> {
         require(self.at_s >= member.rest_until_s, "offer.resting", member.rest_until_s, self.at_s)?;
         let (need, have) = (guarded.pledge_for(exposure, &service), self.state.pledge(&node));
         require(have >= need, "offer.pledge-short", need, have)?;
+        // Anybody could hand in again the offer that a rest took back.
+        let before_s = member.rested.get(&service).copied().unwrap_or_default();
+        require(until_s > before_s, "offer.until", format_args!("after {before_s}"), until_s)?;
         if member.listings.is_empty() {
             let amount = guarded.guards.listing_fee;
             let fee = Move { from: Purse::Balance(node), to: Target::Vault, amount };
@@ -116,6 +119,23 @@ impl Fold<'_> {
         }
         self.member(&node, |member| {
             member.listings.insert(service, Listing { exposure, until_s });
+        });
+        Ok(Vec::new())
+    }
+
+    pub(super) fn limited(mut self, order: &Signed<Limit>) -> Result<Vec<Effect>, Refusal> {
+        order.verify(&self.rules.domain)?;
+        let Limit { node, service, least, open, nonce } = order.order;
+        let guarded = self.guarded()?;
+        let known = self.node(&node)?;
+        let measured = known.capabilities.keys().any(|(able, _)| *able == service);
+        require(measured, "limit.not-measured", "a measured capability", service)?;
+        let last = guarded.members.get(&node).and_then(|member| member.limits.get(&service));
+        let last = last.map(|limits| limits.nonce);
+        let fresh = last.is_none_or(|last| nonce > last);
+        require(fresh, "limit.nonce", format_args!("above {}", last.unwrap_or_default()), nonce)?;
+        self.member(&node, |member| {
+            member.limits.insert(service, Limits { least, open, nonce });
         });
         Ok(Vec::new())
     }
@@ -184,22 +204,25 @@ impl Fold<'_> {
         if poor { self.rest(node) } else { None }
     }
 
-    /// A node's part of a job is over: one that never came is counted.
-    pub(super) fn part_over(&mut self, node: &Address, job: &Hash32) -> Option<Effect> {
+    /// A node's part of a job is over. One that never came is counted, if its offer took the job, and not the buyer its
+    /// node; if there was time for work, after the draw and after the windows; and if pay was left for it.
+    pub(super) fn part_over(&mut self, node: &Address, job: &Hash32, left: Usd) -> Option<Effect> {
         let absences = self.state.guarded.as_ref()?.guards.absences;
         let active = self.state.nodes.get(node).is_some_and(|known| known.standing == Standing::Active);
-        // Whoever asks for windows that end with the deadline asks for nothing that a node could bring.
-        let possible = self.state.jobs.get(job).is_some_and(|posted| {
-            posted.job.window_until_s.saturating_add(WORK_S_MIN) <= posted.job.deadline_s
-        });
+        let job_s = self.state.jobs.get(job).map(|posted| (posted.job.window_until_s, posted.job.deadline_s));
+        let in_time = |part: &Part| {
+            job_s.is_some_and(|(until_s, deadline_s)| {
+                until_s.max(part.drawn_s).saturating_add(WORK_S_MIN) <= deadline_s
+            })
+        };
         let mut gone = false;
         self.member(node, |member| match member.parts.remove(job) {
-            Some(part) if !part.came && active && possible => {
+            Some(part) if part.came => member.absent = 0,
+            Some(part) if part.open && active && !left.is_zero() && in_time(&part) => {
                 member.absent = member.absent.saturating_add(1);
                 gone = member.absent >= absences;
             }
-            Some(_) => member.absent = 0,
-            None => {}
+            _ => {}
         });
         if gone { self.rest(node) } else { None }
     }
@@ -212,7 +235,8 @@ impl Fold<'_> {
             member.rests = member.rests.saturating_add(1);
             member.rest_until_s = at_s + doubled(first_s, member.rests); // both bounded: limits.rs
             until_s = member.rest_until_s;
-            member.listings.clear();
+            let ended = std::mem::take(&mut member.listings).into_iter();
+            member.rested.extend(ended.map(|(service, listing)| (service, listing.until_s)));
             (member.judged, member.accepted, member.absent) = (0, 0, 0);
         });
         Some(Effect::Rested { node: *node, until_s })
@@ -278,17 +302,30 @@ impl Fold<'_> {
 }
 
 impl State {
-    /// True when the guards let a node be drawn for a job: an offer with room, and a pledge that covers it.
+    /// True when the guards let a node be drawn for a job: an offer that takes it and has room, and a pledge that covers it.
     pub(crate) fn is_guarded_fit(&self, node: &Address, job: &Job, at_s: u64) -> bool {
         let Some(guarded) = &self.guarded else { return true };
         let Some(member) = guarded.members.get(node) else { return false };
         let Some(listing) = member.listings.get(&job.service) else { return false };
-        let room =
-            member.at_risk().checked_add(part_of(job).value).is_some_and(|sum| sum <= listing.exposure);
+        let value = part_of(job, at_s).value;
+        let room = member.at_risk().checked_add(value).is_some_and(|sum| sum <= listing.exposure);
         let covered = self.pledge(node) >= guarded.pledge_for(listing.exposure, &job.service);
+        // What a node must not be silent about it has offered: from its price on, and open jobs only if it says so.
+        let taken = member.limits.get(&job.service).is_none_or(|limits| {
+            job.unit_price >= limits.least && (limits.open > 0 || !job.devices.is_empty())
+        });
         // A part holds its node's pledge until the job is over: no longer than the node offered itself.
         let judge_s = self.rules.as_ref().map_or(0, |rules| rules.judge_s);
         let in_time = job.deadline_s.saturating_add(judge_s) <= listing.until_s;
-        room && covered && in_time && at_s < listing.until_s && at_s >= member.rest_until_s
+        room && covered && taken && in_time && at_s < listing.until_s && at_s >= member.rest_until_s
+    }
+
+    /// True when a node has as few open jobs that it takes one more. It may be drawn for one that was posted while it had more.
+    pub(crate) fn is_free_for(&self, node: &Address, job: &Job) -> bool {
+        let member = self.guarded.as_ref().and_then(|guarded| guarded.members.get(node));
+        let limits = member.and_then(|member| Some((member, member.limits.get(&job.service)?)));
+        limits.is_none_or(|(member, limits)| {
+            !job.devices.is_empty() || member.open_parts() < usize::from(limits.open)
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! Hostile bytes: every truncation, bit flips, random bytes, and a committed corpus. Nothing panics, nothing
 //! allocates beyond its bounds, and what decodes encodes to the same bytes.
 
+use crate::guards::limit;
 use crate::world::*;
 use proofmesh_market::limits::EVENT_BYTES_MAX;
 use proofmesh_market::receipt::{WIRE_BYTES_MAX, WIRE_BYTES_MIN};
@@ -88,6 +89,7 @@ fn all_events() -> Vec<Vec<u8>> {
     let guarded = crate::guards::guarded_life().log;
     let events =
         world.log.iter().cloned().chain(more.map(|what| world.event(what))).chain(one_of_each(guarded));
+    let events = events.chain([world.event(limit(0, Usd::from_micro(50_000), 1, 300))]);
     events.map(|event| event.encode().expect("bounded")).collect()
 }
 

@@ -9,6 +9,7 @@ use crate::client::Client;
 use crate::engine::blobs::replace;
 use crate::fault::{Fault, Result};
 use crate::member::Member;
+use crate::pledge::{EXPOSURE, Takes};
 use crate::wire::{Delivered, HandOverDoc, Hex, JobDoc, MeasureDoc};
 use crate::wrapped::{self, Wrapped, wrap_handed, wrap_watched};
 use crate::{onchain, zk};
@@ -49,7 +50,7 @@ pub struct Wrapper {
 
 impl Wrapper {
     /// Opens a node of this name, and joins the market with it; the first time, and every two months, it shows that it can wrap, which takes as long as a
-    /// job. It takes jobs that pay `least` or more.
+    /// job. It takes jobs that pay `least` or more, of those that name no device `open` at a time: each has an hour at least.
     ///
     /// # Errors
     /// `wrap.key` for a key of another model, `wrap.hired-key`, `wrap.key-unknown`; the market's and the chain's refusals.
@@ -57,7 +58,7 @@ impl Wrapper {
         client: Client,
         (dir, name): (&Path, &str),
         (model, key): (ModelFile, Key),
-        least: Usd,
+        (least, open): (Usd, u16),
         watch: Watch<'_>,
     ) -> Result<Self> {
         let id = zk::model_id(&model)?;
@@ -75,7 +76,8 @@ impl Wrapper {
         member.join(member.client.status().await?.rules.min_stake).await?;
         let wrapper = Wrapper { member, model, id, key, key_name, hired, least };
         wrapper.be_measured(watch).await?;
-        wrapper.member.offer(SERVICE.id()).await?;
+        let takes = Takes { exposure: EXPOSURE, least, open };
+        wrapper.member.offer(SERVICE.id(), takes).await?;
         wrapper.member.resume().await?;
         Ok(wrapper)
     }

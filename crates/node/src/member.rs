@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::engine::blobs::replace;
 use crate::engine::keys::Keys;
 use crate::fault::{Fault, Result};
-use crate::pledge::{EXPOSURE, offer};
+use crate::pledge::{Takes, offer};
 use crate::weather::CELL;
 use crate::wire::{Delivered, NodeDoc};
 use proofmesh_market::order::{Bind, Enroll};
@@ -99,9 +99,9 @@ impl Member {
     /// test money minted.
     ///
     /// # Errors
-    /// `offer.*`, `pledge.*`, the chain's.
-    pub async fn offer(&self, service: Hash32) -> Result<Usd> {
-        offer(&self.client, &*self.settlement, &self.account, service, EXPOSURE).await
+    /// `limit.*`, `offer.*`, `pledge.*`, the chain's.
+    pub async fn offer(&self, service: Hash32, takes: Takes) -> Result<Usd> {
+        offer(&self.client, &*self.settlement, &self.account, service, takes).await
     }
 
     /// The node as the market has it, its next place checked to be the one after this member's own last receipt: two

@@ -14,6 +14,7 @@
 use crate::client::Client;
 use crate::fault::{Fault, Result};
 use crate::member::Member;
+use crate::pledge::Takes;
 use crate::wire::{Delivered, Hex, JobDoc, ReadyDoc};
 use axum::Router;
 use axum::extract::State;
@@ -21,7 +22,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use proofmesh_market::receipt::output_hash;
-use proofmesh_market::{DeviceSecret, DeviceSignature, Hash32, Known, Receipt, keccak};
+use proofmesh_market::{DeviceSecret, DeviceSignature, Hash32, Known, Receipt, Usd, keccak};
 use proofmesh_services::metered::semtech::{PacketMeter, PushData};
 use proofmesh_services::metered::session::{Consumer, Offered, Provider};
 use proofmesh_services::metered::{Line, Range, SERVICE, SignedTick, Terms};
@@ -194,7 +195,7 @@ pub async fn join(client: Client, dir: &Path, name: &str) -> Result<Member> {
     let context = member.client.challenge(&node).await?.context;
     let evidence = proofmesh_services::ready::metered_answer(&context, &member.device)?;
     member.client.ready(&ReadyDoc { node, service: SERVICE.id(), device, evidence: Hex(evidence) }).await?;
-    member.offer(SERVICE.id()).await?;
+    member.offer(SERVICE.id(), Takes::named(Usd::ZERO)).await?;
     member.resume().await?;
     Ok(member)
 }

@@ -6,6 +6,8 @@ use crate::device::{Readings, Source};
 use crate::engine::keys::Keys;
 use crate::fault::{Fault, Kind, Result};
 use crate::member::Member;
+use crate::owner::Policy;
+use crate::pledge::Takes;
 use crate::weather::{PHASE_S, STATIONS, date};
 use crate::wire::{Delivered, Hex, MeasureDoc, NodeDoc, ReasonDoc};
 use crate::zk;
@@ -122,12 +124,15 @@ impl Operator {
         self.member.join(stake).await
     }
 
-    /// Pledges and offers its work, where the market has guards: [`Member::offer`].
+    /// Pledges and offers its work, where the market has guards: [`Member::offer`]. It is drawn for jobs that name its
+    /// device and pay what its owner asks.
     ///
     /// # Errors
-    /// `offer.*`, `pledge.*`, the chain's.
+    /// `limit.*`, `offer.*`, `pledge.*`, `owner.json`, the chain's.
     pub async fn offer(&self) -> Result<Usd> {
-        self.member.offer(SERVICE.id()).await
+        let policy = Policy::read(self.member.dir())?;
+        let least = policy.map_or(Usd::ZERO, |policy| policy.limits.least_price);
+        self.member.offer(SERVICE.id(), Takes::named(least)).await
     }
 
     /// Proves an input of its own choice under the coordinator's challenge, unless it was measured for the

@@ -3,7 +3,7 @@
 use crate::buyer::fund;
 use crate::client::Client;
 use crate::fault::{Fault, Result};
-use proofmesh_market::order::{Offer, Pledge, Thaw};
+use proofmesh_market::order::{Limit, Offer, Pledge, Thaw};
 use proofmesh_market::{AccountSecret, Hash32, Signed, Usd, What};
 use proofmesh_settle::Settlement;
 
@@ -12,23 +12,50 @@ pub const EXPOSURE: Usd = Usd::from_micro(100_000_000);
 /// Seconds that an offer counts.
 const OFFER_S: u64 = 365 * 86_400;
 
-/// Offers to work for a service, as far as it has not: pledges what that needs, pays the fee of a first offer, and says
-/// so. Nothing happens in a market without guards. Gives the test money minted.
+/// What a node takes on of one service.
+#[derive(Clone, Copy, Debug)]
+pub struct Takes {
+    /// Work worth so much at a time, at the buyers' prices.
+    pub exposure: Usd,
+    /// The least unit price.
+    pub least: Usd,
+    /// Jobs that name no device, so many at a time: from these alone a node may not stay away.
+    pub open: u16,
+}
+
+impl Takes {
+    /// Jobs that name a device of the node, from a price on.
+    #[must_use]
+    pub fn named(least: Usd) -> Self {
+        Takes { exposure: EXPOSURE, least, open: 0 }
+    }
+}
+
+/// Offers to work for a service, as far as it has not: says what it takes, pledges what that needs, pays the fee of a
+/// first offer, and offers. Nothing happens in a market without guards. Gives the test money minted.
 ///
 /// # Errors
-/// `offer.*`, `pledge.*`, the chain's refusals.
+/// `limit.*`, `offer.*`, `pledge.*`, the chain's refusals.
 pub async fn offer(
     client: &Client,
     settlement: &dyn Settlement,
     node: &AccountSecret,
     service: Hash32,
-    exposure: Usd,
+    takes: Takes,
 ) -> Result<Usd> {
+    let Takes { exposure, least, open } = takes;
     let account = node.address();
     let Some(guards) = client.guards().await? else { return Ok(Usd::ZERO) };
     let status = client.status().await?;
     let known = guards.members.iter().find(|member| member.node == account);
     let known = known.ok_or_else(|| Fault::refused("node.unknown", "an enrolled node", account))?;
+    let said = known.limits.iter().find(|limit| limit.service == service);
+    if !said.is_some_and(|said| said.least == least && said.open == open) {
+        // Before the offer: nothing else is drawn in between.
+        let nonce = said.map_or(0, |said| said.nonce.saturating_add(1));
+        let order = Limit { node: account, service, least, open, nonce };
+        client.order(&What::Limited(Signed::new(order, &status.domain, node)?)).await?;
+    }
     // Offers of other services stand on the same pledge: it covers the largest of them.
     let need = guards.pledge_for(exposure, &service);
     let more = need.checked_sub(known.pledge).unwrap_or_default();

@@ -12,7 +12,7 @@ use crate::owner::{Journal, Policy};
 use crate::time::Time;
 use crate::weather::{STATIONS, airports};
 use crate::wire::{JobDoc, NodeDoc};
-use proofmesh_market::{Device, Hash32};
+use proofmesh_market::{Device, Hash32, Usd};
 use proofmesh_services::inference::Terms;
 use proofmesh_services::reference::{ReferenceTable, References};
 use proofmesh_services::window::WINDOW_S;
@@ -244,9 +244,20 @@ impl Worker {
         }
     }
 
+    /// The least price that the owner asks for.
+    fn least(&self) -> Result<Option<Usd>> {
+        Ok(Policy::read(&self.place())?.map(|policy| policy.limits.least_price))
+    }
+
     async fn until_trouble(&self, heard: &mut dyn Heard) -> Result<()> {
-        let account = self.join(heard).await?.account();
+        let (operator, mut least) = (self.join(heard).await?, self.least()?);
+        let account = operator.account();
         loop {
+            let asked = self.least()?;
+            if asked != least {
+                operator.offer().await?; // its owner asks for more, or takes less
+                least = asked;
+            }
             let node = self.client.node(&account).await?;
             let jobs = self.assigned(&node).await?;
             self.work(&jobs, usize::MAX, heard).await?;

@@ -189,6 +189,7 @@ pub(super) async fn order(State(it): Shared, headers: HeaderMap, body: Body) -> 
             What::NodeThawed(signed) => signed.order.digest(&domain),
             What::Pledged(signed) => signed.order.digest(&domain),
             What::Offered(signed) => signed.order.digest(&domain),
+            What::Limited(signed) => signed.order.digest(&domain),
             What::DeviceCertified(signed) => signed.order.digest(&domain),
             _ => Hash32::ZERO, // refused below
         };

@@ -8,7 +8,7 @@ use crate::fault::{Fault, Result};
 use crate::keys::SCOPES;
 use axum::extract::State;
 use axum::response::Response;
-use proofmesh_market::order::{Bind, Certify, Dispute, Enroll, Offer, Pledge, Thaw, Withdraw};
+use proofmesh_market::order::{Bind, Certify, Dispute, Enroll, Limit, Offer, Pledge, Thaw, Withdraw};
 use proofmesh_market::{DeviceSignature, Job, Signed};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -34,7 +34,7 @@ const HASH: &str = "^0x[0-9a-fA-F]{64}$";
 const NUMBER: &str = "^[0-9]{1,19}$";
 
 /// Orders that may come from outside: name, and shape of what stands under it.
-pub const ORDERS: [(&str, ShapeOf); 9] = [
+pub const ORDERS: [(&str, ShapeOf); 10] = [
     ("NodeEnrolled", Types::add::<Signed<Enroll>>),
     ("DeviceBound", Types::add::<Signed<Bind>>),
     ("JobPosted", Types::add::<Signed<Job>>),
@@ -43,6 +43,7 @@ pub const ORDERS: [(&str, ShapeOf); 9] = [
     ("NodeThawed", Types::add::<Signed<Thaw>>),
     ("Pledged", Types::add::<Signed<Pledge>>),
     ("Offered", Types::add::<Signed<Offer>>),
+    ("Limited", Types::add::<Signed<Limit>>),
     ("DeviceCertified", Types::add::<Signed<Certify>>),
 ];
 

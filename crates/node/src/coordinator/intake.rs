@@ -25,10 +25,11 @@ impl Coordinator {
                 | What::NodeThawed(_)
                 | What::Pledged(_)
                 | What::Offered(_)
+                | What::Limited(_)
                 | What::DeviceCertified(_)
         );
         if !outside {
-            let expected = "NodeEnrolled, DeviceBound, JobPosted, WithdrawalAsked, DisputeOpened, NodeThawed, Pledged, Offered or DeviceCertified";
+            let expected = "NodeEnrolled, DeviceBound, JobPosted, WithdrawalAsked, DisputeOpened, NodeThawed, Pledged, Offered, Limited or DeviceCertified";
             return Err(Fault::misuse(
                 "order.not-from-outside",
                 expected,

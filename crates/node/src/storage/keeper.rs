@@ -17,6 +17,7 @@ use crate::client::Client;
 use crate::engine::blobs::replace;
 use crate::fault::{Fault, Result};
 use crate::member::Member;
+use crate::pledge::Takes;
 use crate::wire::{Delivered, Hex, JobDoc, ReadyDoc};
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -25,7 +26,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use proofmesh_market::receipt::output_hash;
-use proofmesh_market::{Hash32, Job, Receipt, keccak};
+use proofmesh_market::{Hash32, Job, Receipt, Usd, keccak};
 use proofmesh_services::storage::challenge::{Asked, Challenge};
 use proofmesh_services::storage::merkle::Tree;
 use proofmesh_services::storage::{DAY_S, SERVICE, Terms, fair_price};
@@ -107,7 +108,7 @@ impl Keeper {
         let evidence = proofmesh_services::ready::storage_answer(&context, &node, &device)?;
         let doc = ReadyDoc { node, service: SERVICE.id(), device, evidence: Hex(evidence) };
         self.member.client.ready(&doc).await?;
-        self.member.offer(SERVICE.id()).await.map(drop)
+        self.member.offer(SERVICE.id(), Takes::named(Usd::ZERO)).await.map(drop)
     }
 
     /// Who it is.

@@ -1,7 +1,7 @@
 //! Documents that sum up: members, model cards, an epoch on chain, the money over time.
 
 use super::{EpochDoc, NodeDoc};
-use proofmesh_market::guard::{Guarded, Guards, Listing, Panel, required};
+use proofmesh_market::guard::{Guarded, Guards, Limits, Listing, Panel, required};
 use proofmesh_market::state::{Node, Standing};
 use proofmesh_market::{Address, Device, Epoch, Hash32, State, Usd};
 use serde::{Deserialize, Serialize};
@@ -207,6 +207,19 @@ pub struct SeatDoc {
     pub seated: bool,
 }
 
+/// What a node's offers of a service take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitDoc {
+    /// The service.
+    pub service: Hash32,
+    /// The least unit price.
+    pub least: Usd,
+    /// Jobs that name no device, so many at a time.
+    pub open: u16,
+    /// Nonce of the order that said so; the next has to be above it.
+    pub nonce: u64,
+}
+
 /// A node's standing with the guards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberGuardDoc {
@@ -218,6 +231,8 @@ pub struct MemberGuardDoc {
     pub nonce: u64,
     /// Its offers: service, the most that may be open at a time, and until when.
     pub listings: Vec<(Hash32, Usd, u64)>,
+    /// What they take; anything of a service that is not named.
+    pub limits: Vec<LimitDoc>,
     /// Value of its parts of open jobs.
     pub at_risk: Usd,
     /// Times that it was caught.
@@ -279,6 +294,10 @@ impl GuardsDoc {
         let member = |(address, node): (&Address, &Node)| {
             let member = guarded.members.get(address).cloned().unwrap_or_default();
             let listing = |(service, it): (&Hash32, &Listing)| (*service, it.exposure, it.until_s);
+            let limit = |(service, it): (&Hash32, &Limits)| {
+                let Limits { least, open, nonce } = *it;
+                LimitDoc { service: *service, least, open, nonce }
+            };
             let frozen = match node.standing {
                 Standing::Frozen { since_s, at_event } => Some((since_s, at_event)),
                 Standing::Active | Standing::Jailed => None,
@@ -288,6 +307,7 @@ impl GuardsDoc {
                 pledge: state.pledge(address),
                 nonce: nonce(address),
                 listings: member.listings.iter().map(listing).collect(),
+                limits: member.limits.iter().map(limit).collect(),
                 at_risk: member.at_risk(),
                 caught: node.penalties,
                 frozen,

@@ -14,6 +14,7 @@ use proofmesh::engine::keys::Keys;
 use proofmesh::fault::Result;
 use proofmesh::member::Member;
 use proofmesh::onchain::{Registered, Verifier, verifier_key};
+use proofmesh::pledge::Takes;
 use proofmesh::up::Up;
 use proofmesh::wire::{Delivered, Hex, MeasureDoc};
 use proofmesh::{wrapped, zk};
@@ -67,7 +68,7 @@ impl Scene {
             key: None,
         };
         client.measure(&doc).await.expect("measured");
-        node.offer(SERVICE.id()).await.expect("offers");
+        node.offer(SERVICE.id(), Takes::named(Usd::ZERO)).await.expect("offers");
         Scene { up, client, model, id, node, account, device, buyer, auditor, place }
     }
 

@@ -7,6 +7,7 @@ use proofmesh::client::Client;
 use proofmesh::coordinator::{Config, MarketTerms};
 use proofmesh::engine::place::Engines;
 use proofmesh::operator::Operator;
+use proofmesh::owner::Policy;
 use proofmesh::pledge::{EXPOSURE, thaw};
 use proofmesh::time::Time;
 use proofmesh::up::Up;
@@ -15,7 +16,7 @@ use proofmesh::wire::FeedDoc;
 use proofmesh::wire::overview::MemberGuardDoc;
 use proofmesh_market::order::{Dispute, Offer};
 use proofmesh_market::receipt::output_hash;
-use proofmesh_market::{AccountSecret, Event, Hash32, Receipt, Signed, Usd, What, keccak};
+use proofmesh_market::{AccountSecret, Event, Hash32, Job, Receipt, Signed, Usd, What, keccak};
 use proofmesh_services::inference::SERVICE;
 use proofmesh_services::reference::References;
 use proofmesh_services::window::WINDOW_S;
@@ -34,7 +35,7 @@ struct Scene {
     job: Hash32,
     model: Hash32,
     from_s: u64,
-    _place: Place,
+    place: Place,
 }
 
 impl Scene {
@@ -80,7 +81,7 @@ impl Scene {
         fund(&client, &*settlement, &buyer, money).await.expect("funded");
         let domain = up.coordinator.domain();
         let id = post(&client, &domain, &buyer, job).await.expect("posted");
-        Scene { up, client, operator, buyer, job: id, model, from_s, _place: place }
+        Scene { up, client, operator, buyer, job: id, model, from_s, place }
     }
 
     async fn member(&self) -> MemberGuardDoc {
@@ -195,4 +196,42 @@ async fn a_dispute_is_decided_by_the_panel_at_once() {
     assert_eq!(left, Usd::from_micro(5_000_000 - bond.micro()), "who disputes what holds pays for it");
     let audit = of_url(&scene.client).await.expect("no difference");
     assert_eq!(audit.guards.expect("guards").lapsed, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_drawn_for_what_its_owner_asks_and_for_jobs_that_name_it() {
+    let scene = Scene::build("guards-least").await;
+    let (client, domain) = (&scene.client, scene.up.coordinator.domain());
+    let limits = scene.member().await.limits;
+    assert_eq!(
+        limits.iter().map(|it| (it.least, it.open, it.nonce)).collect::<Vec<_>>(),
+        [(Usd::ZERO, 0, 0)]
+    );
+    // The owner asks for more than the first job paid.
+    let dir = scene.place.path("nodes/ewr");
+    let mut policy = Policy::new("EWR", NOW_S);
+    policy.limits.least_price = PRICE.checked_add(Usd::from_micro(1)).expect("small");
+    policy.write(&dir).expect("written");
+    scene.operator.offer().await.expect("offers again");
+    scene.operator.offer().await.expect("and says nothing twice");
+    let limits = scene.member().await.limits;
+    assert_eq!((limits[0].least, limits[0].nonce, limits.len()), (policy.limits.least_price, 1, 1));
+    let settlement = client.settlement().await.expect("a chain");
+    fund(client, &*settlement, &scene.buyer, Usd::from_micro(20_000_000)).await.expect("funded");
+    let first = client.job(&scene.job).await.expect("known").job;
+    let status = async |salt: u8, change: &dyn Fn(&mut Job)| {
+        let mut job = Job { salt: Hash32([salt; 32]), ..first.clone() };
+        change(&mut job);
+        let id = post(client, &domain, &scene.buyer, job).await.expect("posted");
+        client.job(&id).await.expect("known").status
+    };
+    assert_eq!(status(1, &|_| {}).await, "open", "drawn for nothing that it would have to leave out");
+    assert_eq!(status(2, &|job| job.unit_price = policy.limits.least_price).await, "assigned");
+    let any = |job: &mut Job| (job.unit_price, job.devices) = (policy.limits.least_price, Vec::new());
+    assert_eq!(
+        status(3, &any).await,
+        "open",
+        "it may lack the readings, and its owner may not want the buyer"
+    );
+    of_url(client).await.expect("no difference");
 }

@@ -210,7 +210,7 @@ async fn a_statement_is_wrapped_for_hire_and_paid() {
     let (honest, buyer, dir) = (hidden(&model, [40, -7]), buyer(&place), place.path("rig"));
     let join = async |key, least| {
         let watch = &mut |stage: &'static str| println!("{:.0} s: {stage}", began.elapsed().as_secs_f64());
-        Wrapper::join(client.clone(), (&dir, "rig"), (model.clone(), key), Usd::from_micro(least), watch)
+        Wrapper::join(client.clone(), (&dir, "rig"), (model.clone(), key), (Usd::from_micro(least), 4), watch)
             .await
     };
     let mut other = key.clone();

@@ -102,9 +102,12 @@ pub struct Work {
     /// SHA-256 that the key must have, for one that came from others
     #[arg(long, value_name = "HEX")]
     key_hash: Option<String>,
-    /// Dollars below which it takes no job
+    /// Dollars below which it is drawn for no job
     #[arg(long, default_value = "0.05", value_name = "USD")]
     least: String,
+    /// Jobs for any node, so many at a time: each wants to be done within an hour
+    #[arg(long, default_value_t = 4, value_name = "JOBS")]
+    open: u16,
     /// End after so many jobs
     #[arg(long, value_name = "JOBS")]
     jobs: Option<usize>,
@@ -251,7 +254,8 @@ pub async fn work(args: Work, context: &Context) -> Result<()> {
     let key = tokio::task::block_in_place(|| wrapped::open_any(&path, expected.as_ref()))?;
     let mut watch = |stage: &'static str| progress.set_message(stage);
     let who = (context.dir.as_path(), args.name.as_str());
-    let wrapper = Wrapper::join(client, who, (model, key), dollars(&args.least)?, &mut watch).await?;
+    let wrapper =
+        Wrapper::join(client, who, (model, key), (dollars(&args.least)?, args.open), &mut watch).await?;
     let (account, device) = wrapper.who();
     progress.suspend(|| context.tell(&format!("ready as {account} with {device}; Ctrl-C stops")));
     let (mut done, mut declined) = (Vec::new(), BTreeSet::new());

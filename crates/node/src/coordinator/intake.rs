@@ -13,7 +13,7 @@ impl Coordinator {
     /// from outside.
     ///
     /// # Errors
-    /// `order.not-from-outside`, `wrap.*` for a wrapping job that nobody can do, and what the market refuses.
+    /// `order.not-from-outside`, `wrap.*` for a wrapping job that nobody can do, `feed.*` for a job about a feed that it does not pay for, and what the market refuses.
     pub async fn order(&self, what: What) -> Result<Vec<Effect>> {
         let outside = matches!(
             what,
@@ -39,10 +39,15 @@ impl Coordinator {
         if let What::JobPosted(order) = &what {
             self.require_understood(&order.order)?;
             tokio::task::block_in_place(|| self.require_workable(&order.order))?;
+            self.require_feed(&order.order)?;
         }
         self.sync_chain().await?;
         let enrolled = if let What::NodeEnrolled(order) = &what { Some(order.order.node) } else { None };
+        let job = if let What::JobPosted(order) = &what { Some(order.order.clone()) } else { None };
         let effects = self.take(what)?;
+        if let Some(job) = &job {
+            self.name_feed(job);
+        }
         if let Some(node) = enrolled {
             self.look_at_stake(node).await?; // it may have bonded before
         }

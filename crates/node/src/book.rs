@@ -14,6 +14,7 @@ use crate::engine::bus::Voice;
 use crate::engine::moving::{Moving, PAGE};
 use crate::engine::{Journal, Opened};
 use crate::fault::{Fault, Result};
+use crate::tally::Tally;
 use crate::time::Time;
 use proofmesh_market::{Address, Effect, Event, SignedReceipt, State, Usd, Verified, What};
 use proofmesh_services::seed::Seeds;
@@ -33,6 +34,7 @@ pub struct Book {
     seeds: Arc<Seeds>,
     credited: BTreeMap<Address, Usd>,
     voice: Voice,
+    tally: Tally,
 }
 
 /// A book, and what its log's end looked like.
@@ -53,7 +55,9 @@ impl Book {
         let (state, voice) = (State::new(), Voice::default());
         let (journal, equivocations, seeds) = (opened.journal, Vec::new(), Arc::<Seeds>::default());
         let (owed, credited) = (Vec::new(), BTreeMap::new());
-        let mut book = Book { journal, owed, state, time, draws: 0, equivocations, seeds, credited, voice };
+        let tally = Tally::default();
+        let mut book =
+            Book { journal, owed, state, time, draws: 0, equivocations, seeds, credited, voice, tally };
         read_ahead(&opened.records, |read| {
             let number = book.state.events();
             let fold = read.and_then(|(event, verified)| {
@@ -70,6 +74,7 @@ impl Book {
     }
 
     fn count(&mut self, event: &Event, effects: &[Effect]) {
+        self.tally.note(event, effects, &self.state);
         self.draws += u64::from(matches!(event.what, What::DrawCommitted { .. }));
         if matches!(event.what, What::EpochClosed { .. } | What::BeaconClosed { .. }) {
             Arc::make_mut(&mut self.seeds).note(event, &self.state); // a copy while a check still reads the old ones
@@ -169,6 +174,12 @@ impl Book {
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// What there is to see of it without walking all of it.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// The journal.

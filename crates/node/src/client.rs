@@ -1,6 +1,7 @@
 //! The client of a coordinator's API: what every command and every node speaks.
 
 use crate::api::BODY_BYTES_MAX;
+use crate::coordinator::PAGE;
 use crate::fault::{Fault, Result};
 use crate::wire::overview::{GuardsDoc, MemberDoc};
 use crate::wire::{
@@ -149,9 +150,28 @@ impl Client {
         self.get(&format!("/v1/nodes/{node}/challenge")).await
     }
 
-    /// `GET /v1/jobs`.
+    /// A list, page by page.
+    async fn pages<T: DeserializeOwned>(&self, path: &str, id: fn(&T) -> Hash32) -> Result<Vec<T>> {
+        let mut all: Vec<T> = Vec::new();
+        loop {
+            let after = all.last().map_or(String::new(), |last| format!("&after={}", id(last)));
+            let page: Vec<T> = self.get(&format!("{path}?limit={PAGE}{after}")).await?;
+            let last = page.len() < PAGE;
+            all.extend(page);
+            if last {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// `GET /v1/jobs`: all of them.
     pub async fn jobs(&self) -> Result<Vec<JobDoc>> {
-        self.get("/v1/jobs").await
+        self.pages("/v1/jobs", |doc: &JobDoc| doc.id).await
+    }
+
+    /// `GET /v1/nodes/NODE/jobs`: those that a node was drawn for and that are not over.
+    pub async fn jobs_of(&self, node: &Address) -> Result<Vec<JobDoc>> {
+        self.pages(&format!("/v1/nodes/{node}/jobs"), |doc: &JobDoc| doc.id).await
     }
 
     /// `GET /v1/nodes`.
@@ -183,9 +203,12 @@ impl Client {
         self.get(&format!("/v1/jobs/{job}")).await
     }
 
-    /// `GET /v1/jobs/JOB/receipts`.
+    /// `GET /v1/jobs/JOB/receipts`: all of them, in the order of their windows.
     pub async fn receipts_of(&self, job: &Hash32) -> Result<Vec<ReceiptDoc>> {
-        self.get(&format!("/v1/jobs/{job}/receipts")).await
+        let path = format!("/v1/jobs/{job}/receipts");
+        let mut docs = self.pages(&path, |doc: &ReceiptDoc| doc.digest).await?;
+        docs.sort_by_key(|doc| (doc.window_start_s, doc.sequence));
+        Ok(docs)
     }
 
     /// `GET /v1/receipts/DIGEST`.

@@ -150,7 +150,7 @@ impl Wrapper {
             job.status == "assigned" && job.job.service == SERVICE.id() && job.nodes.contains(&node)
         };
         let mut jobs = Vec::new();
-        for job in self.member.client.jobs().await?.into_iter().filter(mine) {
+        for job in self.member.client.jobs_of(&node).await?.into_iter().filter(mine) {
             if self.member.client.receipts_of(&job.id).await?.iter().all(|receipt| receipt.node != node) {
                 jobs.push(job);
             }

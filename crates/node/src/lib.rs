@@ -38,6 +38,7 @@ mod plot;
 pub mod security;
 pub mod storage;
 pub mod supervise;
+mod tally;
 pub mod time;
 pub mod up;
 pub mod weather;

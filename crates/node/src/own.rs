@@ -318,9 +318,11 @@ impl Side<'_> {
         let journal = Journal::read(&self.node_dir(name))?;
         let claimed = self.own.coordinator.settlement().claimed(account).await?;
         let (node, earned, waiting, refused) = self.own.coordinator.with_state(|state| {
-            let node = state.nodes().get(&account).map(|node| NodeDoc::of(&account, node));
+            let known = state.nodes().get(&account);
+            let node = known.map(|node| NodeDoc::of(&account, node));
+            let chain = known.map_or(&[][..], |node| &node.chain);
             let own: Vec<_> =
-                state.receipts().iter().filter(|(_, of)| of.signed.receipt.node == account).collect();
+                chain.iter().filter_map(|digest| state.receipts().get_key_value(digest)).collect();
             let sum = |which: fn(&DeliveredReceipt) -> Usd| {
                 let micro = own.iter().map(|(_, delivered)| which(delivered).micro()).sum();
                 Usd::from_micro(micro)
@@ -422,8 +424,7 @@ impl Side<'_> {
     async fn buyer(&self) -> Result<BuyerDoc> {
         let address = self.buyer_key()?.address();
         let budget = self.budget()?;
-        let mut jobs: Vec<JobDoc> = self.own.coordinator.jobs();
-        jobs.retain(|doc| doc.job.buyer == address);
+        let mut jobs: Vec<JobDoc> = self.own.coordinator.jobs_bought(&address);
         // In the order of purchase; jobs of this key from elsewhere last.
         let place = |doc: &JobDoc| budget.jobs.iter().position(|id| *id == doc.id);
         jobs.sort_by_key(|doc| std::cmp::Reverse(place(doc)));

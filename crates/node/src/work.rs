@@ -112,7 +112,7 @@ impl Worker {
     /// The API's.
     pub async fn assigned(&self, node: &NodeDoc) -> Result<Vec<JobDoc>> {
         let mine = |job: &JobDoc| job.status == "assigned" && job.nodes.contains(&node.node);
-        Ok(self.client.jobs().await?.into_iter().filter(mine).collect())
+        Ok(self.client.jobs_of(&node.node).await?.into_iter().filter(mine).collect())
     }
 
     /// Works on some jobs, `most` windows of each at most. Gives what became of every window.

@@ -2,6 +2,7 @@
 
 use super::access::Identity;
 use super::{BODY_BYTES_MAX, SMALL_BODY_BYTES_MAX, Shared, answer, blocking, parse, read, unknown};
+use crate::coordinator::{PAGE, Page};
 use crate::fault::{Fault, Result};
 use crate::keys::{Caller, Scope};
 use crate::monitor::collect::collect;
@@ -11,7 +12,7 @@ use crate::wire::{
 };
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use proofmesh_market::order::Order;
@@ -88,16 +89,58 @@ pub(super) async fn challenge(State(it): Shared, Path(node): Path<String>) -> Re
     answer(context.map(|context| ChallengeDoc { context }))
 }
 
-pub(super) async fn jobs(State(it): Shared) -> Response {
-    answer(Ok(blocking(|| it.coordinator.jobs())))
+pub(super) async fn jobs(State(it): Shared, RawQuery(query): RawQuery) -> Response {
+    answer(page(query).map(|page| blocking(|| it.coordinator.jobs(&page))))
+}
+
+pub(super) async fn jobs_of(
+    State(it): Shared,
+    Path(node): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let look = || {
+        let (node, page) = (parse(&node, "node")?, page(query)?);
+        Ok(blocking(|| it.coordinator.jobs_of(&node, &page)))
+    };
+    answer(look())
+}
+
+/// `after` and `limit` of a query.
+fn page(query: Option<String>) -> Result<Page> {
+    let mut page = Page { after: None, limit: PAGE };
+    for pair in query.iter().flat_map(|query| query.split('&')).filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some(("after", value)) => page.after = Some(parse(value, "page.after")?),
+            Some(("limit", value)) => page.limit = parse(value, "page.limit")?,
+            _ => {
+                return Err(Fault::misuse(
+                    "page.query",
+                    "after=HASH, limit=NUMBER",
+                    format_args!("{pair:.80}"),
+                ));
+            }
+        }
+    }
+    if (1..=PAGE).contains(&page.limit) {
+        return Ok(page);
+    }
+    Err(Fault::misuse("page.limit", format_args!("1 to {PAGE}"), page.limit))
 }
 
 pub(super) async fn job(State(it): Shared, Path(job): Path<String>) -> Response {
     answer(parse(&job, "job").and_then(|job| blocking(|| it.coordinator.job(&job))))
 }
 
-pub(super) async fn receipts_of(State(it): Shared, Path(job): Path<String>) -> Response {
-    answer(parse(&job, "job").map(|job: Hash32| blocking(|| it.coordinator.receipts_of(&job))))
+pub(super) async fn receipts_of(
+    State(it): Shared,
+    Path(job): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let look = || {
+        let (job, page): (Hash32, Page) = (parse(&job, "job")?, page(query)?);
+        blocking(|| it.coordinator.receipts_of(&job, &page))
+    };
+    answer(look())
 }
 
 pub(super) async fn receipt(State(it): Shared, Path(digest): Path<String>) -> Response {

@@ -4,6 +4,7 @@
 use super::routes::{Gives, ROUTES, Route, ShapeOf, Takes};
 use super::shape::{Form, Named, Shape, Types};
 use super::{Shared, answer};
+use crate::coordinator::PAGE;
 use crate::fault::{Fault, Result};
 use crate::keys::SCOPES;
 use axum::extract::State;
@@ -128,6 +129,17 @@ impl Schemas {
                 json!({ "name": name, "in": "path", "required": true, "description": about, "schema": schema })
             })
             .collect();
+        if route.paged {
+            parameters.push(json!({
+                "name": "after", "in": "query", "required": false,
+                "description": "The last one of the page before; fewer than `limit` are the last page",
+                "schema": { "type": "string", "pattern": HASH },
+            }));
+            parameters.push(json!({
+                "name": "limit", "in": "query", "required": false, "description": "At most so many",
+                "schema": { "type": "integer", "minimum": 1, "maximum": PAGE, "default": PAGE },
+            }));
+        }
         if route.once {
             parameters.push(json!({
                 "name": "Idempotency-Key", "in": "header", "required": false,

@@ -67,6 +67,8 @@ pub struct Route {
     pub gives: Gives,
     /// It creates money or jobs: done once for an `Idempotency-Key`.
     pub once: bool,
+    /// A list that is given page by page: takes `after` and `limit`.
+    pub paged: bool,
     /// What answers.
     pub run: fn() -> MethodRouter<Served>,
 }
@@ -80,6 +82,11 @@ impl Route {
 
     const fn once(mut self) -> Self {
         self.once = true;
+        self
+    }
+
+    const fn paged(mut self) -> Self {
+        self.paged = true;
         self
     }
 
@@ -100,7 +107,17 @@ const fn read(
     gives: Gives,
     run: fn() -> MethodRouter<Served>,
 ) -> Route {
-    Route { path, about, scope: None, takes: Takes::Nothing, body_bytes_max: 0, gives, once: false, run }
+    Route {
+        path,
+        about,
+        scope: None,
+        takes: Takes::Nothing,
+        body_bytes_max: 0,
+        gives,
+        once: false,
+        paged: false,
+        run,
+    }
 }
 
 const fn call(
@@ -112,7 +129,7 @@ const fn call(
     run: fn() -> MethodRouter<Served>,
 ) -> Route {
     let body_bytes_max = SMALL_BODY_BYTES_MAX;
-    Route { path, about, scope: Some(scope), takes, body_bytes_max, gives, once: false, run }
+    Route { path, about, scope: Some(scope), takes, body_bytes_max, gives, once: false, paged: false, run }
 }
 
 macro_rules! json {
@@ -157,9 +174,19 @@ pub const ROUTES: &[Route] = &[
         json!(AccountDoc),
         || get(market::account),
     ),
-    read("/v1/jobs", "All jobs", json!(Vec<JobDoc>), || get(market::jobs)),
+    read(
+        "/v1/nodes/{node}/jobs",
+        "Jobs that it was drawn for and that are not over, by their ids",
+        json!(Vec<JobDoc>),
+        || get(market::jobs_of),
+    )
+    .paged(),
+    read("/v1/jobs", "All jobs, by their ids", json!(Vec<JobDoc>), || get(market::jobs)).paged(),
     read("/v1/jobs/{job}", "A job", json!(JobDoc), || get(market::job)),
-    read("/v1/jobs/{job}/receipts", "A job's receipts", json!(Vec<ReceiptDoc>), || get(market::receipts_of)),
+    read("/v1/jobs/{job}/receipts", "A job's receipts, as they came", json!(Vec<ReceiptDoc>), || {
+        get(market::receipts_of)
+    })
+    .paged(),
     read("/v1/receipts", "The newest 256 receipts, newest first", json!(Vec<ReceiptDoc>), || {
         get(market::newest_receipts)
     }),

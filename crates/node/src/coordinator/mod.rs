@@ -28,6 +28,7 @@ use crate::engine::keys::Keys;
 use crate::engine::place::{self, Engines};
 use crate::fault::{Fault, Result};
 use crate::onchain::{Registered, Verifier};
+use crate::tally::Tally;
 use crate::time::Time;
 use crate::zk::Models;
 use chain::Reader;
@@ -49,6 +50,7 @@ pub use check::middle;
 pub use feeds::read_feeds;
 pub use ground::{CHECKER_PLEDGE, MarketTerms, WINDOW_MAX_S, embedded_url, read_deployment};
 pub use rounds::seats_cost;
+pub use show::{PAGE, Page};
 pub use verifiers::{Answers, Demand, answers};
 
 /// Receipts without a verdict that a start waits for; more are judged beside whatever else it does then.
@@ -220,6 +222,12 @@ impl Coordinator {
     /// Looks at the state.
     pub fn with_state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(self.book().state())
+    }
+
+    /// The same with what is kept beside it.
+    fn with_tally<T>(&self, look: impl FnOnce(&State, &Tally) -> T) -> T {
+        let book = self.book();
+        look(book.state(), book.tally())
     }
 
     /// Records of the log from a number on.

@@ -2,6 +2,7 @@
 
 use super::Coordinator;
 use crate::fault::{Fault, Result};
+use crate::tally::NEWEST;
 use crate::wire::overview::{
     ChainEpochDoc, EconomicsDoc, EpochsDoc, MemberDoc, ModelDoc, NewsDoc, PayoutDoc, PlacedDevice, PriceDoc,
     TensorDoc,
@@ -15,9 +16,6 @@ use proofmesh_prover::{Machine, forecast};
 use proofmesh_services::by_id;
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
-
-/// Receipts and epochs of one answer.
-pub const NEWEST: usize = 256;
 
 impl Coordinator {
     /// How far the log is.
@@ -52,13 +50,9 @@ impl Coordinator {
     /// The newest receipts, newest first.
     #[must_use]
     pub fn newest_receipts(&self) -> Vec<ReceiptDoc> {
-        self.with_state(|state| {
-            let mut found: Vec<_> = state.receipts().iter().collect();
-            found.sort_by_key(|(_, delivered)| {
-                let receipt = &delivered.signed.receipt;
-                std::cmp::Reverse((delivered.at_s, receipt.sequence, receipt.window_start))
-            });
-            found.iter().take(NEWEST).map(|(digest, delivered)| ReceiptDoc::of(digest, delivered)).collect()
+        self.with_tally(|state, tally| {
+            let found = tally.newest().filter_map(|digest| state.receipts().get_key_value(digest));
+            found.map(|(digest, delivered)| ReceiptDoc::of(digest, delivered)).collect()
         })
     }
 
@@ -109,18 +103,11 @@ impl Coordinator {
         let (id, card) = (model_id(file)?, card(file)?);
         let expected = forecast(&file.program, 1, Machine::REFERENCE)
             .map_err(|error| Fault::refused("model.too-large", "a program that can be proved", error))?;
-        let (jobs, said) = self.with_state(|state| {
-            let jobs = state.jobs().values().filter(|posted| posted.job.model == id).count() as u64;
-            let mut said = vec![0; card.classes.len()];
-            for delivered in state.receipts().values().filter(|found| found.signed.receipt.model == id) {
-                let word =
-                    delivered.signed.output_words().first().and_then(|word| usize::try_from(*word).ok());
-                if let Some(count) = word.and_then(|word| said.get_mut(word)) {
-                    *count += 1;
-                }
-            }
-            (jobs, said)
+        let tally = self.with_tally(|_, tally| tally.model(&id));
+        let said = (0..card.classes.len()).map(|class| {
+            i32::try_from(class).ok().and_then(|class| tally.said.get(&class)).copied().unwrap_or_default()
         });
+        let said = said.collect();
         let (meta, report) = (&file.meta, &file.meta.report);
         let shape = |shape: [usize; 3]| shape.map(|side| side as u64).to_vec();
         let tensors = report.tensors.iter().map(|tensor| TensorDoc {
@@ -153,7 +140,7 @@ impl Coordinator {
             proof_bytes: expected.proof_bytes as u64,
             peak_bytes: expected.peak_bytes as u64,
             soundness_bits: expected.soundness_bits,
-            jobs,
+            jobs: tally.jobs,
             said,
             notes: report.notes.iter().chain(&report.warnings).cloned().collect(),
         })

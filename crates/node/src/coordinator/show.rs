@@ -8,10 +8,22 @@ use crate::wire::{
 use proofmesh_market::epoch::ClosedEpoch;
 use proofmesh_market::state::ReceiptStatus;
 use proofmesh_market::{Address, Hash32, State, conservation};
+use std::ops::Bound;
 use std::sync::PoisonError;
 
 /// Records of one page of the log.
 pub const LOG_PAGE: usize = 512;
+/// Jobs or receipts of one page, at most.
+pub const PAGE: usize = 256;
+
+/// Which part of a list is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// What comes after this one; from the beginning if there is none.
+    pub after: Option<Hash32>,
+    /// At most so many.
+    pub limit: usize,
+}
 
 impl Coordinator {
     /// The whole, in short.
@@ -67,11 +79,32 @@ impl Coordinator {
         })
     }
 
-    /// All jobs.
+    /// A page of all jobs, ascending.
     #[must_use]
-    pub fn jobs(&self) -> Vec<JobDoc> {
+    pub fn jobs(&self, page: &Page) -> Vec<JobDoc> {
+        let from = page.after.map_or(Bound::Unbounded, Bound::Excluded);
         self.with_state(|state| {
-            state.jobs().iter().map(|(id, posted)| JobDoc::of(id, posted, state.escrow(id))).collect()
+            let found = state.jobs().range((from, Bound::Unbounded)).take(page.limit);
+            found.map(|(id, posted)| JobDoc::of(id, posted, state.escrow(id))).collect()
+        })
+    }
+
+    /// A page of the jobs that a node was drawn for and that are not over, ascending.
+    #[must_use]
+    pub fn jobs_of(&self, node: &Address, page: &Page) -> Vec<JobDoc> {
+        self.with_tally(|state, tally| {
+            let found = tally.at_work(node, page.after).take(page.limit);
+            let found = found.filter_map(|id| state.jobs().get_key_value(id));
+            found.map(|(id, posted)| JobDoc::of(id, posted, state.escrow(id))).collect()
+        })
+    }
+
+    /// All jobs of a buyer.
+    #[must_use]
+    pub fn jobs_bought(&self, buyer: &Address) -> Vec<JobDoc> {
+        self.with_tally(|state, tally| {
+            let found = tally.bought(buyer).iter().filter_map(|id| state.jobs().get_key_value(id));
+            found.map(|(id, posted)| JobDoc::of(id, posted, state.escrow(id))).collect()
         })
     }
 
@@ -88,15 +121,25 @@ impl Coordinator {
         })
     }
 
-    /// All receipts of a job, in the order of their windows.
-    #[must_use]
-    pub fn receipts_of(&self, job: &Hash32) -> Vec<ReceiptDoc> {
-        let mut docs: Vec<ReceiptDoc> = self.with_state(|state| {
-            let of_job = state.receipts().iter().filter(|(_, found)| found.signed.receipt.job == *job);
-            of_job.map(|(digest, found)| ReceiptDoc::of(digest, found)).collect()
-        });
-        docs.sort_by_key(|doc| (doc.window_start_s, doc.sequence));
-        docs
+    /// A page of a job's receipts, in the order in which they came.
+    ///
+    /// # Errors
+    /// `receipt.unknown` when the page is to begin after a receipt that the job has not.
+    pub fn receipts_of(&self, job: &Hash32, page: &Page) -> Result<Vec<ReceiptDoc>> {
+        self.with_tally(|state, tally| {
+            let all = tally.receipts(job);
+            let from = match &page.after {
+                None => 0,
+                Some(after) => {
+                    let place = all.iter().rposition(|digest| digest == after);
+                    1 + place
+                        .ok_or_else(|| Fault::refused("receipt.unknown", "a receipt of the job", after))?
+                }
+            };
+            let found = all[from..].iter().take(page.limit);
+            let found = found.filter_map(|digest| state.receipts().get_key_value(digest));
+            Ok(found.map(|(digest, found)| ReceiptDoc::of(digest, found)).collect())
+        })
     }
 
     /// An epoch.

@@ -269,7 +269,7 @@ impl Keeper {
         let mine = |job: &JobDoc| {
             job.status == "assigned" && job.job.service == SERVICE.id() && job.nodes.contains(&node)
         };
-        Ok(self.member.client.jobs().await?.into_iter().filter(mine).collect())
+        Ok(self.member.client.jobs_of(&node).await?.into_iter().filter(mine).collect())
     }
 
     /// Rounds of a job that are over and without a receipt.

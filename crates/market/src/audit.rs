@@ -10,8 +10,8 @@
 //! `epoch.*` of [`Epoch::require_same`].
 
 use crate::epoch::Epoch;
-use crate::event::{Event, What};
-use crate::hash::Hash32;
+use crate::event::{Entry, Event, What};
+use crate::hash::{Hash32, keccak};
 use crate::receipt::SignedReceipt;
 use crate::refusal::Refusal;
 use crate::state::{ReceiptStatus, State, conservation};
@@ -44,17 +44,18 @@ impl Difference {
 pub fn replay<'a>(events: impl IntoIterator<Item = &'a Event>) -> Result<State, Difference> {
     let mut state = State::new();
     for event in events {
-        fold(&mut state, event, None)?;
+        let folded = state.step(event).map(drop);
+        require_legal(&state, event, folded)?;
     }
     require_conserved(&state)?;
     Ok(state)
 }
 
-fn fold(state: &mut State, event: &Event, verified: Option<&Verified>) -> Result<(), Difference> {
-    let number = state.events();
-    state
-        .step_verified(event, verified)
-        .map_err(|refusal| Difference::at(number, "audit.event-refused", "a legal event", &refusal))?;
+/// Holds what folding an event gave, and the money after it.
+fn require_legal(state: &State, event: &Event, folded: Result<(), Refusal>) -> Result<(), Difference> {
+    folded.map_err(|refusal| {
+        Difference::at(state.events(), "audit.event-refused", "a legal event", &refusal)
+    })?;
     if matches!(event.what, What::EpochClosed { .. }) || !state.ledger().sums().holds() {
         require_conserved(state)?;
     }
@@ -73,11 +74,11 @@ fn require_conserved(state: &State) -> Result<(), Difference> {
 }
 
 /// A record as an event, with its signatures if they were verified ahead ([`crate::verified::Ahead`]).
-pub type Read = Result<(Event, Option<Verified>), Refusal>;
+pub type Read = Result<(Entry, Option<Verified>), Refusal>;
 
-/// A record as an event. Its signatures are verified in its turn.
-pub fn read(record: &[u8]) -> Read {
-    Event::decode(record).map(|event| (event, None))
+/// A record as an event; `hash` is `H` of it. Its signatures are verified in its turn.
+pub fn read(record: &[u8], hash: Hash32) -> Read {
+    Entry::read(record, hash).map(|entry| (entry, None))
 }
 
 /// Folds a log's records and compares its epochs with the posted ones, in their order.
@@ -87,7 +88,7 @@ pub fn read(record: &[u8]) -> Read {
 pub fn audit<'a>(records: impl IntoIterator<Item = &'a [u8]>, posted: &[Epoch]) -> Result<State, Difference> {
     let mut audit = Audit::default();
     for record in records {
-        audit.take(read(record), |_, _| ())?;
+        audit.take(read(record, keccak(record)), |_, _| ())?;
     }
     audit.end(posted)
 }
@@ -105,10 +106,11 @@ impl Audit {
     /// As [`audit()`], but for what [`Audit::end`] compares.
     pub fn take(&mut self, read: Read, seen: impl FnOnce(&Event, &State)) -> Result<(), Difference> {
         let number = self.state.events();
-        let (event, verified) =
+        let (entry, verified) =
             read.map_err(|refusal| Difference::at(number, "audit.event-undecodable", "an event", &refusal))?;
-        fold(&mut self.state, &event, verified.as_ref())?;
-        seen(&event, &self.state);
+        let folded = self.state.step_entry(&entry, verified.as_ref()).map(drop);
+        require_legal(&self.state, entry.event(), folded)?;
+        seen(entry.event(), &self.state);
         Ok(())
     }
 

@@ -229,6 +229,45 @@ impl Event {
     }
 }
 
+/// An event with `H` of its bytes: what the log's hash chain takes. A hash that is not of these bytes gives a head that no journal and
+/// no epoch has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    event: Event,
+    hash: Hash32,
+}
+
+impl Entry {
+    /// An event that is new, and its bytes.
+    ///
+    /// # Errors
+    /// As [`Event::encode`].
+    pub fn write(event: Event) -> Result<(Self, Vec<u8>), Refusal> {
+        let bytes = event.encode()?;
+        Ok((Entry { hash: keccak(&bytes), event }, bytes))
+    }
+
+    /// Reads bytes whose `H` is known already: [`Event::decode`] takes none but those that the event has.
+    ///
+    /// # Errors
+    /// As [`Event::decode`].
+    pub fn read(bytes: &[u8], hash: Hash32) -> Result<Self, Refusal> {
+        Ok(Entry { event: Event::decode(bytes)?, hash })
+    }
+
+    /// The event.
+    #[must_use]
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// `H` of its bytes.
+    #[must_use]
+    pub fn hash(&self) -> &Hash32 {
+        &self.hash
+    }
+}
+
 /// The log's hash chain: `h_i = H(h_{i-1} || H(bytes))`.
 #[must_use]
 pub fn chain_log(head: &Hash32, event_bytes: &[u8]) -> Hash32 {

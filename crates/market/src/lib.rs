@@ -31,7 +31,7 @@ pub mod verified;
 
 pub use domain::Domain;
 pub use epoch::Epoch;
-pub use event::{ChainRef, Event, Rules, What};
+pub use event::{ChainRef, Entry, Event, Rules, What};
 pub use guard::Guards;
 pub use hash::{Hash32, keccak, tag};
 pub use job::{Assurance, Job};

@@ -21,8 +21,8 @@ mod panel;
 mod work;
 
 use crate::epoch::Epoch;
-use crate::event::{Event, Rules, What, chain_log};
-use crate::hash::Hash32;
+use crate::event::{Entry, Event, Rules, What};
+use crate::hash::{Hash32, keccak, keccak_pair};
 use crate::key::Address;
 use crate::limits::{CHECKERS_MAX, FEE_PPM_MAX, FEE_PPM_MIN, SPAN_S_MAX, TIME_S_MAX};
 use crate::money::Usd;
@@ -169,22 +169,26 @@ impl State {
     /// # Errors
     /// The event is illegal; the name says which rule it breaks.
     pub fn step(&mut self, event: &Event) -> Result<Vec<Effect>, Refusal> {
-        self.step_verified(event, None)
+        self.fold(event, &keccak(&event.encode()?), None)
     }
 
     /// As [`State::step`], with the signatures of the event if they were verified before.
     ///
     /// # Errors
     /// As [`State::step`].
-    pub fn step_verified(
+    pub fn step_entry(&mut self, entry: &Entry, verified: Option<&Verified>) -> Result<Vec<Effect>, Refusal> {
+        self.fold(entry.event(), entry.hash(), verified)
+    }
+
+    fn fold(
         &mut self,
         event: &Event,
+        hash: &Hash32,
         verified: Option<&Verified>,
     ) -> Result<Vec<Effect>, Refusal> {
-        let bytes = event.encode()?;
         require(event.at_s >= self.now_s, "event.time-backwards", self.now_s, event.at_s)?;
         require(event.at_s <= TIME_S_MAX, "event.time-range", TIME_S_MAX, event.at_s)?;
-        let log_hash = chain_log(&self.log_hash, &bytes);
+        let log_hash = keccak_pair(&self.log_hash, hash);
         let effects = self.apply(event, verified, log_hash)?;
         self.now_s = event.at_s;
         self.events += 1; // 2^64 events do not happen

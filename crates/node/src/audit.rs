@@ -19,7 +19,7 @@ use crate::zk::Models;
 use axum::body::Bytes;
 use proofmesh_market::audit::{Audit, Difference, recheck, with_verdict};
 use proofmesh_market::{
-    Address, Check, Epoch, Event, Hash32, Job, Known, SignedReceipt, State, Usd, What, conservation,
+    Address, Check, Epoch, Event, Hash32, Job, Known, SignedReceipt, State, Usd, What, conservation, keccak,
 };
 use proofmesh_services::inference::{SERVICE, Terms};
 use proofmesh_services::reference::ReferenceTable;
@@ -87,6 +87,7 @@ const PART: usize = 4_096;
 /// Public data of a market.
 struct Public {
     records: Vec<Bytes>,
+    hashes: Vec<Hash32>,
     torn_bytes: u64,
     models: Models,
     feeds: BTreeMap<Hash32, ReferenceTable>,
@@ -98,19 +99,25 @@ struct Public {
 /// # Errors
 /// The first difference, by its name; trouble.
 pub async fn of_dir(dir: &Path) -> Result<AuditDoc> {
-    let found = place::look(dir)?
+    let blobs = {
+        let dir = dir.to_owned();
+        tokio::task::spawn_blocking(move || place::look_blobs(&dir))
+    };
+    let found = tokio::task::block_in_place(|| place::look(dir))?
         .ok_or_else(|| Fault::trouble("log.none", "the directory of a coordinator", dir.display()))?;
     let deployment = read_deployment(dir)?
         .ok_or_else(|| Fault::trouble("deployment.json", "the directory of a coordinator", dir.display()))?;
     let chain = Chain::open(&embedded_url(dir), Clock::system()).await?;
     let public = Public {
         records: found.records,
+        hashes: found.hashes,
         torn_bytes: found.torn_bytes,
         models: read_models(dir)?,
         feeds: read_feeds(dir)?,
         settlement: chain.attach(&deployment).await?,
     };
-    let blobs = place::look_blobs(dir)?;
+    let ended = |error| Fault::trouble("audit.ended", "a look at the evidence", error);
+    let blobs = blobs.await.map_err(ended)??;
     run(&public, |hash| blobs.get(hash).ok().flatten()).await
 }
 
@@ -145,7 +152,8 @@ pub async fn of_url(client: &Client) -> Result<AuditDoc> {
             feeds.insert(feed, client.feed(&feed).await?);
         }
     }
-    let public = Public { records, torn_bytes: 0, models, feeds, settlement };
+    let hashes = hashes_of(&records);
+    let public = Public { records, hashes, torn_bytes: 0, models, feeds, settlement };
     let handle = tokio::runtime::Handle::current();
     run(&public, |hash| handle.block_on(client.blob(hash)).ok()).await
 }
@@ -161,20 +169,29 @@ async fn whole_log(client: &Client) -> Result<Vec<Bytes>> {
     }
 }
 
+fn hashes_of(records: &[Bytes]) -> Vec<Hash32> {
+    on_all_cores(records, |record| keccak(record))
+}
+
 /// The public seeds that a log brings, folded from all of it: challenges of storage are drawn with them.
 ///
 /// # Errors
 /// The first difference of a fold, by its name; trouble.
 pub async fn seeds(client: &Client) -> Result<Seeds> {
     let (records, mut seeds) = (whole_log(client).await?, Seeds::default());
-    fold(&records, &[], |event, state| seeds.note(event, state))?;
+    fold(&records, &hashes_of(&records), &[], |event, state| seeds.note(event, state))?;
     Ok(seeds)
 }
 
 /// Folds a log and compares its epochs with the posted ones; shows every event.
-fn fold(records: &[Bytes], posted: &[Epoch], mut seen: impl FnMut(&Event, &State)) -> Result<State> {
+fn fold(
+    records: &[Bytes],
+    hashes: &[Hash32],
+    posted: &[Epoch],
+    mut seen: impl FnMut(&Event, &State),
+) -> Result<State> {
     let mut audit = Audit::default();
-    read_ahead(records, |read| audit.take(read, &mut seen)).map_err(named)?;
+    read_ahead(records, hashes, |read| audit.take(read, &mut seen)).map_err(named)?;
     audit.end(posted).map_err(named)
 }
 
@@ -196,7 +213,7 @@ async fn run(public: &Public, evidence: impl Fn(&Hash32) -> Option<Vec<u8>> + Sy
     let posted = posted(&*public.settlement).await?;
     let chain = money(&*public.settlement).await?;
     let (mut seeds, mut guards, mut seen) = (Seeds::default(), GuardAuditDoc::default(), Vec::new());
-    let state = fold(&public.records, &posted, |event, state| {
+    let state = fold(&public.records, &public.hashes, &posted, |event, state| {
         seeds.note(event, state);
         guards.note(event);
         if let What::DepositSeen { account, amount, .. } = &event.what {

@@ -16,7 +16,7 @@ use crate::engine::{Journal, Opened};
 use crate::fault::{Fault, Result};
 use crate::tally::Tally;
 use crate::time::Time;
-use proofmesh_market::{Address, Effect, Event, SignedReceipt, State, Usd, Verified, What};
+use proofmesh_market::{Address, Effect, Entry, Event, SignedReceipt, State, Usd, Verified, What};
 use proofmesh_services::seed::Seeds;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -58,15 +58,14 @@ impl Book {
         let tally = Tally::default();
         let mut book =
             Book { journal, owed, state, time, draws: 0, equivocations, seeds, credited, voice, tally };
-        read_ahead(&opened.records, |read| {
+        read_ahead(&opened.records, &opened.hashes, |read| {
             let number = book.state.events();
-            let fold = read.and_then(|(event, verified)| {
-                Ok((book.state.step_verified(&event, verified.as_ref())?, event))
-            });
-            let (effects, event) = fold.map_err(|refusal| {
+            let fold = read
+                .and_then(|(entry, verified)| Ok((book.state.step_entry(&entry, verified.as_ref())?, entry)));
+            let (effects, entry) = fold.map_err(|refusal| {
                 Fault::trouble("book.event-refused", format_args!("event {number} to be legal"), refusal)
             })?;
-            book.count(&event, &effects);
+            book.count(entry.event(), &effects);
             Ok::<(), Fault>(())
         })?;
         book.time.reach(book.state.now_s());
@@ -126,9 +125,9 @@ impl Book {
 
     fn fold(&mut self, what: What, verified: Option<&Verified>) -> Result<Vec<Effect>> {
         let event = Event { at_s: self.time.now_s().max(self.state.now_s()), what };
-        let record = event.encode()?;
-        let effects = self.state.step_verified(&event, verified)?;
-        self.count(&event, &effects);
+        let (entry, record) = Entry::write(event)?;
+        let effects = self.state.step_entry(&entry, verified)?;
+        self.count(entry.event(), &effects);
         self.owed.push(record);
         Ok(effects)
     }

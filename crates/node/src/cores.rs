@@ -2,7 +2,7 @@
 //! folds them in order ([`read_ahead`]).
 
 use proofmesh_market::audit::{Read, read};
-use proofmesh_market::{Ahead, Event, What};
+use proofmesh_market::{Ahead, Event, Hash32, What};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
@@ -10,14 +10,19 @@ use std::thread;
 const PIECE: usize = 16_384;
 
 /// Shows every record as an event, in order, until one is not wanted any more: decoded, and its signatures verified, ahead of
-/// its turn. Memory: some ten thousand events a core.
+/// its turn. `hashes` has `H` of each record. Memory: some ten thousand events a core.
 ///
 /// # Errors
 /// What `take` fails with.
+///
+/// # Panics
+/// Not as many hashes as records.
 pub fn read_ahead<R: AsRef<[u8]> + Sync, E>(
     records: &[R],
+    hashes: &[Hash32],
     mut take: impl FnMut(Read) -> Result<(), E>,
 ) -> Result<(), E> {
+    assert_eq!(records.len(), hashes.len(), "one hash a record");
     // What everything is signed for stands in the first record.
     let domain = match records.first().map(|record| Event::decode(record.as_ref())) {
         Some(Ok(Event { what: What::Opened(rules), .. })) => Some(rules.domain),
@@ -30,8 +35,9 @@ pub fn read_ahead<R: AsRef<[u8]> + Sync, E>(
                 let (give, pieces) = sync_channel(1);
                 scope.spawn(move || {
                     let mut ahead = domain.map(Ahead::new);
-                    for piece in records.chunks(PIECE).skip(lane).step_by(lanes) {
-                        if give.send(read_piece(piece, ahead.as_mut())).is_err() {
+                    let pieces = records.chunks(PIECE).zip(hashes.chunks(PIECE));
+                    for (piece, hashes) in pieces.skip(lane).step_by(lanes) {
+                        if give.send(read_piece(piece, hashes, ahead.as_mut())).is_err() {
                             return; // whoever folds has stopped
                         }
                     }
@@ -49,10 +55,11 @@ pub fn read_ahead<R: AsRef<[u8]> + Sync, E>(
     })
 }
 
-fn read_piece<R: AsRef<[u8]>>(records: &[R], ahead: Option<&mut Ahead>) -> Vec<Read> {
-    let mut all: Vec<Read> = records.iter().map(|record| read(record.as_ref())).collect();
+fn read_piece<R: AsRef<[u8]>>(records: &[R], hashes: &[Hash32], ahead: Option<&mut Ahead>) -> Vec<Read> {
+    let mut all: Vec<Read> =
+        records.iter().zip(hashes).map(|(record, hash)| read(record.as_ref(), *hash)).collect();
     if let Some(ahead) = ahead {
-        let verified = ahead.verify(all.iter().flatten().map(|(event, _)| &event.what));
+        let verified = ahead.verify(all.iter().flatten().map(|(entry, _)| &entry.event().what));
         for ((_, known), verified) in all.iter_mut().flatten().zip(verified) {
             *known = verified;
         }

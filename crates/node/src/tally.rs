@@ -3,6 +3,7 @@
 
 use proofmesh_market::{Address, Effect, Event, Hash32, Receipt, State, What};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 
 /// Receipts that are among the newest.
 pub const NEWEST: usize = 256;
@@ -76,11 +77,9 @@ impl Tally {
 
     /// Jobs that a node was drawn for and that are not over, ascending, after one of them.
     pub fn at_work(&self, node: &Address, after: Option<Hash32>) -> impl Iterator<Item = &Hash32> {
-        self.at_work
-            .get(node)
-            .into_iter()
-            .flatten()
-            .filter(move |job| after.is_none_or(|after| **job > after))
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let jobs = self.at_work.get(node).into_iter();
+        jobs.flat_map(move |jobs| jobs.range((from, Bound::Unbounded)))
     }
 
     /// Receipts of a job, in the order in which they came.

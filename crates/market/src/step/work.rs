@@ -86,6 +86,9 @@ impl Fold<'_> {
         if let Some(holder) = place(receipt.sequence) {
             return Some(holder);
         }
+        if receipt.previous == node.head() {
+            return None; // nobody has the place after the last one
+        }
         if receipt.previous == Hash32::ZERO {
             return place(0);
         }

@@ -15,9 +15,9 @@ use proofmesh_market::{
     check_delivered,
 };
 use proofmesh_services::inference::{ProofCheck, Stated};
-use proofmesh_services::seed::WithSeeds;
+use proofmesh_services::seed::{Seeds, WithSeeds};
 use proofmesh_services::{Engines, by_id, inference, metered, ready, storage, wrap};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 /// How long a measured capability counts.
@@ -34,13 +34,11 @@ pub(super) struct Delivery {
     pub(super) evidence: Vec<u8>,
 }
 
-/// Signatures of devices that the checks of these will ask about, verified together.
-pub(super) fn known<'a>(deliveries: impl IntoIterator<Item = &'a Delivery>) -> Known {
-    let signed = |it: &Delivery| {
-        let signed = by_id(&it.job.service)?.signed?;
-        Some(signed(&it.job, &it.signed.receipt, &it.evidence))
-    };
-    Known::of(deliveries.into_iter().filter_map(signed).flatten())
+/// What the checks of some receipts share, so that they wait for the book once.
+pub(super) struct Shared {
+    seeds: Arc<Seeds>,
+    /// Signatures of devices that they will ask about, verified together.
+    known: Known,
 }
 
 impl Coordinator {
@@ -56,7 +54,7 @@ impl Coordinator {
     pub(super) fn judge(&self, digest: &Hash32) -> Result<f64> {
         let delivery = self.delivery(digest)?;
         let began = Instant::now();
-        let verdict = self.verdict(&delivery, Known::NOTHING, self.checkers.first())?;
+        let verdict = self.verdict(&delivery, &self.shared([]), self.checkers.first())?;
         let check_ms = began.elapsed().as_secs_f64() * 1_000.0;
         crash::point();
         self.take_verdicts(vec![verdict])?;
@@ -67,9 +65,9 @@ impl Coordinator {
     pub(super) fn judge_all(&self, digests: &[Hash32]) -> Result<()> {
         let checker = self.checkers.first();
         let verdicts = shared_out(digests, |some| {
-            let deliveries: Vec<_> = some.iter().map(|digest| self.delivery(digest)).collect();
-            let known = known(deliveries.iter().flatten());
-            deliveries.into_iter().map(|delivery| self.verdict(&delivery?, &known, checker)).collect()
+            let deliveries = self.deliveries(some);
+            let shared = self.shared(deliveries.iter().flatten());
+            deliveries.into_iter().map(|delivery| self.verdict(&delivery?, &shared, checker)).collect()
         });
         let verdicts = verdicts.into_iter().collect::<Result<Vec<_>>>()?;
         crash::point();
@@ -95,29 +93,50 @@ impl Coordinator {
 
     /// A delivered receipt with its job and its evidence.
     pub(super) fn delivery(&self, digest: &Hash32) -> Result<Delivery> {
-        let found = self.with_state(|state| {
+        let unknown = || Fault::trouble("receipt.unknown", "a delivered receipt of a posted job", digest);
+        self.deliveries(&[*digest]).pop().unwrap_or_else(|| Err(unknown()))
+    }
+
+    /// The same of many.
+    pub(super) fn deliveries(&self, digests: &[Hash32]) -> Vec<Result<Delivery>> {
+        let look = |state: &State, digest: &Hash32| {
             let delivered = state.receipts().get(digest)?;
             let posted = state.jobs().get(&delivered.signed.receipt.job)?;
             Some((posted.job.clone(), delivered.signed.clone()))
-        });
-        let Some((job, signed)) = found else {
-            return Err(Fault::trouble("receipt.unknown", "a delivered receipt of a posted job", digest));
         };
-        let evidence = self.blob(&signed.receipt.evidence)?.ok_or_else(|| {
-            Fault::trouble("blob.missing", "the evidence of a delivered receipt", signed.receipt.evidence)
-        })?;
-        Ok(Delivery { digest: *digest, job, signed, evidence })
+        let found: Vec<_> =
+            self.with_state(|state| digests.iter().map(|digest| look(state, digest)).collect());
+        let with_evidence = |(digest, found): (&Hash32, Option<(Job, SignedReceipt)>)| {
+            let Some((job, signed)) = found else {
+                return Err(Fault::trouble("receipt.unknown", "a delivered receipt of a posted job", digest));
+            };
+            let evidence = self.blob(&signed.receipt.evidence)?.ok_or_else(|| {
+                Fault::trouble("blob.missing", "the evidence of a delivered receipt", signed.receipt.evidence)
+            })?;
+            Ok(Delivery { digest: *digest, job, signed, evidence })
+        };
+        digests.iter().zip(found).map(with_evidence).collect()
     }
 
-    /// What a checker says about a receipt, of whose devices' signatures some are known.
+    /// What the checks of some receipts share.
+    pub(super) fn shared<'a>(&self, deliveries: impl IntoIterator<Item = &'a Delivery>) -> Shared {
+        let signed = |it: &Delivery| {
+            let signed = by_id(&it.job.service)?.signed?;
+            Some(signed(&it.job, &it.signed.receipt, &it.evidence))
+        };
+        let known = Known::of(deliveries.into_iter().filter_map(signed).flatten());
+        Shared { seeds: self.book().seeds().clone(), known }
+    }
+
+    /// What a checker says about a receipt.
     pub(super) fn verdict(
         &self,
         delivery: &Delivery,
-        known: &Known,
+        shared: &Shared,
         checker: &AccountSecret,
     ) -> Result<Verdict> {
         let (Delivery { digest, job, signed, evidence }, began) = (delivery, Instant::now());
-        let verdict = self.with_service(&job.service, known, |check| {
+        let verdict = self.with_service(&job.service, shared, |check| {
             Ok(check_delivered(&self.domain(), job, (digest, signed), evidence, check, checker))
         })?;
         crate::monitor::checked(verdict.receipt(), began);
@@ -131,21 +150,20 @@ impl Coordinator {
     pub(super) fn with_service<T>(
         &self,
         service: &Hash32,
-        known: &Known,
+        shared: &Shared,
         run: impl FnOnce(&dyn Check) -> Result<T>,
     ) -> Result<T> {
         let service = by_id(service)
             .ok_or_else(|| Fault::refused("service.unknown", "a service of this node", service))?;
-        self.with_engines(|engines| run(&service.checker(Engines { known, ..*engines })))
+        self.with_engines(shared, |engines| run(&service.checker(*engines)))
     }
 
     /// Runs something with this coordinator's engines.
-    pub(super) fn with_engines<T>(&self, run: impl FnOnce(&Engines<'_>) -> T) -> T {
+    pub(super) fn with_engines<T>(&self, shared: &Shared, run: impl FnOnce(&Engines<'_>) -> T) -> T {
         let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
         let feeds = self.feeds.read().unwrap_or_else(PoisonError::into_inner);
-        let seeds = self.book().seeds().clone();
-        let references = WithSeeds { feeds: &*feeds, seeds: &seeds };
-        let (references, known) = (&references, Known::NOTHING);
+        let references = WithSeeds { feeds: &*feeds, seeds: &shared.seeds };
+        let (references, known) = (&references, &shared.known);
         let engines = Engines { proofs: &*models, models: &*models, references, known };
         run(&engines)
     }

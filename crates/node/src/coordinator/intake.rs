@@ -71,7 +71,7 @@ impl Coordinator {
     /// Nodes are drawn for a job before they see it: one that no node could do does not get that far.
     fn require_understood(&self, job: &Job) -> Result<()> {
         let Some(service) = by_id(&job.service) else { return Ok(()) };
-        self.with_engines(|engines| (service.describe)(job, engines).map(drop))
+        self.with_engines(&self.shared([]), |engines| (service.describe)(job, engines).map(drop))
             .map_err(|reason| Fault::from(&reason))?;
         if job.service != inference::SERVICE.id() || !self.is_wrappable(&job.model) {
             return Ok(());

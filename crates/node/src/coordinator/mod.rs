@@ -235,7 +235,8 @@ impl Coordinator {
     /// # Errors
     /// `file.io`.
     pub fn records(&self, from: u64, most: usize) -> Result<Vec<Vec<u8>>> {
-        self.book().journal().read(from, most)
+        let read = self.book().journal().reader();
+        read(from, most)
     }
 
     /// The chain with the contracts.

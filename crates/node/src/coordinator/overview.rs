@@ -153,7 +153,8 @@ impl Coordinator {
     pub fn suggested_price(&self, job: &Job) -> Result<Usd> {
         let service =
             by_id(&job.service).ok_or_else(|| Fault::refused("service.unknown", "a service", job.service))?;
-        self.with_engines(|engines| (service.price)(job, engines)).map_err(|reason| Fault::from(&reason))
+        self.with_engines(&self.shared([]), |engines| (service.price)(job, engines))
+            .map_err(|reason| Fault::from(&reason))
     }
 
     /// Money over time, from the log and from the chain's events.

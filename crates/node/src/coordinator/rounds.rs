@@ -10,7 +10,7 @@
 //! that of one operator, as for the epochs that it posts.
 
 use super::Coordinator;
-use super::check::{Delivery, JUDGED_AT_ONCE, is_pending, known};
+use super::check::{Delivery, JUDGED_AT_ONCE, Shared, is_pending};
 use crate::book::Book;
 use crate::cores::shared_out;
 use crate::engine::crash;
@@ -20,12 +20,12 @@ use crate::wire::overview::GuardsDoc;
 use proofmesh_market::guard::{Guarded, beacon_commitment};
 use proofmesh_market::order::{BeaconCommit, Pledge};
 use proofmesh_market::{
-    AccountSecret, Address, Case, Check, Hash32, Known, Reason, Signed, State, Usd, Verdict, What,
-    check_delivered, examine_delivered, keccak,
+    AccountSecret, Address, Case, Check, Hash32, Reason, Signed, State, Usd, Verdict, What, check_delivered,
+    examine_delivered, keccak,
 };
 use proofmesh_settle::Signer;
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -197,8 +197,8 @@ impl Coordinator {
     /// Runs the service's check of a receipt, as far as its form lets it come to that.
     fn look(&self, receipt: &Hash32) -> Result<Looked> {
         let Delivery { digest, job, signed, evidence } = self.delivery(receipt)?;
-        let began = Instant::now();
-        let looked = self.with_service(&job.service, Known::NOTHING, |check| {
+        let (shared, began) = (self.shared([]), Instant::now());
+        let looked = self.with_service(&job.service, &shared, |check| {
             let keeping = Keeping { check, looked: Cell::default() };
             let _said = examine_delivered(&self.domain(), &job, (&digest, &signed), &evidence, &keeping);
             Ok(keeping.looked.get())
@@ -334,15 +334,15 @@ impl Coordinator {
 
     /// What steps that are due bring into the log; `None` when a step's checker is another's.
     fn steps_of(&self, due: &[Due]) -> Vec<Result<Option<What>>> {
-        let mut deliveries = BTreeMap::new();
-        for step in due {
-            if let Due::Judge(receipt, _) | Due::Vote(receipt, _) = step
-                && !deliveries.contains_key(receipt)
-            {
-                deliveries.insert(*receipt, self.delivery(receipt));
-            }
-        }
-        let known = known(deliveries.values().flatten());
+        let about = |step: &Due| match step {
+            Due::Judge(receipt, _) | Due::Vote(receipt, _) => Some(*receipt),
+            Due::Take(_) => None,
+        };
+        let receipts: Vec<Hash32> =
+            due.iter().filter_map(about).collect::<BTreeSet<_>>().into_iter().collect();
+        let deliveries = self.deliveries(&receipts);
+        let deliveries: BTreeMap<Hash32, Result<Delivery>> = receipts.into_iter().zip(deliveries).collect();
+        let shared = self.shared(deliveries.values().flatten());
         let of = |receipt: &Hash32| match deliveries.get(receipt) {
             Some(Ok(delivery)) => Ok(delivery),
             Some(Err(fault)) => Err(fault.clone()),
@@ -353,13 +353,13 @@ impl Coordinator {
                 Due::Take(what) => Some(What::clone(what)),
                 Due::Judge(receipt, checker) => match self.checkers.of(checker) {
                     Some(checker) => {
-                        Some(What::Judged(self.judge_drawn(receipt, of(receipt)?, &known, checker)?))
+                        Some(What::Judged(self.judge_drawn(receipt, of(receipt)?, &shared, checker)?))
                     }
                     None => None,
                 },
                 Due::Vote(receipt, checker) => match self.checkers.of(checker) {
                     // By a check of its own.
-                    Some(checker) => Some(What::PanelVoted(self.verdict(of(receipt)?, &known, checker)?)),
+                    Some(checker) => Some(What::PanelVoted(self.verdict(of(receipt)?, &shared, checker)?)),
                     None => None,
                 },
             })
@@ -372,11 +372,11 @@ impl Coordinator {
         &self,
         receipt: &Hash32,
         delivery: &Delivery,
-        known: &Known,
+        shared: &Shared,
         checker: &AccountSecret,
     ) -> Result<Verdict> {
         let units = self.checkers.looked().get(receipt).and_then(|looked| looked.units);
-        let Some(units) = units else { return self.verdict(delivery, known, checker) };
+        let Some(units) = units else { return self.verdict(delivery, shared, checker) };
         let Delivery { digest, job, signed, evidence } = delivery;
         Ok(check_delivered(&self.domain(), job, (digest, signed), evidence, &Said(units), checker))
     }

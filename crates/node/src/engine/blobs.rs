@@ -104,20 +104,22 @@ impl Blobs for Files {
     }
 
     fn get(&self, hash: &Hash32) -> Result<Option<Vec<u8>>> {
-        let path = self.path(hash);
-        let bytes = match self.pack.get(hash)? {
-            Some(bytes) => bytes,
-            None => match fs::read(&path) {
-                Ok(bytes) => bytes,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(Fault::file(&path, &error)),
-            },
+        let (bytes, place) = match self.pack.get(hash)? {
+            Some(bytes) => (bytes, None),
+            None => {
+                let path = self.path(hash);
+                match fs::read(&path) {
+                    Ok(bytes) => (bytes, Some(path)),
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                    Err(error) => return Err(Fault::file(&path, &error)),
+                }
+            }
         };
         let found = keccak(&bytes);
         if found == *hash {
             return Ok(Some(bytes));
         }
-        Err(damaged(hash, path.display(), found))
+        Err(damaged(hash, place.unwrap_or_else(|| self.dir.join("pack")).display(), found))
     }
 }
 

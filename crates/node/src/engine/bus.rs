@@ -6,12 +6,12 @@
 //!
 //! Embedded, it is [`Within`] one process; by URL, [`super::nats`]. Both have one conformance suite (`tests/node/bus.rs`).
 
+use super::Records;
 use crate::fault::Result;
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use proofmesh_market::{Address, Effect, Hash32};
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
@@ -87,9 +87,6 @@ impl Voice {
         self.offers.subscribe()
     }
 }
-
-/// Reads records of a journal: from a number on, at most so many.
-pub type Records = Arc<dyn Fn(u64, usize) -> Result<Vec<Vec<u8>>> + Send + Sync>;
 
 /// The bus of one process: the journal itself, and the voice of its book.
 #[derive(Clone)]

@@ -16,17 +16,20 @@
 //! what the disk holds is not known: `log.broken`.
 
 use super::place::Engines;
-use super::{Journal, crash};
+use super::{Journal, Records, crash};
 use crate::cores::on_all_cores;
 use crate::fault::{Fault, Result};
 use proofmesh_market::event::chain_log;
 use proofmesh_market::hash::keccak_pair;
 use proofmesh_market::limits::EVENT_BYTES_MAX;
 use proofmesh_market::{Hash32, keccak};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// First bytes of a log.
 pub const HEADER: &[u8; 16] = b"proofmesh log 1\n";
@@ -60,17 +63,52 @@ pub fn scan(bytes: &[u8]) -> Result<Scan<'_>> {
         return Err(Fault::trouble("log.header", "a log of version 1", "another file"));
     }
     scan.good_bytes = HEADER.len();
-    scan.hashes = on_all_cores(&by_length(&bytes[HEADER.len()..]), |record| keccak(record));
-    while let Some((record, head)) = next(bytes, &scan)? {
+    let ahead = Ahead::of(&by_length(&bytes[HEADER.len()..]));
+    while let Some((record, head)) = next(bytes, &scan, &ahead)? {
         scan.head = head;
         scan.good_bytes += MARKS + record.len();
         scan.records.push(record);
     }
+    scan.hashes = ahead.hashes;
     scan.hashes.truncate(scan.records.len());
     Ok(scan)
 }
 
-/// What are records if all lengths are right: their hashes, most of the work, hang together with nothing.
+/// What a scan will find if all lengths are right, most of it computed on all cores.
+#[derive(Default)]
+struct Ahead {
+    hashes: Vec<Hash32>,
+    /// After each record.
+    heads: Vec<Hash32>,
+    length_marks: Vec<[u8; 4]>,
+}
+
+impl Ahead {
+    fn of(records: &[&[u8]]) -> Self {
+        let hashes = on_all_cores(records, |record| keccak(record));
+        let next = |head: &mut Hash32, hash: &Hash32| {
+            *head = keccak_pair(head, hash);
+            Some(*head)
+        };
+        let heads: Vec<Hash32> = hashes.iter().scan(Hash32::ZERO, next).collect();
+        let before = std::iter::once(&Hash32::ZERO).chain(&heads);
+        let marked: Vec<(&Hash32, usize)> = before.zip(records.iter().map(|record| record.len())).collect();
+        let length_marks = on_all_cores(&marked, |(head, length)| length_mark(head, *length));
+        Ahead { hashes, heads, length_marks }
+    }
+
+    /// The mark of a record's length, by the record's number.
+    fn length_mark(&self, number: usize, head: &Hash32, length: usize) -> [u8; 4] {
+        self.length_marks.get(number).copied().unwrap_or_else(|| length_mark(head, length))
+    }
+
+    /// The head after a record, by the record's number.
+    fn head(&self, number: usize, head: &Hash32, record: &[u8]) -> Hash32 {
+        self.heads.get(number).copied().unwrap_or_else(|| chain_log(head, record))
+    }
+}
+
+/// What are records if all lengths are right.
 fn by_length(mut rest: &[u8]) -> Vec<&[u8]> {
     let mut records = Vec::new();
     while let Some((marks, body)) = rest.split_first_chunk::<MARKS>() {
@@ -85,7 +123,7 @@ fn by_length(mut rest: &[u8]) -> Vec<&[u8]> {
 
 /// The record at the end of what was scanned, and the chain's head with it; `None` at the end of the file or of all that was
 /// finished.
-fn next<'a>(bytes: &'a [u8], scan: &Scan<'_>) -> Result<Option<(&'a [u8], Hash32)>> {
+fn next<'a>(bytes: &'a [u8], scan: &Scan<'_>, ahead: &Ahead) -> Result<Option<(&'a [u8], Hash32)>> {
     let rest = &bytes[scan.good_bytes..];
     let Some((marks, body)) = rest.split_first_chunk::<MARKS>() else { return Ok(None) };
     let damaged = |name, expected: &str| {
@@ -97,13 +135,14 @@ fn next<'a>(bytes: &'a [u8], scan: &Scan<'_>) -> Result<Option<(&'a [u8], Hash32
     }
     let [a, b, c, d, mark @ ..] = *marks;
     let length = u32::from_be_bytes([a, b, c, d]) as usize;
-    if mark[..4] != length_mark(&scan.head, length) || length == 0 || length > EVENT_BYTES_MAX {
+    // The lengths before this one were right, so it has the same number in what was computed ahead.
+    let number = scan.records.len();
+    let length_mark = ahead.length_mark(number, &scan.head, length);
+    if mark[..4] != length_mark || length == 0 || length > EVENT_BYTES_MAX {
         return damaged("log.record-length", "a length with its mark");
     }
     let Some(record) = body.get(..length) else { return Ok(None) };
-    // The lengths before this one were right, so this record has the same number by its length.
-    let hash = scan.hashes.get(scan.records.len()).copied().unwrap_or_else(|| keccak(record));
-    let head = keccak_pair(&scan.head, &hash);
+    let head = ahead.head(number, &scan.head, record);
     if mark[4..] == head.0[..8] {
         return Ok(Some((record, head)));
     }
@@ -125,17 +164,53 @@ pub(super) fn places<'a>(records: impl Iterator<Item = &'a [u8]>) -> Vec<(u64, u
 }
 
 fn length_mark(head: &Hash32, length: usize) -> [u8; 4] {
-    let hash = chain_log(head, &(length as u64).to_be_bytes());
+    thread_local! {
+        static KNOWN: RefCell<BTreeMap<usize, Hash32>> = const { RefCell::new(BTreeMap::new()) };
+    }
+    let of_length = || keccak(&(length as u64).to_be_bytes());
+    let of_length = if length <= EVENT_BYTES_MAX {
+        KNOWN.with_borrow_mut(|known| *known.entry(length).or_insert_with(of_length))
+    } else {
+        of_length()
+    };
+    let hash = keccak_pair(head, &of_length);
     [hash.0[0], hash.0[1], hash.0[2], hash.0[3]]
+}
+
+/// A log's file, and where in it the bytes of each whole record are.
+#[derive(Debug)]
+struct Shelf {
+    file: File,
+    path: PathBuf,
+    places: RwLock<Vec<(u64, u32)>>,
+}
+
+impl Shelf {
+    fn places(&self) -> RwLockReadGuard<'_, Vec<(u64, u32)>> {
+        self.places.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn places_mut(&self) -> RwLockWriteGuard<'_, Vec<(u64, u32)>> {
+        self.places.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self, from: u64, most: usize) -> Result<Vec<Vec<u8>>> {
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        let places: Vec<(u64, u32)> = self.places().iter().skip(from).take(most).copied().collect();
+        let read = |(at, length): (u64, u32)| {
+            let mut bytes = vec![0; length as usize];
+            self.file.read_exact_at(&mut bytes, at).map_err(|error| Fault::file(&self.path, &error))?;
+            Ok(bytes)
+        };
+        places.into_iter().map(read).collect()
+    }
 }
 
 /// An open log. One process at a time.
 #[derive(Debug)]
 pub struct Log {
-    file: File,
-    path: PathBuf,
+    shelf: Arc<Shelf>,
     head: Hash32,
-    offsets: Vec<(u64, u32)>, // of each record's bytes
     end: u64,
     broken: bool,
 }
@@ -175,7 +250,7 @@ impl Log {
         }
         let bytes = std::fs::read(path).map_err(io)?;
         let Scan { records, hashes, good_bytes, head } = scan(&bytes)?;
-        let offsets = places(records.iter().copied());
+        let places = RwLock::new(places(records.iter().copied()));
         let end = good_bytes.max(HEADER.len()) as u64;
         let torn_bytes = (bytes.len() - good_bytes) as u64;
         if torn_bytes > 0 {
@@ -189,7 +264,8 @@ impl Log {
         }
         file.seek(SeekFrom::Start(end)).map_err(io)?;
         let records = records.into_iter().map(<[u8]>::to_vec).collect();
-        let log = Log { file, path: path.to_owned(), head, offsets, end, broken: false };
+        let shelf = Arc::new(Shelf { file, path: path.to_owned(), places });
+        let log = Log { shelf, head, end, broken: false };
         Ok(Opened { log, records, hashes, torn_bytes })
     }
 
@@ -201,7 +277,7 @@ impl Log {
     pub fn append(&mut self, records: &[&[u8]]) -> Result<()> {
         if self.broken {
             let expected = "a restart, which repairs the log";
-            return Err(Fault::trouble("log.broken", expected, self.path.display()));
+            return Err(Fault::trouble("log.broken", expected, self.shelf.path.display()));
         }
         super::require_records(records)?;
         if records.is_empty() {
@@ -220,38 +296,40 @@ impl Log {
         }
         self.broken = true; // until it is whole
         if let Err(error) = self.write(&bytes) {
-            let fault = Fault::file(&self.path, &error);
+            let fault = Fault::file(&self.shelf.path, &error);
             self.broken = !(fault.is("file.full") && self.take_off().is_ok());
             return Err(fault);
         }
         self.broken = false;
         self.head = head;
-        self.offsets.extend(offsets);
+        self.shelf.places_mut().extend(offsets);
         self.end += bytes.len() as u64;
         Ok(())
     }
 
     /// Takes off what a full disk let through of a batch: nothing of it was acknowledged, all of it is written anew.
     fn take_off(&mut self) -> std::io::Result<()> {
-        self.file.set_len(self.end)?;
-        self.file.seek(SeekFrom::Start(self.end)).map(drop)
+        let mut file = &self.shelf.file;
+        file.set_len(self.end)?;
+        file.seek(SeekFrom::Start(self.end)).map(drop)
     }
 
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let mut file = &self.shelf.file;
         if crash::here() {
-            self.file.write_all(&bytes[..bytes.len() / 2])?;
+            file.write_all(&bytes[..bytes.len() / 2])?;
             crash::die();
         }
-        self.file.write_all(bytes)?;
+        file.write_all(bytes)?;
         crash::point();
-        self.file.sync_data()?;
+        file.sync_data()?;
         crash::point();
         Ok(())
     }
 
     /// Where each record's bytes are in the file, and how many.
-    pub(super) fn places(&self) -> &[(u64, u32)] {
-        &self.offsets
+    pub(super) fn places(&self) -> RwLockReadGuard<'_, Vec<(u64, u32)>> {
+        self.shelf.places()
     }
 
     /// Head of the hash chain.
@@ -263,13 +341,13 @@ impl Log {
     /// Number of records.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.offsets.len() as u64
+        self.shelf.places().len() as u64
     }
 
     /// True before the first record.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.offsets.is_empty()
+        self.shelf.places().is_empty()
     }
 
     /// Records `from ..`, at most `most`.
@@ -277,13 +355,7 @@ impl Log {
     /// # Errors
     /// `file.io`.
     pub fn read(&self, from: u64, most: usize) -> Result<Vec<Vec<u8>>> {
-        let from = usize::try_from(from).unwrap_or(usize::MAX).min(self.offsets.len());
-        let read = |(at, length): &(u64, u32)| {
-            let mut bytes = vec![0; *length as usize];
-            self.file.read_exact_at(&mut bytes, *at).map_err(|error| Fault::file(&self.path, &error))?;
-            Ok(bytes)
-        };
-        self.offsets[from..].iter().take(most).map(read).collect()
+        self.shelf.read(from, most)
     }
 }
 
@@ -306,8 +378,9 @@ impl Journal for Log {
         Log::len(self)
     }
 
-    fn read(&self, from: u64, most: usize) -> Result<Vec<Vec<u8>>> {
-        Log::read(self, from, most)
+    fn reader(&self) -> Records {
+        let shelf = self.shelf.clone();
+        Arc::new(move |from, most| shelf.read(from, most))
     }
 }
 

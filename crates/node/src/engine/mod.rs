@@ -21,6 +21,10 @@ use crate::fault::{Fault, Result};
 use place::Engines;
 use proofmesh_market::Hash32;
 use proofmesh_market::limits::EVENT_BYTES_MAX;
+use std::sync::Arc;
+
+/// Reads records of a journal: from a number on, at most so many.
+pub type Records = Arc<dyn Fn(u64, usize) -> Result<Vec<Vec<u8>>> + Send + Sync>;
 
 /// The sequence of records that everything follows from. One writer at a time; an append is the moment at which an
 /// event has happened.
@@ -54,11 +58,16 @@ pub trait Journal: Send + Sync + std::fmt::Debug {
         self.len() == 0
     }
 
+    /// Reads what is in, now and later, beside whoever appends: readers keep no writer waiting.
+    fn reader(&self) -> Records;
+
     /// Records `from ..`, at most `most`.
     ///
     /// # Errors
     /// `file.io`, `journal.unreachable`.
-    fn read(&self, from: u64, most: usize) -> Result<Vec<Vec<u8>>>;
+    fn read(&self, from: u64, most: usize) -> Result<Vec<Vec<u8>>> {
+        self.reader()(from, most)
+    }
 }
 
 /// What opening a journal found.
@@ -68,6 +77,8 @@ pub struct Opened {
     pub journal: Box<dyn Journal>,
     /// All records.
     pub records: Vec<Vec<u8>>,
+    /// `H` of each.
+    pub hashes: Vec<Hash32>,
     /// Bytes of an unfinished record that were cut off; 0 for none.
     pub torn_bytes: u64,
 }

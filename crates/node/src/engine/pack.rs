@@ -12,25 +12,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 /// Longest blob that is packed.
 pub(super) const PACKED_BYTES_MAX: usize = EVENT_BYTES_MAX;
 
-/// A file of small blobs.
+/// First byte and length of each blob.
+type Places = BTreeMap<Hash32, (u64, u32)>;
+
+/// A file of small blobs. Whoever reads does not wait for a disk that makes others durable.
 #[derive(Debug)]
 pub(super) struct Pack {
     path: PathBuf,
-    inside: Mutex<Inside>,
-}
-
-#[derive(Debug, Default)]
-struct Inside {
     /// To append to; none when it is only looked at.
-    log: Option<Log>,
+    log: Mutex<Option<Log>>,
     /// To read from; none before there is a file.
     file: Option<File>,
-    places: BTreeMap<Hash32, (u64, u32)>, // first byte, length
+    /// Of what is durable.
+    places: RwLock<Places>,
 }
 
 impl Pack {
@@ -43,8 +42,7 @@ impl Pack {
         let places =
             opened.hashes.into_iter().zip(places(opened.records.iter().map(Vec::as_slice))).collect();
         let file = File::open(path).map_err(|error| Fault::file(path, &error))?;
-        let inside = Inside { log: Some(opened.log), file: Some(file), places };
-        Ok(Pack { path: path.to_owned(), inside: Mutex::new(inside) })
+        Ok(Pack::of(path, Some(opened.log), Some(file), places))
     }
 
     /// Looks into the file, if there is one, without changing or locking it.
@@ -52,22 +50,26 @@ impl Pack {
     /// # Errors
     /// `log.*`, `file.io`.
     pub(super) fn look(path: &Path) -> Result<Self> {
-        let inside = match std::fs::read(path) {
+        match std::fs::read(path) {
             Ok(bytes) => {
                 let found = scan(&bytes)?;
                 let places = found.hashes.into_iter().zip(places(found.records.iter().copied())).collect();
                 let file = File::open(path).map_err(|error| Fault::file(path, &error))?;
-                Inside { log: None, file: Some(file), places }
+                Ok(Pack::of(path, None, Some(file), places))
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Inside::default(),
-            Err(error) => return Err(Fault::file(path, &error)),
-        };
-        Ok(Pack { path: path.to_owned(), inside: Mutex::new(inside) })
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Pack::of(path, None, None, Places::new()))
+            }
+            Err(error) => Err(Fault::file(path, &error)),
+        }
     }
 
-    fn inside(&self) -> MutexGuard<'_, Inside> {
-        // A panic while it was held left places of finished appends only.
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    fn of(path: &Path, log: Option<Log>, file: Option<File>, places: Places) -> Self {
+        Pack { path: path.to_owned(), log: Mutex::new(log), file, places: RwLock::new(places) }
+    }
+
+    fn places(&self) -> RwLockReadGuard<'_, Places> {
+        self.places.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps blobs of 1 to [`PACKED_BYTES_MAX`] bytes: all durable when this returns; after an error, some.
@@ -75,18 +77,23 @@ impl Pack {
     /// # Errors
     /// As [`Log::append`].
     pub(super) fn put_all(&self, many: &[&[u8]]) -> Result<()> {
-        let mut inside = self.inside();
-        let mut seen = BTreeSet::new();
         let mut new: Vec<(Hash32, &[u8])> = many.iter().map(|bytes| (keccak(bytes), *bytes)).collect();
-        new.retain(|(hash, _)| !inside.places.contains_key(hash) && seen.insert(*hash));
-        let records: Vec<&[u8]> = new.iter().map(|(_, bytes)| *bytes).collect();
-        let Some(log) = &mut inside.log else {
+        // A panic while it was held left places of finished appends only.
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(log) = &mut *log else {
             let expected = "a directory that was opened to write";
             return Err(Fault::trouble("blob.look-only", expected, self.path.display()));
         };
+        let mut seen = BTreeSet::new();
+        {
+            let known = self.places();
+            new.retain(|(hash, _)| !known.contains_key(hash) && seen.insert(*hash));
+        }
+        let records: Vec<&[u8]> = new.iter().map(|(_, bytes)| *bytes).collect();
         log.append(&records)?;
-        let added: Vec<_> = log.places()[log.places().len() - new.len()..].to_vec();
-        inside.places.extend(new.iter().map(|(hash, _)| *hash).zip(added));
+        let added = log.places();
+        let added = new.iter().map(|(hash, _)| *hash).zip(added[added.len() - new.len()..].iter().copied());
+        self.places.write().unwrap_or_else(PoisonError::into_inner).extend(added);
         Ok(())
     }
 
@@ -95,12 +102,10 @@ impl Pack {
     /// # Errors
     /// `file.io`.
     pub(super) fn get(&self, hash: &Hash32) -> Result<Option<Vec<u8>>> {
-        let inside = self.inside();
-        let (Some((at, length)), Some(file)) = (inside.places.get(hash), &inside.file) else {
-            return Ok(None);
-        };
-        let mut bytes = vec![0; *length as usize];
-        file.read_exact_at(&mut bytes, *at).map_err(|error| Fault::file(&self.path, &error))?;
+        let place = self.places().get(hash).copied();
+        let (Some((at, length)), Some(file)) = (place, &self.file) else { return Ok(None) };
+        let mut bytes = vec![0; length as usize];
+        file.read_exact_at(&mut bytes, at).map_err(|error| Fault::file(&self.path, &error))?;
         Ok(Some(bytes))
     }
 }

@@ -19,6 +19,7 @@ use super::{Opened, nats, postgres, s3};
 use crate::fault::{Fault, Result};
 use crate::owner::{read_json, write_json};
 use axum::body::Bytes;
+use proofmesh_market::Hash32;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -161,8 +162,8 @@ fn goes_on(dir: &Path, wanted: &Engines) -> Result<bool> {
     if next.state == EMBEDDED && !log_begun(dir) {
         return Ok(false); // another directory's file
     }
-    let (sealed, _) = postgres::Reader::new(at).all()?;
-    if !open_journal_at(dir, &next.state)?.records.starts_with(&sealed) {
+    let sealed = postgres::Reader::new(at).all()?;
+    if !open_journal_at(dir, &next.state)?.records.starts_with(&sealed.records) {
         return Ok(false);
     }
     Engines { bus: String::new(), ..next }.or(&chosen).remember(dir)?;
@@ -201,8 +202,8 @@ pub fn open_journal(dir: &Path, wanted: &Engines) -> Result<Opened> {
 pub(super) fn open_journal_at(dir: &Path, url: &str) -> Result<Opened> {
     match JournalAt::parse(url)? {
         JournalAt::Embedded => {
-            let log::Opened { log, records, torn_bytes, .. } = Log::open(&dir.join("log"))?;
-            Ok(Opened { journal: Box::new(log), records, torn_bytes })
+            let log::Opened { log, records, hashes, torn_bytes } = Log::open(&dir.join("log"))?;
+            Ok(Opened { journal: Box::new(log), records, hashes, torn_bytes })
         }
         JournalAt::Postgres(at) => postgres::Postgres::open(at),
     }
@@ -243,6 +244,8 @@ fn log_begun(dir: &Path) -> bool {
 pub struct Look {
     /// All records.
     pub records: Vec<Bytes>,
+    /// `H` of each.
+    pub hashes: Vec<Hash32>,
     /// Bytes of an unfinished record at the end.
     pub torn_bytes: u64,
 }
@@ -261,14 +264,15 @@ pub fn look(dir: &Path) -> Result<Option<Look>> {
                 Err(error) => return Err(Fault::file(&path, &error)),
             };
             let bytes = Bytes::from(bytes);
-            let found = log::scan(&bytes)?;
-            let torn_bytes = (bytes.len() - found.good_bytes) as u64;
-            let records = found.records.into_iter().map(|record| bytes.slice_ref(record)).collect();
-            Ok(Some(Look { records, torn_bytes }))
+            let log::Scan { records, hashes, good_bytes, .. } = log::scan(&bytes)?;
+            let torn_bytes = (bytes.len() - good_bytes) as u64;
+            let records = records.into_iter().map(|record| bytes.slice_ref(record)).collect();
+            Ok(Some(Look { records, hashes, torn_bytes }))
         }
         JournalAt::Postgres(at) => {
-            let (records, _) = postgres::Reader::new(at).all()?;
-            Ok(Some(Look { records: records.into_iter().map(Bytes::from).collect(), torn_bytes: 0 }))
+            let postgres::All { records, hashes, .. } = postgres::Reader::new(at).all()?;
+            let records = records.into_iter().map(Bytes::from).collect();
+            Ok(Some(Look { records, hashes, torn_bytes: 0 }))
         }
     }
 }

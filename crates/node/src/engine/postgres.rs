@@ -14,18 +14,24 @@
 
 use super::place::Engines;
 use super::speak::{ANSWER, wait};
-use super::{Journal, Opened, crash};
+use super::{Journal, Opened, Records, crash};
 use crate::fault::{Fault, Result};
-use proofmesh_market::Hash32;
 use proofmesh_market::event::chain_log;
+use proofmesh_market::hash::keccak_pair;
 use proofmesh_market::limits::EVENT_BYTES_MAX;
+use proofmesh_market::{Hash32, keccak};
 use rand::Rng;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use std::fmt::{self, Display};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio_postgres::config::Host;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How long an append waits for a server that was there a moment ago.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -61,10 +67,75 @@ const READ: &str =
 type Answer<T> = std::result::Result<T, tokio_postgres::Error>;
 
 /// Where a server is: `postgres://USER@HOST:PORT/DATABASE`. The password comes from `PGPASSWORD`.
+///
+/// With `?sslmode=verify-full` the connection is encrypted, and the server has to have a certificate of its name, from an authority that
+/// the machine trusts or from one in the file that `&sslrootcert=FILE` names (PEM). Without, it is plain.
 #[derive(Clone)]
 pub struct At {
     config: Box<Config>,
     name: String,
+    tls: Option<MakeRustlsConnect>,
+}
+
+/// What a URL says of TLS.
+enum Trust {
+    /// Authorities of the machine.
+    Machine,
+    /// Those of a file.
+    File(PathBuf),
+}
+
+/// Takes what is about TLS out of a URL: the rest, and what it says.
+fn trust_of(url: &str) -> Result<(String, Option<Trust>)> {
+    let bad = |got: &str| {
+        Fault::misuse("engine.tls", "sslmode=verify-full or sslmode=disable, sslrootcert=FILE", got)
+    };
+    let Some((place, query)) = url.split_once('?') else { return Ok((url.to_owned(), None)) };
+    let (mut rest, mut wanted, mut file) = (Vec::new(), None, None);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            // What it asks for without a name to check, an encrypted line to anybody, is not offered.
+            Some(("sslmode", "verify-full")) => wanted = Some(true),
+            Some(("sslmode", "disable")) => wanted = Some(false),
+            Some(("sslmode", other)) => return Err(bad(other)),
+            Some(("sslrootcert", path)) => file = Some(PathBuf::from(path)),
+            _ => rest.push(pair),
+        }
+    }
+    let trust = match (wanted, file) {
+        (Some(true), None) => Some(Trust::Machine),
+        (Some(true), Some(path)) => Some(Trust::File(path)),
+        (_, Some(_)) => return Err(bad("sslrootcert without sslmode=verify-full")),
+        (_, None) => None,
+    };
+    let rest = if rest.is_empty() { place.to_owned() } else { format!("{place}?{}", rest.join("&")) };
+    Ok((rest, trust))
+}
+
+impl Trust {
+    fn connector(&self) -> Result<MakeRustlsConnect> {
+        let bad = |got: &dyn Display| Fault::misuse("engine.tls", "certificates of authorities, in PEM", got);
+        let (found, place) = match self {
+            Trust::Machine => (rustls_native_certs::load_native_certs().certs, "this machine".to_owned()),
+            Trust::File(path) => {
+                let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+                let found: Vec<_> =
+                    read.map_err(|error| bad(&format_args!("{}: {error}", path.display())))?;
+                (found, path.display().to_string())
+            }
+        };
+        let mut roots = RootCertStore::empty();
+        let (taken, _) = roots.add_parsable_certificates(found);
+        if taken == 0 {
+            return Err(bad(&format_args!("none in {place}")));
+        }
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| bad(&error))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(MakeRustlsConnect::new(config))
+    }
 }
 
 impl fmt::Debug for At {
@@ -77,8 +148,10 @@ impl At {
     /// Reads a URL.
     ///
     /// # Errors
-    /// `engine.url`, `engine.password`.
+    /// `engine.url`, `engine.password`, `engine.tls`.
     pub fn parse(url: &str) -> Result<Self> {
+        let (url, trust) = trust_of(url)?;
+        let tls = trust.map(|trust| trust.connector()).transpose()?;
         let mut config: Config = url.parse().map_err(|error| {
             Fault::misuse("engine.url", "postgres://USER@HOST:PORT/DATABASE", format_args!("{error}"))
         })?;
@@ -90,6 +163,7 @@ impl At {
             config.password(password);
         }
         config.connect_timeout(ANSWER).application_name("proofmesh");
+        config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
         let host = match config.get_hosts().first() {
             Some(Host::Tcp(host)) => host.clone(),
             Some(Host::Unix(path)) => path.display().to_string(),
@@ -97,7 +171,7 @@ impl At {
         };
         let port = config.get_ports().first().copied().unwrap_or(5_432);
         let name = format!("PostgreSQL at {host}:{port}");
-        Ok(At { config: Box::new(config), name })
+        Ok(At { config: Box::new(config), name, tls })
     }
 
     fn away(&self, got: impl Display) -> Fault {
@@ -119,14 +193,28 @@ impl At {
                 Fault::trouble("journal.refused", format_args!("{} to agree", self.name), got)
             }
             Some(said) => self.away(said.message()),
+            None if error.to_string().starts_with("error performing TLS handshake") => {
+                let expected =
+                    format!("{} with a certificate of that name that is trusted (sslrootcert)", self.name);
+                Fault::trouble("journal.tls", expected, reason(error))
+            }
             None => self.away(reason(error)),
         }
     }
 
     async fn connect(&self) -> Result<Client> {
-        let (client, connection) = self.config.connect(NoTls).await.map_err(|error| self.fault(&error))?;
-        tokio::spawn(connection); // ends with the client, and its errors are the client's
-        Ok(client)
+        // A connection ends with its client, and its errors are the client's.
+        let connected = match &self.tls {
+            Some(tls) => self.config.connect(tls.clone()).await.map(|(client, connection)| {
+                tokio::spawn(connection);
+                client
+            }),
+            None => self.config.connect(NoTls).await.map(|(client, connection)| {
+                tokio::spawn(connection);
+                client
+            }),
+        };
+        connected.map_err(|error| self.fault(&error))
     }
 
     async fn in_time<T>(&self, asked: impl Future<Output = Answer<T>>) -> Result<T> {
@@ -183,6 +271,17 @@ pub struct Reader {
     client: Mutex<Option<Arc<Client>>>,
 }
 
+/// A whole journal.
+#[derive(Debug, Default)]
+pub struct All {
+    /// The records.
+    pub records: Vec<Vec<u8>>,
+    /// `H` of each.
+    pub hashes: Vec<Hash32>,
+    /// Head of the hash chain.
+    pub head: Hash32,
+}
+
 /// A row: its number, record and head.
 type Row = (u64, Vec<u8>, Vec<u8>);
 
@@ -218,25 +317,28 @@ impl Reader {
         Ok(self.rows(from, most)?.into_iter().map(|(_, record, _)| record).collect())
     }
 
-    /// All records, each held against the hash chain, and its head.
+    /// All records, each held against the hash chain.
     ///
     /// # Errors
     /// `log.record-damaged`, `journal.unreachable`.
-    pub fn all(&self) -> Result<(Vec<Vec<u8>>, Hash32)> {
-        let (mut records, mut head) = (Vec::new(), Hash32::ZERO);
+    pub fn all(&self) -> Result<All> {
+        let mut all = All::default();
         loop {
-            let page = self.rows(records.len() as u64, PAGE)?;
+            let page = self.rows(all.records.len() as u64, PAGE)?;
             let whole = page.len() < PAGE;
             for (number, record, mark) in page {
-                head = chain_log(&head, &record);
-                if number != records.len() as u64 || mark != head.0 || record.len() > EVENT_BYTES_MAX {
+                let hash = keccak(&record);
+                all.head = keccak_pair(&all.head, &hash);
+                let here = number == all.records.len() as u64;
+                if !here || mark != all.head.0 || record.len() > EVENT_BYTES_MAX {
                     let expected = "rows as they were written; restore the database from a copy";
                     return Err(Fault::trouble("log.record-damaged", expected, format_args!("row {number}")));
                 }
-                records.push(record);
+                all.records.push(record);
+                all.hashes.push(hash);
             }
             if whole {
-                return Ok((records, head));
+                return Ok(all);
             }
         }
     }
@@ -300,7 +402,7 @@ fn moved(place: &str) -> Fault {
 /// The journal, with the right to append.
 #[derive(Debug)]
 pub struct Postgres {
-    reader: Reader,
+    reader: Arc<Reader>,
     session: Option<Session>,
     holder: i64,
     head: Hash32,
@@ -318,11 +420,11 @@ impl Postgres {
         let holder = crate::zk::os_rng()?.next_u64() as i64;
         let asked = at.clone();
         let session = wait(async move { hold(&asked, holder, false).await })?;
-        let reader = Reader::new(at);
-        let (records, head) = reader.all()?;
+        let reader = Arc::new(Reader::new(at));
+        let All { records, hashes, head } = reader.all()?;
         let len = records.len() as u64;
         let journal = Postgres { reader, session: Some(session), holder, head, len, was_there: true };
-        Ok(Opened { journal: Box::new(journal), records, torn_bytes: 0 })
+        Ok(Opened { journal: Box::new(journal), records, hashes, torn_bytes: 0 })
     }
 }
 
@@ -389,8 +491,9 @@ impl Journal for Postgres {
         self.len
     }
 
-    fn read(&self, from: u64, most: usize) -> Result<Vec<Vec<u8>>> {
-        self.reader.read(from, most)
+    fn reader(&self) -> Records {
+        let reader = self.reader.clone();
+        Arc::new(move |from, most| reader.read(from, most))
     }
 }
 

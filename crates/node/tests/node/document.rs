@@ -6,7 +6,7 @@
 use crate::place::Place;
 use proofmesh::api::openapi::describe;
 use proofmesh::api::routes::ROUTES;
-use proofmesh::coordinator::{Config, MarketTerms};
+use proofmesh::coordinator::{Config, MarketTerms, PAGE, Page};
 use proofmesh::engine::place::Engines;
 use proofmesh::keys::{Keyring, LOCAL, PER_SECOND_MAX, SCOPES, Scope, WantedKey};
 use proofmesh::time::Time;
@@ -284,7 +284,7 @@ async fn what_is_done_once_is_done_once() {
             (answer.status(), again, answer.text().await.expect("text"))
         }
     };
-    let jobs = || net.up.coordinator.jobs().len();
+    let jobs = || net.up.coordinator.jobs(&Page { after: None, limit: PAGE }).len();
     let first = buy(alice.clone(), "a", 1).await;
     assert_eq!((first.0, first.1, jobs()), (StatusCode::OK, false, 1), "{}", first.2);
     let second = buy(alice.clone(), "a", 1).await;

@@ -200,6 +200,44 @@ fn a_statement_of_an_earlier_session_that_arrives_late_inserts_nothing() {
 }
 
 #[test]
+fn a_server_is_spoken_to_by_tls_if_its_name_is_certified_by_whom_one_trusts() {
+    let Some(server) = PostgresServer::start() else { return };
+    let place = Place::new("engines");
+    let plain = server.fresh();
+    let with = |more: &str| format!("{plain}?{more}");
+    let refused = |url: &str| open_journal(&place.0, &at(url)).expect_err(url).name;
+    let strange = PostgresServer::start().expect("it is installed").certify(&["127.0.0.1"]);
+    let strange_copy = place.path("strange.crt");
+    std::fs::copy(&strange, &strange_copy).expect("its authority");
+    let trusting =
+        |file: &std::path::Path| with(&format!("sslmode=verify-full&sslrootcert={}", file.display()));
+    assert_eq!(refused(&trusting(&strange_copy)), "journal.tls", "a server without TLS");
+    let authority = server.certify(&["127.0.0.1"]);
+    let url = trusting(&authority);
+    let mut journal = open(&|| open_journal(&place.0, &at(&url))).journal;
+    journal.append(&[b"first", b"second"]).expect("appends");
+    assert_eq!(journal.read(0, 9).expect("reads"), [b"first".to_vec(), b"second".to_vec()]);
+    let encrypted = "SELECT count(*) FILTER (WHERE ssl), count(*) FILTER (WHERE NOT ssl) FROM pg_stat_ssl
+        JOIN pg_stat_activity USING (pid) WHERE application_name = 'proofmesh'";
+    assert_eq!(server.sql("postgres", encrypted), ["2|0"], "the writer and the reader");
+    drop(journal);
+    // Another authority's, the machine's own, another name, and words that ask for less than that.
+    assert_eq!(refused(&trusting(&strange_copy)), "journal.tls");
+    assert_eq!(refused(&url.replace("@127.0.0.1", "@localhost")), "journal.tls");
+    for less in [
+        "sslmode=require",
+        "sslmode=prefer",
+        "sslrootcert=/nowhere",
+        "sslmode=verify-full&sslrootcert=/nowhere",
+    ] {
+        assert_eq!(refused(&with(less)), "engine.tls", "{less}");
+    }
+    assert!(refused(&with("sslmode=verify-full")).ends_with(".tls"), "the machine trusts no such server");
+    let journal = open(&|| open_journal(&place.0, &at(&with("sslmode=disable")))).journal;
+    assert_eq!(journal.len(), 2);
+}
+
+#[test]
 fn an_append_whose_answer_is_lost_is_in_once() {
     let Some(server) = PostgresServer::start() else { return };
     let (wire, fresh, place) = (Wire::to(server.address()), server.fresh(), Place::new("engines"));

@@ -3,9 +3,13 @@
 use crate::place::{Place, Running};
 use crate::servers::free_port;
 use proofmesh::audit::of_dir;
+use proofmesh::client::Client;
+use proofmesh::coordinator::PAGE;
 use proofmesh::engine::keys::Keys;
 use proofmesh::load::{Load, Wanted, join_all};
 use proofmesh::weather::import_model;
+use proofmesh::wire::ReceiptDoc;
+use proofmesh_market::Hash32;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -49,12 +53,61 @@ async fn carried_over_kills(more: &[&str], kills: usize) {
         }
     }
     assert_eq!(paid, carried.receipts);
+    for job in &jobs {
+        pages_are_the_whole(&client, job).await;
+    }
     let settled = client.close_epoch().await.expect("closes").receipts
         + client.close_epoch().await.expect("closes").receipts;
     assert_eq!(settled, carried.receipts);
     running.kill();
     let audit = of_dir(&home).await.expect("no difference");
     assert_eq!((audit.receipts, audit.verdicts), (carried.receipts, carried.receipts));
+}
+
+/// Pages of a job's receipts, however long, are each receipt once and in one order, a receipt of another job begins none, and what is no page
+/// is refused by name. After a restart they are folded anew, and the same.
+async fn pages_are_the_whole(client: &Client, job: &Hash32) {
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let api = client.url();
+    let get = async |path: &str| {
+        let answer = http.get(format!("{api}{path}")).send().await.expect("answers");
+        (answer.status().as_u16(), answer.text().await.expect("text"))
+    };
+    let path = format!("/v1/jobs/{job}/receipts");
+    let mut wholes = Vec::new();
+    for limit in [7, 100, PAGE] {
+        let (mut all, mut after) = (Vec::<ReceiptDoc>::new(), String::new());
+        loop {
+            let (status, text) = get(&format!("{path}?limit={limit}{after}")).await;
+            assert_eq!(status, 200, "{text}");
+            let page: Vec<ReceiptDoc> = serde_json::from_str(&text).expect("receipts");
+            assert!(page.len() <= limit);
+            let last = page.len() < limit;
+            all.extend(page);
+            let Some(end) = all.last().filter(|_| !last) else { break };
+            after = format!("&after={}", end.digest);
+        }
+        wholes.push(all.iter().map(|doc| doc.digest).collect::<Vec<_>>());
+    }
+    let whole = wholes.pop().expect("three");
+    assert!(whole.len() > 7 && wholes.iter().all(|other| *other == whole));
+    assert_eq!(whole.iter().collect::<BTreeSet<_>>().len(), whole.len(), "each once");
+    let sorted = client.receipts_of(job).await.expect("all");
+    assert!(sorted.iter().all(|doc| doc.job == *job && whole.contains(&doc.digest)));
+    assert_eq!(sorted.len(), whole.len());
+    for (query, name) in [
+        ("limit=0", "page.limit"),
+        ("limit=257", "page.limit"),
+        ("limit=-1", "page.limit"),
+        ("after=0x12", "page.after"),
+        ("before=1", "page.query"),
+        ("limit", "page.query"),
+    ] {
+        let (status, text) = get(&format!("{path}?{query}")).await;
+        assert!((400..500).contains(&status) && text.contains(name), "{query}: {status} {text}");
+    }
+    let (status, text) = get(&format!("{path}?after={job}")).await;
+    assert!((400..500).contains(&status) && text.contains("receipt.unknown"), "{status} {text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -132,6 +132,42 @@ impl PostgresServer {
         }
     }
 
+    /// Gives it a certificate of some names, and speaks TLS with whoever asks from now on. Gives the file of the authority.
+    pub fn certify(&self, names: &[&str]) -> PathBuf {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut authority = rcgen::CertificateParams::new(Vec::new()).expect("an authority");
+        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = || rcgen::KeyPair::generate().expect("a key");
+        let authority = rcgen::CertifiedIssuer::self_signed(authority, key()).expect("an authority");
+        let own = key();
+        let certificate = rcgen::CertificateParams::new(names).expect("names").signed_by(&own, &authority);
+        let data = self.place.path("data");
+        let files = [
+            ("server.crt", certificate.expect("a certificate").pem()),
+            ("server.key", own.serialize_pem()),
+            ("authority.crt", authority.pem()),
+        ];
+        for (name, text) in files {
+            let path = data.join(name);
+            std::fs::write(&path, text).expect("written");
+            // The server takes no key that others may read, and is not root.
+            let done = Command::new("chmod").arg("600").arg(&path).status().expect("chmod runs");
+            assert!(done.success());
+            if is_root() {
+                let done = Command::new("chown").arg("postgres").arg(&path).status().expect("chown runs");
+                assert!(done.success());
+            }
+        }
+        self.sql("postgres", "ALTER SYSTEM SET ssl = on");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        let begun = Instant::now();
+        while self.sql("postgres", "SHOW ssl") != ["on"] {
+            assert!(begun.elapsed() < STARTS, "no TLS: {}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        data.join("authority.crt")
+    }
+
     fn answers(&self) -> bool {
         let mut ready = Command::new(self.bin.join("pg_isready"));
         ready.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]);

@@ -185,6 +185,8 @@ pub struct Part {
     pub drawn_s: u64,
     /// Whether the job names no device: the draw chose its node, not the buyer.
     pub open: bool,
+    /// Whether a stand-in was drawn while nothing had come: half of its time was over, and pay was left.
+    pub stood_in: bool,
 }
 
 /// What the guards know of a node.
@@ -294,6 +296,8 @@ pub struct Guarded {
     pub beacon: Beacon,
     /// Jobs to be drawn, by round.
     pub open_jobs: BTreeMap<u64, Vec<Hash32>>,
+    /// Jobs that name no device, by the Unix second from which on others are drawn for nodes that brought nothing.
+    pub stand_ins: BTreeMap<u64, Vec<Hash32>>,
     /// Receipts whose checker is to be drawn, by round.
     pub unassigned: BTreeMap<u64, Vec<Hash32>>,
     /// Judged receipts that the sample may still take, by the round of their verdict.
@@ -316,6 +320,7 @@ impl Guarded {
             nonces: BTreeMap::new(),
             beacon: Beacon::default(),
             open_jobs: BTreeMap::new(),
+            stand_ins: BTreeMap::new(),
             unassigned: BTreeMap::new(),
             unsampled: BTreeMap::new(),
             drawn: BTreeMap::new(),

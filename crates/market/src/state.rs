@@ -97,7 +97,7 @@ pub struct PostedJob {
     pub draw: Hash32,
     /// Where it is.
     pub status: JobStatus,
-    /// Nodes that could be drawn when the job was posted; empty once it is assigned.
+    /// Nodes that could be drawn when the job was posted; empty once none of them can be drawn any more.
     pub candidates: Vec<Address>,
     /// The nodes drawn.
     pub nodes: Vec<Address>,
@@ -192,7 +192,8 @@ pub struct State {
     pub(crate) draws: VecDeque<Hash32>,
     pub(crate) drawn: std::collections::BTreeSet<Hash32>,
     pub(crate) jobs: BTreeMap<Hash32, PostedJob>,
-    pub(crate) receipts: BTreeMap<Hash32, DeliveredReceipt>,
+    /// Apart from their digests: a look for a digest, and room made for one, touches no receipt.
+    pub(crate) receipts: BTreeMap<Hash32, Box<DeliveredReceipt>>,
     pub(crate) windows: BTreeMap<(Hash32, Device, u64), Hash32>,
     pub(crate) unsettled: BTreeMap<u64, Hash32>,
     pub(crate) disputes: BTreeMap<Hash32, OpenDispute>,
@@ -290,7 +291,7 @@ impl State {
 
     /// Receipts by digest.
     #[must_use]
-    pub fn receipts(&self) -> &BTreeMap<Hash32, DeliveredReceipt> {
+    pub fn receipts(&self) -> &BTreeMap<Hash32, Box<DeliveredReceipt>> {
         &self.receipts
     }
 

@@ -140,14 +140,15 @@ impl Wrapper {
         (self.member.address(), self.member.device.device())
     }
 
-    /// Wrapping jobs that it was drawn for and has handed nothing in for.
+    /// Wrapping jobs that it was drawn for and has handed nothing in for, but for those that another was faster with.
     ///
     /// # Errors
     /// The API's.
     pub async fn assigned(&self) -> Result<Vec<JobDoc>> {
         let node = self.member.address();
         let mine = |job: &JobDoc| {
-            job.status == "assigned" && job.job.service == SERVICE.id() && job.nodes.contains(&node)
+            let work = job.units.saturating_add(job.pending) < job.job.max_units; // a unit a receipt
+            job.status == "assigned" && job.job.service == SERVICE.id() && job.nodes.contains(&node) && work
         };
         let mut jobs = Vec::new();
         for job in self.member.client.jobs_of(&node).await?.into_iter().filter(mine) {

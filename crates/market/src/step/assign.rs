@@ -152,6 +152,7 @@ impl Fold<'_> {
         let mut effects = Vec::new();
         let Some(posted) = self.state.jobs.get_mut(id) else { return Ok(effects) };
         posted.status = JobStatus::Ended;
+        posted.candidates = Vec::new();
         let (nodes, pending) = (posted.nodes.clone(), std::mem::take(&mut posted.pending));
         let reason = Reason::from(&Refusal::new("job.not-judged", "a verdict in time", "none"));
         for receipt in pending {

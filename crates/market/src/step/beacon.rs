@@ -2,9 +2,9 @@
 //! down in between is drawn. Order of the log is order of time, so nothing that is drawn was chosen after the
 //! chance was known, and no secret was chosen after what it decides.
 
-use super::guard::part_of;
+use super::guard::{part_of, stand_in_s};
 use super::{Effect, Fold};
-use crate::guard::{Drawn, Why, beacon_commitment, beacon_rank, beacon_value, is_sampled};
+use crate::guard::{Drawn, Part, Why, beacon_commitment, beacon_rank, beacon_value, is_sampled};
 use crate::hash::Hash32;
 use crate::key::Address;
 use crate::order::{BeaconCommit, Signed};
@@ -96,9 +96,13 @@ impl Fold<'_> {
             return Ok(effects);
         }
         guarded.beacon.value = value;
+        let late = take_until(&mut guarded.stand_ins, end_s.saturating_sub(1));
         let recheck_ppm = guarded.guards.recheck_ppm;
         for job in jobs {
             effects.extend(self.draw_nodes(&job, &value, now));
+        }
+        for job in late {
+            effects.extend(self.draw_stand_ins(&job, &value));
         }
         for receipt in receipts {
             effects.extend(self.draw_checkers(&receipt, &value));
@@ -130,12 +134,60 @@ impl Fold<'_> {
             return None;
         }
         let nodes: Vec<Address> = ranked.into_iter().take(slots).map(|(_, node)| node).collect();
-        for node in &nodes {
+        let (stand_in_s, left) = (stand_in_s(job, at_s), posted.candidates.clone());
+        self.state.jobs.get_mut(id)?.assign(&nodes);
+        self.takes_part(id, &nodes, part);
+        self.await_stand_ins(id, stand_in_s, left);
+        Some(Effect::Assigned { job: *id, nodes })
+    }
+
+    fn takes_part(&mut self, id: &Hash32, nodes: &[Address], part: Part) {
+        for node in nodes {
             self.member(node, |member| {
                 member.parts.insert(*id, part);
             });
         }
-        self.state.jobs.get_mut(id)?.assign(&nodes);
+    }
+
+    /// From a second on others are drawn, of those that could be when the job was posted, for nodes that brought nothing.
+    fn await_stand_ins(&mut self, id: &Hash32, from_s: Option<u64>, mut candidates: Vec<Address>) {
+        let Some(posted) = self.state.jobs.get_mut(id) else { return };
+        candidates.retain(|node| !posted.nodes.contains(node));
+        posted.candidates = Vec::new();
+        if let (Some(from_s), Some(guarded)) = (from_s, &mut self.state.guarded)
+            && !candidates.is_empty()
+        {
+            posted.candidates = candidates;
+            guarded.stand_ins.entry(from_s).or_default().push(*id);
+        }
+    }
+
+    /// Draws as many nodes besides as a job lacks of such that brought a receipt: the same share is theirs, and the job pays no more
+    /// than before. Whoever was silent until now may still bring something; if it does not, that is an absence.
+    fn draw_stand_ins(&mut self, id: &Hash32, value: &Hash32) -> Option<Effect> {
+        let posted = self.state.jobs.get(id)?;
+        let (again_s, left) = (stand_in_s(&posted.job, self.at_s), posted.candidates.clone());
+        let Some((silent, may)) = self.state.stand_ins_of(id, self.at_s) else {
+            let over = posted.status == JobStatus::Ended;
+            self.await_stand_ins(id, again_s.filter(|_| !over), left);
+            return None;
+        };
+        let lacking = (usize::from(posted.job.slots) + silent.len()).saturating_sub(posted.nodes.len());
+        let rank = |node: &Address| (beacon_rank("proofmesh/beacon-stand-in/v1", value, id, node), *node);
+        let mut ranked: Vec<(Hash32, Address)> = may.iter().map(rank).collect();
+        ranked.sort_unstable();
+        let nodes: Vec<Address> = ranked.into_iter().take(lacking).map(|(_, node)| node).collect();
+        let part = part_of(&posted.job, self.at_s);
+        for node in &silent {
+            self.member(node, |member| {
+                if let Some(part) = member.parts.get_mut(id) {
+                    part.stood_in = true;
+                }
+            });
+        }
+        self.state.jobs.get_mut(id)?.nodes.extend(&nodes);
+        self.takes_part(id, &nodes, part);
+        self.await_stand_ins(id, again_s, left);
         Some(Effect::Assigned { job: *id, nodes })
     }
 
@@ -196,7 +248,32 @@ impl State {
     pub fn awaits_beacon(&self, at_s: u64) -> bool {
         let Some(guarded) = &self.guarded else { return false };
         let waits = |lists: &BTreeMap<u64, Vec<Hash32>>| lists.values().any(|list| !list.is_empty());
-        waits(&guarded.unassigned) || waits(&guarded.unsampled) || self.has_drawable_job(at_s)
+        let late = || {
+            let mut due = guarded.stand_ins.range(..=at_s).flat_map(|(_, jobs)| jobs);
+            due.any(|job| self.stand_ins_of(job, at_s).is_some())
+        };
+        waits(&guarded.unassigned) || waits(&guarded.unsampled) || self.has_drawable_job(at_s) || late()
+    }
+
+    /// Nodes of a job that brought nothing, and those that may be drawn for them; `None` if nobody may, or nobody has to.
+    fn stand_ins_of(&self, id: &Hash32, at_s: u64) -> Option<(Vec<Address>, Vec<Address>)> {
+        let (posted, guarded) = (self.jobs.get(id)?, self.guarded.as_ref()?);
+        let job = &posted.job;
+        let open = posted.status == JobStatus::Assigned && at_s < job.deadline_s;
+        if !open || self.escrow(id).is_zero() {
+            return None;
+        }
+        let came = |node: &&Address| {
+            let part = guarded.members.get(*node).and_then(|member| member.parts.get(id));
+            part.is_some_and(|part| part.came)
+        };
+        let silent: Vec<Address> = posted.nodes.iter().filter(|node| !came(node)).copied().collect();
+        if posted.nodes.len() - silent.len() >= usize::from(job.slots) {
+            return None;
+        }
+        let may = |node: &&Address| self.is_fit(node, job, at_s) && self.is_free_for(node, job);
+        let may: Vec<Address> = posted.candidates.iter().filter(may).copied().collect();
+        (!may.is_empty()).then_some((silent, may))
     }
 
     /// Whether a value of the beacon would draw the nodes of a job at `at_s`.

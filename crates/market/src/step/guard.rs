@@ -16,6 +16,14 @@ use crate::verdict::Verdict;
 
 /// Seconds from the draw, and from the end of a job's windows, to its deadline below which nobody's absence counts.
 const WORK_S_MIN: u64 = 3_600;
+
+/// When stand-ins are drawn for nodes of a job that were drawn by `drawn_s` and bring nothing: when half of their time is over, if
+/// both halves are long enough for work.
+pub(super) fn stand_in_s(job: &Job, drawn_s: u64) -> Option<u64> {
+    let from_s = drawn_s.max(job.window_until_s);
+    let half_s = job.deadline_s.saturating_sub(from_s) / 2;
+    (job.devices.is_empty() && half_s >= WORK_S_MIN).then(|| from_s.saturating_add(half_s))
+}
 /// Doublings of a rest or a freeze, at most.
 const DOUBLINGS_MAX: u32 = 12;
 
@@ -29,7 +37,7 @@ pub(super) fn doubled(span_s: u64, times: u32) -> u64 {
 pub(super) fn part_of(job: &Job, drawn_s: u64) -> Part {
     let units = job.max_units.div_ceil(u64::from(job.slots.max(1)));
     let value = job.unit_price.checked_mul(units).unwrap_or(Usd::from_micro(u64::MAX));
-    Part { value, units, paid: 0, came: false, drawn_s, open: job.devices.is_empty() }
+    Part { value, units, paid: 0, came: false, drawn_s, open: job.devices.is_empty(), stood_in: false }
 }
 
 impl Fold<'_> {
@@ -205,7 +213,8 @@ impl Fold<'_> {
     }
 
     /// A node's part of a job is over. One that never came is counted, if its offer took the job, and not the buyer its
-    /// node; if there was time for work, after the draw and after the windows; and if pay was left for it.
+    /// node; if there was time for work, after the draw and after the windows; and if pay was left for it, at the end or when a
+    /// stand-in was drawn.
     pub(super) fn part_over(&mut self, node: &Address, job: &Hash32, left: Usd) -> Option<Effect> {
         let absences = self.state.guarded.as_ref()?.guards.absences;
         let active = self.state.nodes.get(node).is_some_and(|known| known.standing == Standing::Active);
@@ -218,7 +227,7 @@ impl Fold<'_> {
         let mut gone = false;
         self.member(node, |member| match member.parts.remove(job) {
             Some(part) if part.came => member.absent = 0,
-            Some(part) if part.open && active && !left.is_zero() && in_time(&part) => {
+            Some(part) if part.open && active && (part.stood_in || !left.is_zero()) && in_time(&part) => {
                 member.absent = member.absent.saturating_add(1);
                 gone = member.absent >= absences;
             }

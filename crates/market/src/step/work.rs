@@ -59,9 +59,8 @@ impl Fold<'_> {
             node.chain.push(digest);
         }
         let waits = status == ReceiptStatus::Pending;
-        self.state
-            .receipts
-            .insert(digest, DeliveredReceipt { signed: signed.clone(), at_s: self.at_s, status });
+        let delivered = DeliveredReceipt { signed: signed.clone(), at_s: self.at_s, status };
+        self.state.receipts.insert(digest, Box::new(delivered));
         if waits && self.waits_for_draw(receipt, digest) {
             return Ok(Vec::new()); // wanted when its checker is drawn
         }

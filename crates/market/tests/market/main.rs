@@ -7,6 +7,7 @@ mod guards;
 mod hostile;
 mod lies;
 mod lives;
+mod stand_in;
 mod unfair;
 mod vectors;
 mod world;

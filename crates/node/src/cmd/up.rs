@@ -26,6 +26,8 @@ use tokio::task::JoinSet;
 
 /// Most bytes of a verification key's file.
 const VERIFIER_BYTES_MAX: usize = 4 << 10;
+/// How often it looks for what became due by time alone.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -261,12 +263,14 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     let epoch_every_s = args.epoch_every.unwrap_or(epoch_every_s);
     let mut closing = tokio::time::interval(Duration::from_secs(epoch_every_s.max(1)));
     closing.tick().await;
+    let mut looking = tokio::time::interval(LOOK_EVERY);
     let tell = |text: &str| context.tell(text);
     let mut canaries = std::pin::pin!(canary::stay(&up, Duration::from_secs(canary_every_s), &tell));
     loop {
         tokio::select! {
             () = interrupted() => break,
             () = &mut canaries, if canary_every_s > 0 => {}
+            _ = looking.tick() => up.coordinator.draw_due(),
             _ = closing.tick(), if epoch_every_s > 0 => {
                 if let Err(fault) = up.coordinator.close_epoch(None).await {
                     context.tell(&format!("epoch not posted, tried again at the next: {fault}"));

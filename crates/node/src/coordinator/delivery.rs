@@ -256,6 +256,13 @@ impl Coordinator {
         }
     }
 
+    /// Has drawn what became due by time alone, beside whatever else goes on: stand-ins for silent nodes, a job that has nodes now.
+    pub fn draw_due(self: &Arc<Self>) {
+        if self.waits_for_judges() {
+            self.judge_later([]);
+        }
+    }
+
     fn waits_for_judges(&self) -> bool {
         let now_s = self.time.now_s();
         !self.deliveries.unjudged().is_empty() || self.with_state(|state| state.awaits_beacon(now_s))

@@ -226,12 +226,17 @@ fn chosen(dir: &Path, wanted: &Engines) -> Result<Engines> {
         ("--state", "journal", &known.state, &chosen.state),
         ("--blobs", "evidence", &known.blobs, &chosen.blobs),
     ] {
-        if begun && known != chosen {
+        if begun && place_of(known) != place_of(chosen) {
             let expected = format!("`{flag} {known}`, where the {what} of {} is", dir.display());
             return Err(Fault::misuse("engine.elsewhere", expected, chosen));
         }
     }
     Ok(chosen)
+}
+
+/// Where a URL leads, however one speaks with what is there (TLS).
+fn place_of(url: &str) -> &str {
+    if scheme(url).starts_with("postgres") { url.split('?').next().unwrap_or(url) } else { url }
 }
 
 /// Whether the embedded journal holds anything.

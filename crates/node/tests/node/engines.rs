@@ -205,13 +205,12 @@ fn a_server_is_spoken_to_by_tls_if_its_name_is_certified_by_whom_one_trusts() {
     let place = Place::new("engines");
     let plain = server.fresh();
     let with = |more: &str| format!("{plain}?{more}");
-    let refused = |url: &str| open_journal(&place.0, &at(url)).expect_err(url).name;
-    let strange = PostgresServer::start().expect("it is installed").certify(&["127.0.0.1"]);
-    let strange_copy = place.path("strange.crt");
-    std::fs::copy(&strange, &strange_copy).expect("its authority");
+    let refused = |url: &str| open_journal(&Place::new("engines").0, &at(url)).expect_err(url).name;
+    let other = PostgresServer::start().expect("it is installed");
+    let strange = other.certify(&["127.0.0.1"]);
     let trusting =
         |file: &std::path::Path| with(&format!("sslmode=verify-full&sslrootcert={}", file.display()));
-    assert_eq!(refused(&trusting(&strange_copy)), "journal.tls", "a server without TLS");
+    assert_eq!(refused(&trusting(&strange)), "journal.tls", "a server without TLS");
     let authority = server.certify(&["127.0.0.1"]);
     let url = trusting(&authority);
     let mut journal = open(&|| open_journal(&place.0, &at(&url))).journal;
@@ -222,7 +221,7 @@ fn a_server_is_spoken_to_by_tls_if_its_name_is_certified_by_whom_one_trusts() {
     assert_eq!(server.sql("postgres", encrypted), ["2|0"], "the writer and the reader");
     drop(journal);
     // Another authority's, the machine's own, another name, and words that ask for less than that.
-    assert_eq!(refused(&trusting(&strange_copy)), "journal.tls");
+    assert_eq!(refused(&trusting(&strange)), "journal.tls");
     assert_eq!(refused(&url.replace("@127.0.0.1", "@localhost")), "journal.tls");
     for less in [
         "sslmode=require",
@@ -233,6 +232,7 @@ fn a_server_is_spoken_to_by_tls_if_its_name_is_certified_by_whom_one_trusts() {
         assert_eq!(refused(&with(less)), "engine.tls", "{less}");
     }
     assert!(refused(&with("sslmode=verify-full")).ends_with(".tls"), "the machine trusts no such server");
+    // The same place without it, which is no other engine.
     let journal = open(&|| open_journal(&place.0, &at(&with("sslmode=disable")))).journal;
     assert_eq!(journal.len(), 2);
 }

@@ -1,14 +1,17 @@
 //! A coordinator with guards: pledges, the beacon, panels, freeze, return, disputes.
 
 use crate::place::Place;
+use futures_util::StreamExt;
 use proofmesh::audit::of_url;
 use proofmesh::buyer::{DaysWanted, fund, post};
 use proofmesh::client::Client;
 use proofmesh::coordinator::{Config, MarketTerms};
+use proofmesh::engine::bus::Bus;
 use proofmesh::engine::place::Engines;
+use proofmesh::meter::join;
 use proofmesh::operator::Operator;
 use proofmesh::owner::Policy;
-use proofmesh::pledge::{EXPOSURE, thaw};
+use proofmesh::pledge::{EXPOSURE, Takes, thaw};
 use proofmesh::time::Time;
 use proofmesh::up::Up;
 use proofmesh::weather::{airports, day_start_s, feed, import_model, salt};
@@ -18,6 +21,7 @@ use proofmesh_market::order::{Dispute, Offer};
 use proofmesh_market::receipt::output_hash;
 use proofmesh_market::{AccountSecret, Event, Hash32, Job, Receipt, Signed, Usd, What, keccak};
 use proofmesh_services::inference::SERVICE;
+use proofmesh_services::metered;
 use proofmesh_services::reference::References;
 use proofmesh_services::window::WINDOW_S;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -233,5 +237,56 @@ async fn a_node_is_drawn_for_what_its_owner_asks_and_for_jobs_that_name_it() {
         "open",
         "it may lack the readings, and its owner may not want the buyer"
     );
+    of_url(client).await.expect("no difference");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_node_stands_in_for_a_silent_one_when_half_of_its_time_is_over() {
+    let scene = Scene::build("guards-stand-in").await;
+    let (client, domain, dir) = (&scene.client, scene.up.coordinator.domain(), scene.place.path("lines"));
+    let mut nodes = Vec::new();
+    for name in ["first", "second"] {
+        let member = join(client.clone(), &dir, name).await.expect("joins");
+        let takes = Takes { exposure: EXPOSURE, least: Usd::ZERO, open: 2 };
+        member.offer(metered::SERVICE.id(), takes).await.expect("takes jobs that name nobody");
+        nodes.push(member.address());
+    }
+    let consumer = proofmesh::engine::keys::Keys::open(&scene.place.path("keys")).expect("keys");
+    let terms = metered::Terms {
+        quantity: metered::Quantity::Bytes,
+        consumer: consumer.device("consumer").expect("a key").device(),
+        unit: 1,
+        tick_s: 1,
+        tick_max: 1,
+        range_ticks: 1,
+    };
+    let now_s = client.status().await.expect("status").now_s;
+    let job = Job {
+        service: metered::SERVICE.id(),
+        model: Hash32::ZERO,
+        unit_price: Usd::from_micro(1_000),
+        max_units: 1,
+        window_from_s: now_s - 1_000,
+        window_until_s: now_s,
+        deadline_s: now_s + 20 * 86_400,
+        slots: 1,
+        devices: Vec::new(),
+        terms: terms.encode(),
+        ..client.job(&scene.job).await.expect("known").job
+    };
+    let id = post(client, &domain, &scene.buyer, job).await.expect("posted");
+    let drawn = client.job(&id).await.expect("known").nodes;
+    assert!(drawn.len() == 1 && nodes.contains(&drawn[0]));
+    let other = nodes.into_iter().find(|node| *node != drawn[0]).expect("one of two");
+    let mut offers = scene.up.coordinator.bus().offers(&other).await.expect("listens");
+    assert!(client.jobs_of(&other).await.expect("answers").is_empty());
+    scene.up.coordinator.draw_due();
+    client.pass_time(10 * 86_400).await.expect("half of its time");
+    scene.up.coordinator.draw_due();
+    let heard = tokio::time::timeout(std::time::Duration::from_secs(60), offers.next()).await;
+    assert_eq!(heard.expect("drawn, and told"), Some(id));
+    assert_eq!(client.job(&id).await.expect("known").nodes, [drawn[0], other]);
+    let works = client.jobs_of(&other).await.expect("answers");
+    assert_eq!(works.iter().map(|doc| doc.id).collect::<Vec<_>>(), [id]);
     of_url(client).await.expect("no difference");
 }

@@ -252,6 +252,7 @@ impl Entry {
     /// # Errors
     /// As [`Event::decode`].
     pub fn read(bytes: &[u8], hash: Hash32) -> Result<Self, Refusal> {
+        debug_assert_eq!(keccak(bytes), hash, "the hash of other bytes");
         Ok(Entry { event: Event::decode(bytes)?, hash })
     }
 

@@ -222,10 +222,10 @@ impl Member {
         self.parts.values().fold(Usd::ZERO, sum)
     }
 
-    /// Its parts of jobs that name no device.
+    /// Its parts of jobs that name no device, and that it has brought nothing for.
     #[must_use]
     pub fn open_parts(&self) -> usize {
-        self.parts.values().filter(|part| part.open).count()
+        self.parts.values().filter(|part| part.open && !part.came).count()
     }
 }
 

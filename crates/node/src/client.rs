@@ -13,6 +13,7 @@ use proofmesh_market::{Address, Device, Hash32, SignedReceipt, Usd, What, keccak
 use proofmesh_settle::{Chain, Clock, Settlement, VerifierKey};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -152,11 +153,14 @@ impl Client {
 
     /// A list, page by page.
     async fn pages<T: DeserializeOwned>(&self, path: &str, id: fn(&T) -> Hash32) -> Result<Vec<T>> {
-        let mut all: Vec<T> = Vec::new();
+        let (mut all, mut ids): (Vec<T>, BTreeSet<Hash32>) = (Vec::new(), BTreeSet::new());
         loop {
             let after = all.last().map_or(String::new(), |last| format!("&after={}", id(last)));
             let page: Vec<T> = self.get(&format!("{path}?limit={PAGE}{after}")).await?;
             let last = page.len() < PAGE;
+            if !page.iter().all(|doc| ids.insert(id(doc))) {
+                return Err(Fault::trouble("api.answer", "a page of others than those before it", path));
+            }
             all.extend(page);
             if last {
                 return Ok(all);

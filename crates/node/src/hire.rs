@@ -147,7 +147,7 @@ impl Wrapper {
     pub async fn assigned(&self) -> Result<Vec<JobDoc>> {
         let node = self.member.address();
         let mine = |job: &JobDoc| {
-            let work = job.units.saturating_add(job.pending) < job.job.max_units; // a unit a receipt
+            let work = job.units < job.job.max_units;
             job.status == "assigned" && job.job.service == SERVICE.id() && job.nodes.contains(&node) && work
         };
         let mut jobs = Vec::new();

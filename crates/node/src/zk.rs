@@ -116,6 +116,8 @@ pub struct Models {
     cards: BTreeMap<Hash32, ModelCard>,
     keys: BTreeMap<Hash32, VerifyingKey>,
     wrappable: BTreeSet<Hash32>,
+    /// Keys of the contracts that check a model's wrapped proofs, and whether its circuit is the hired one.
+    contracts: BTreeMap<(Hash32, Hash32), bool>,
 }
 
 impl Models {
@@ -147,6 +149,7 @@ impl Models {
         if verifier.hired {
             self.wrappable.insert(model);
         }
+        self.contracts.insert((model, verifier.key.hash()), verifier.hired);
         self.add_key(&verifier.key)
     }
 
@@ -165,10 +168,10 @@ impl Models {
         Ok(stated_of(file, stated))
     }
 
-    /// Whether a contract that this market knows checks wrapped proofs by this key.
+    /// Whether a contract that this market knows checks a model's wrapped proofs by this key, of the hired circuit or of the other.
     #[must_use]
-    pub fn has_key(&self, key: &Hash32) -> bool {
-        self.keys.contains_key(key)
+    pub fn has_key(&self, model: &Hash32, key: &Hash32, hired: bool) -> bool {
+        self.contracts.get(&(*model, *key)) == Some(&hired)
     }
 
     /// The model with this id.

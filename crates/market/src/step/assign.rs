@@ -152,7 +152,12 @@ impl Fold<'_> {
         let mut effects = Vec::new();
         let Some(posted) = self.state.jobs.get_mut(id) else { return Ok(effects) };
         posted.status = JobStatus::Ended;
-        posted.candidates = Vec::new();
+        if !std::mem::take(&mut posted.candidates).is_empty()
+            && let Some(guarded) = &mut self.state.guarded
+        {
+            guarded.stand_ins.values_mut().for_each(|jobs| jobs.retain(|job| job != id));
+            guarded.stand_ins.retain(|_, jobs| !jobs.is_empty());
+        }
         let (nodes, pending) = (posted.nodes.clone(), std::mem::take(&mut posted.pending));
         let reason = Reason::from(&Refusal::new("job.not-judged", "a verdict in time", "none"));
         for receipt in pending {

@@ -120,6 +120,8 @@ impl Fold<'_> {
         // Anybody could hand in again the offer that a rest took back.
         let before_s = member.rested.get(&service).copied().unwrap_or_default();
         require(until_s > before_s, "offer.until", format_args!("after {before_s}"), until_s)?;
+        let listed_s = member.listings.get(&service).map_or(0, |listing| listing.until_s);
+        require(until_s >= listed_s, "offer.until", format_args!("{listed_s} or later"), until_s)?;
         if member.listings.is_empty() {
             let amount = guarded.guards.listing_fee;
             let fee = Move { from: Purse::Balance(node), to: Target::Vault, amount };
@@ -213,8 +215,8 @@ impl Fold<'_> {
     }
 
     /// A node's part of a job is over. One that never came is counted, if its offer took the job, and not the buyer its
-    /// node; if there was time for work, after the draw and after the windows; and if pay was left for it, at the end or when a
-    /// stand-in was drawn.
+    /// node; if there was time for work, after the draw and after the windows; and if its pay was left, at the end or when a
+    /// stand-in was drawn. What it brought of jobs whose buyer chose it makes up for none.
     pub(super) fn part_over(&mut self, node: &Address, job: &Hash32, left: Usd) -> Option<Effect> {
         let absences = self.state.guarded.as_ref()?.guards.absences;
         let active = self.state.nodes.get(node).is_some_and(|known| known.standing == Standing::Active);
@@ -226,8 +228,9 @@ impl Fold<'_> {
         };
         let mut gone = false;
         self.member(node, |member| match member.parts.remove(job) {
-            Some(part) if part.came => member.absent = 0,
-            Some(part) if part.open && active && (part.stood_in || !left.is_zero()) && in_time(&part) => {
+            Some(part) if part.came && part.open => member.absent = 0,
+            Some(part) if part.came => {}
+            Some(part) if part.open && active && (part.stood_in || left >= part.value) && in_time(&part) => {
                 member.absent = member.absent.saturating_add(1);
                 gone = member.absent >= absences;
             }

@@ -15,6 +15,14 @@ use crate::refusal::{Refusal, require};
 use crate::state::{DeliveredReceipt, JobStatus, Node, PostedJob, ReceiptStatus, Standing};
 use crate::verdict::{Blame, Outcome, Reason, Verdict};
 
+/// Rules by which a receipt is not paid although its node did what it was drawn for: others were faster, or the job allowed no better.
+const CAME: [&str; 4] = [
+    "receipt.cap-reached",
+    "receipt.share-reached",
+    "receipt.window-already-paid",
+    "receipt.window-not-over",
+];
+
 impl Fold<'_> {
     pub(super) fn delivered(mut self, signed: &SignedReceipt) -> Result<Vec<Effect>, Refusal> {
         let receipt = &signed.receipt;
@@ -46,6 +54,9 @@ impl Fold<'_> {
         let (status, effect) = match self.payable(receipt) {
             Ok(_) => (ReceiptStatus::Pending, Effect::CheckWanted { receipt: digest }),
             Err(refusal) => {
+                if CAME.contains(&refusal.name) {
+                    self.came(receipt);
+                }
                 let reason = Reason::from(&refusal);
                 let status =
                     ReceiptStatus::Refused { reason: reason.clone(), verdict: None, at_s: self.at_s };
@@ -72,10 +83,17 @@ impl Fold<'_> {
         let Some(guarded) = &mut self.state.guarded else { return false };
         let round = guarded.round(self.at_s);
         guarded.unassigned.entry(round).or_default().push(digest);
-        if let Some(part) = guarded.members.entry(receipt.node).or_default().parts.get_mut(&receipt.job) {
-            part.came = true;
-        }
+        self.came(receipt);
         true
+    }
+
+    /// A receipt came for its node's part of the job.
+    fn came(&mut self, receipt: &Receipt) {
+        self.member(&receipt.node, |member| {
+            if let Some(part) = member.parts.get_mut(&receipt.job) {
+                part.came = true;
+            }
+        });
     }
 
     /// The receipt that already holds the place this one claims: the same sequence, or the same previous.

@@ -244,10 +244,13 @@ impl Coordinator {
             let it = self.clone();
             tokio::spawn(async move {
                 loop {
+                    let before = it.with_state(State::events);
                     let done = it.judge_waiting().await;
                     it.deliveries.judging.store(false, Ordering::SeqCst);
-                    // Something may have come since the last look, and seen that this runs.
-                    let more = done.is_ok() && it.waits_for_judges();
+                    // Something may have come since the last look, and seen that this runs. What waits for checkers without a seat waits
+                    // for more than another look.
+                    let went_on = it.with_state(State::events) > before;
+                    let more = done.is_ok() && went_on && it.waits_for_judges();
                     if !more || it.deliveries.judging.swap(true, Ordering::SeqCst) {
                         return;
                     }
@@ -258,7 +261,7 @@ impl Coordinator {
 
     /// Has drawn what became due by time alone, beside whatever else goes on: stand-ins for silent nodes, a job that has nodes now.
     pub fn draw_due(self: &Arc<Self>) {
-        if self.waits_for_judges() {
+        if tokio::task::block_in_place(|| self.waits_for_judges()) {
             self.judge_later([]);
         }
     }

@@ -10,7 +10,7 @@ use crate::engine::blobs::replace;
 use crate::fault::{Fault, Result};
 use crate::keys::Tenant;
 use crate::wire::{FeedDoc, FeedRow};
-use proofmesh_market::{Device, Hash32, Job, State};
+use proofmesh_market::{Device, Effect, Hash32, Job, State, What};
 use proofmesh_services::inference::{SERVICE, Terms};
 use proofmesh_services::reference::{ReferenceTable, References, Row};
 use std::collections::{BTreeMap, VecDeque};
@@ -31,6 +31,8 @@ const WORDS_MAX: usize = 64 << 20;
 const GRACE_S: u64 = 7 * 86_400;
 /// Words of the feeds of one tenant that jobs name, 64 MiB; the machine's owner may have all.
 const NAMED_WORDS_MAX: usize = WORDS_MAX / 4;
+/// Words that a row takes besides its own.
+const ROW_WORDS: usize = 24;
 /// Bytes of a feed that any job may name.
 const FREE_BYTES: u64 = 4_096;
 /// Bytes more for each dollar in escrow.
@@ -67,8 +69,9 @@ fn feed_of(job: &Job) -> Option<Hash32> {
     if job.service == SERVICE.id() { Terms::decode(&job.terms).ok()?.feed } else { None }
 }
 
+/// Words that a table takes: those of its rows, and what each row takes besides (its device, its second, its place in a map).
 fn words(table: &ReferenceTable) -> usize {
-    table.rows().values().map(Vec::len).sum()
+    table.rows().values().map(|row| row.len() + ROW_WORDS).sum()
 }
 
 impl Feeds {
@@ -204,9 +207,18 @@ impl Coordinator {
         let since_s = self.with_state(|state| state.now_s().saturating_sub(rules_s(state)));
         let text = serde_json::to_vec(&FeedDoc::of(&table))
             .map_err(|error| Fault::trouble("feed.json", "a feed", error))?;
-        let mut feeds = self.feeds.write().unwrap_or_else(PoisonError::into_inner);
-        let gone = feeds.take(of, table, since_s)?;
         let path = self.feed_path(&commitment);
+        let mut feeds = self.feeds.write().unwrap_or_else(PoisonError::into_inner);
+        // A leaf says neither how wide its words are nor how many: who came first is what audits read.
+        let same = match feeds.tables.get(&commitment) {
+            Some(known) => *known == table,
+            None => !path.exists() || read(&path)? == table,
+        };
+        if !same {
+            let expected = "rows that no other feed has in another form; add a row of another second";
+            return Err(Fault::refused("feed.other-form", expected, commitment));
+        }
+        let gone = feeds.take(of, table, since_s)?;
         if !path.exists()
             && let Err(fault) = replace(&path, &text)
         {
@@ -220,15 +232,16 @@ impl Coordinator {
         Ok(commitment)
     }
 
-    /// Refuses a job about a feed that is not here, or that its escrow does not pay for.
-    pub(super) fn require_feed(&self, job: &Job) -> Result<()> {
-        let feeds = self.feeds.read().unwrap_or_else(PoisonError::into_inner);
-        feeds.require_paid(job, self.time.now_s())
-    }
-
-    /// A job was taken: what it names stays.
-    pub(super) fn name_feed(&self, job: &Job) {
-        self.feeds.write().unwrap_or_else(PoisonError::into_inner).name(job);
+    /// Takes a job. One about a feed that is not here, or that its escrow does not pay for, is refused; what it names stays from now on.
+    pub(super) fn take_job(&self, what: What, job: &Job) -> Result<Vec<Effect>> {
+        if feed_of(job).is_none() {
+            return self.take(what);
+        }
+        let mut feeds = self.feeds.write().unwrap_or_else(PoisonError::into_inner);
+        feeds.require_paid(job, self.time.now_s())?;
+        let effects = self.take(what)?;
+        feeds.name(job);
+        Ok(effects)
     }
 
     /// A feed by its commitment.
@@ -310,7 +323,7 @@ mod tests {
     /// A feed of this many words, in rows of at most 4,096.
     fn wide(n: u64, words: usize) -> ReferenceTable {
         let rows = (0..words.div_ceil(FEED_WORDS_MAX) as u64)
-            .map(|row| ((Device([n as u8; 32]), row), vec![n as i32; FEED_WORDS_MAX]));
+            .map(|row| ((Device([n as u8; 32]), row), vec![n as i32; FEED_WORDS_MAX - ROW_WORDS]));
         ReferenceTable::new(4, rows.collect()).expect("a feed")
     }
 

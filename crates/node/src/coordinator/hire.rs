@@ -69,6 +69,13 @@ impl Coordinator {
         if job.service != SERVICE.id() {
             return Ok(());
         }
+        // One statement, by one node, at once: it is put to rest if it brings nothing.
+        let now_s = self.time().now_s();
+        if job.max_units != 1 || job.slots != 1 || job.window_until_s > now_s {
+            let expected = "one unit of one node, and windows that are over";
+            let got = format!("{} of {}, until {}", job.max_units, job.slots, job.window_until_s);
+            return Err(Fault::refused("wrap.one", expected, got));
+        }
         if let Some(named) = handed(job) {
             let bytes = self.blob(&named)?.ok_or_else(|| {
                 Fault::refused("wrap.not-handed", "the proof with the job (`proofmesh wrap order`)", named)
@@ -111,10 +118,10 @@ impl Coordinator {
 fn workable(job: &Job, models: &Models) -> Result<Terms> {
     let engines = Engines { proofs: models, models, references: &NoReferences, known: Known::NOTHING };
     let terms = terms(job, &engines).map_err(|reason| Fault::from(&reason))?;
-    if models.has_key(&terms.key) {
+    if models.has_key(&job.model, &terms.key, terms.handed.is_some()) {
         return Ok(terms);
     }
-    let expected = "the key of a contract of this market (`proofmesh up --verifier`)";
+    let expected = "the key of this model's contract, of the hired circuit for a proof that is handed over (`proofmesh up --verifier`)";
     Err(Fault::refused("wrap.key-unknown", expected, terms.key))
 }
 

@@ -39,15 +39,14 @@ impl Coordinator {
         if let What::JobPosted(order) = &what {
             self.require_understood(&order.order)?;
             tokio::task::block_in_place(|| self.require_workable(&order.order))?;
-            self.require_feed(&order.order)?;
         }
         self.sync_chain().await?;
         let enrolled = if let What::NodeEnrolled(order) = &what { Some(order.order.node) } else { None };
         let job = if let What::JobPosted(order) = &what { Some(order.order.clone()) } else { None };
-        let effects = self.take(what)?;
-        if let Some(job) = &job {
-            self.name_feed(job);
-        }
+        let effects = match &job {
+            Some(job) => tokio::task::block_in_place(|| self.take_job(what, job))?,
+            None => self.take(what)?,
+        };
         if let Some(node) = enrolled {
             self.look_at_stake(node).await?; // it may have bonded before
         }

@@ -83,17 +83,17 @@ impl Coordinator {
             return self.check_handed(job, &bytes);
         }
         let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
-        let terms = workable(job, &models)?;
         let hidden =
             models.get(&job.model).is_some_and(|file| !file.program.input.private_elements().is_empty());
-        if hidden && !terms.own {
+        let own = Terms::decode(&job.terms).is_ok_and(|terms| terms.own);
+        if hidden && !own {
             return Err(Fault::refused(
                 "wrap.not-handed",
                 "a proof that hides, for private input",
                 job.model,
             ));
         }
-        Ok(())
+        workable(job, &models).map(drop)
     }
 
     fn check_handed(&self, job: &Job, bytes: &[u8]) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Signatures that were verified before their event's turn.
 //!
 //! Events are folded one after the other; verifying a signature needs no state and takes most of the time. So whoever
-//! folds many verifies them beforehand, on other threads, and [`crate::State::step_verified`] does not do it again. A
+//! folds many verifies them beforehand, on other threads, and [`crate::State::step_entry`] does not do it again. A
 //! [`Verified`] is made here alone, from a signature that holds, and says exactly what it is about: an event with other
 //! bytes or of another market is verified as if there were none.
 

@@ -11,7 +11,7 @@
 //! `audit.chain-not-conserved`.
 
 use crate::client::Client;
-use crate::coordinator::{embedded_url, read_deployment, read_feeds, read_models};
+use crate::coordinator::{embedded_url, feed_of, read_deployment, read_feeds, read_models};
 use crate::cores::{on_all_cores, read_ahead};
 use crate::engine::place;
 use crate::fault::{Fault, Result};
@@ -21,7 +21,6 @@ use proofmesh_market::audit::{Audit, Difference, recheck, with_verdict};
 use proofmesh_market::{
     Address, Check, Epoch, Event, Hash32, Job, Known, SignedReceipt, State, Usd, What, conservation, keccak,
 };
-use proofmesh_services::inference::{SERVICE, Terms};
 use proofmesh_services::reference::ReferenceTable;
 use proofmesh_services::seed::{Seeds, WithSeeds};
 use proofmesh_services::{Checker, Engines, SERVICES, by_id};
@@ -128,11 +127,6 @@ async fn fetch(models: &mut Models, client: &Client, model: &Hash32) -> Result<(
         models.add_key(&key)?;
     }
     Ok(())
-}
-
-/// The feed of public side inputs that a job names.
-fn feed_of(job: &Job) -> Option<Hash32> {
-    if job.service == SERVICE.id() { Terms::decode(&job.terms).ok()?.feed } else { None }
 }
 
 /// Audits a running coordinator over its API, as anybody may: nothing of its answers is believed that can be

@@ -1,13 +1,12 @@
 //! The client of a coordinator's API: what every command and every node speaks.
 
 use crate::api::BODY_BYTES_MAX;
-use crate::coordinator::PAGE;
 use crate::fault::{Fault, Result};
 use crate::wire::overview::{GuardsDoc, MemberDoc};
 use crate::wire::{
     AccountDoc, BalanceDoc, ChallengeDoc, ClosedDoc, DeliverDoc, Delivered, DoneDoc, EnrolDeviceDoc,
     EpochDoc, FaucetDoc, FeedDoc, HandOverDoc, Hex, IdDoc, JobDoc, LogDoc, MeasureDoc, MintedDoc, MoveDoc,
-    MovedDoc, NodeDoc, PassTimeDoc, ReadyDoc, ReceiptDoc, ReceiptProofDoc, StatusDoc,
+    MovedDoc, NodeDoc, PAGE, PassTimeDoc, ReadyDoc, ReceiptDoc, ReceiptProofDoc, StatusDoc,
 };
 use proofmesh_market::{Address, Device, Hash32, SignedReceipt, Usd, What, keccak};
 use proofmesh_settle::{Chain, Clock, Settlement, VerifierKey};

@@ -16,6 +16,9 @@ use proofmesh_settle::Deployment;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
+/// Jobs or receipts of one page, at most.
+pub const PAGE: usize = 256;
+
 /// Bytes as `0x` text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hex(pub Vec<u8>);

@@ -10,13 +10,25 @@ use crate::key::Address;
 use crate::order::{BeaconCommit, Signed};
 use crate::receipt::Receipt;
 use crate::refusal::{Refusal, require};
-use crate::state::{JobStatus, ReceiptStatus, State};
+use crate::state::{JobStatus, PostedJob, ReceiptStatus, State};
 use std::collections::BTreeMap;
 
 /// Everything of the rounds up to this one, in order.
 fn take_until(lists: &mut BTreeMap<u64, Vec<Hash32>>, round: u64) -> Vec<Hash32> {
     let later = lists.split_off(&round.saturating_add(1));
     std::mem::replace(lists, later).into_values().flatten().collect()
+}
+
+/// Nodes in the order of their ranks in a draw.
+fn ranked(
+    kind: &'static str,
+    value: &Hash32,
+    id: &Hash32,
+    nodes: impl IntoIterator<Item = Address>,
+) -> Vec<Address> {
+    let mut nodes: Vec<Address> = nodes.into_iter().collect();
+    nodes.sort_by_cached_key(|node| (beacon_rank(kind, value, id, node), *node));
+    nodes
 }
 
 impl Fold<'_> {
@@ -123,17 +135,14 @@ impl Fold<'_> {
             return None;
         }
         let (job, at_s) = (&posted.job, self.at_s);
-        let may = |node: &Address| self.state.is_fit(node, job, at_s) && self.state.is_free_for(node, job);
-        let fit = posted.candidates.iter().filter(|node| may(node));
-        let rank = |node: &Address| (beacon_rank("proofmesh/beacon-node/v1", value, id, node), *node);
-        let mut ranked: Vec<(Hash32, Address)> = fit.map(rank).collect();
-        ranked.sort_unstable();
+        let may = self.state.may_be_drawn(posted, at_s).copied();
+        let ranked = ranked("proofmesh/beacon-node/v1", value, id, may);
         let (slots, part) = (usize::from(posted.job.slots), part_of(job, at_s));
         if ranked.len() < slots {
             self.state.guarded.as_mut()?.open_jobs.entry(now).or_default().push(*id);
             return None;
         }
-        let nodes: Vec<Address> = ranked.into_iter().take(slots).map(|(_, node)| node).collect();
+        let nodes: Vec<Address> = ranked.into_iter().take(slots).collect();
         let (stand_in_s, left) = (stand_in_s(job, at_s), posted.candidates.clone());
         self.state.jobs.get_mut(id)?.assign(&nodes);
         self.takes_part(id, &nodes, part);
@@ -173,10 +182,8 @@ impl Fold<'_> {
             return None;
         };
         let lacking = (usize::from(posted.job.slots) + silent.len()).saturating_sub(posted.nodes.len());
-        let rank = |node: &Address| (beacon_rank("proofmesh/beacon-stand-in/v1", value, id, node), *node);
-        let mut ranked: Vec<(Hash32, Address)> = may.iter().map(rank).collect();
-        ranked.sort_unstable();
-        let nodes: Vec<Address> = ranked.into_iter().take(lacking).map(|(_, node)| node).collect();
+        let ranked = ranked("proofmesh/beacon-stand-in/v1", value, id, may);
+        let nodes: Vec<Address> = ranked.into_iter().take(lacking).collect();
         let part = part_of(&posted.job, self.at_s);
         for node in &silent {
             self.member(node, |member| {
@@ -255,6 +262,13 @@ impl State {
         waits(&guarded.unassigned) || waits(&guarded.unsampled) || self.has_drawable_job(at_s) || late()
     }
 
+    /// Candidates of a job that are fit now, and take another.
+    fn may_be_drawn<'a>(&'a self, posted: &'a PostedJob, at_s: u64) -> impl Iterator<Item = &'a Address> {
+        let job = &posted.job;
+        let may = move |node: &&Address| self.is_fit(node, job, at_s) && self.is_free_for(node, job);
+        posted.candidates.iter().filter(may)
+    }
+
     /// Nodes of a job that brought nothing, and those that may be drawn for them; `None` if nobody may, or nobody has to.
     fn stand_ins_of(&self, id: &Hash32, at_s: u64) -> Option<(Vec<Address>, Vec<Address>)> {
         let (posted, guarded) = (self.jobs.get(id)?, self.guarded.as_ref()?);
@@ -271,8 +285,7 @@ impl State {
         if posted.nodes.len() - silent.len() >= usize::from(job.slots) {
             return None;
         }
-        let may = |node: &&Address| self.is_fit(node, job, at_s) && self.is_free_for(node, job);
-        let may: Vec<Address> = posted.candidates.iter().filter(may).copied().collect();
+        let may: Vec<Address> = self.may_be_drawn(posted, at_s).copied().collect();
         (!may.is_empty()).then_some((silent, may))
     }
 
@@ -282,11 +295,8 @@ impl State {
         let Some(guarded) = &self.guarded else { return false };
         let drawable = |id: &Hash32| {
             self.jobs.get(id).is_some_and(|posted| {
-                let job = &posted.job;
-                let may = |node: &Address| self.is_fit(node, job, at_s) && self.is_free_for(node, job);
-                let fit = posted.candidates.iter().filter(|node| may(node));
                 let open = posted.status == JobStatus::Open && at_s < posted.job.deadline_s;
-                open && fit.count() >= usize::from(posted.job.slots)
+                open && self.may_be_drawn(posted, at_s).count() >= usize::from(posted.job.slots)
             })
         };
         guarded.open_jobs.values().flatten().any(drawable)

@@ -91,6 +91,8 @@ fn another_is_drawn_for_a_silent_node_at_half_time_and_paid_and_the_silence_coun
     let [Effect::ReceiptRefused { reason, .. }] = &late[..] else { panic!("{late:?}") };
     assert_eq!(reason.name(), "receipt.cap-reached");
     // Who brought something after all is not absent; who did not is, though no pay is left.
+    world.ends(id);
+    assert_eq!((world.absences(first[0]), world.absences(second)), (0, 0));
     let mut silent = World::open();
     let (id, first) = silent.drawn_for(&one(&silent));
     silent.at_s = drawn_s + (deadline_s - drawn_s) / 2;

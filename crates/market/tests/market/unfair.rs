@@ -101,6 +101,9 @@ fn nobody_says_again_what_a_node_offered_before() {
         world.refused(limit(0, usd(0), 8, nonce), "limit.nonce");
     }
     world.ok(limit(0, usd(9), 1, 8));
+    // Nor an offer that ends sooner than the one that counts.
+    world.ok(offer_until(0, usd(40_000_000), START_S + 9 * DAY_S));
+    world.refused(offer_until(0, usd(40_000_000), START_S + 9 * DAY_S - 1), "offer.until");
     // After a rest an offer takes a fee: the one from before it, handed in again by anybody, would too.
     let mut world = World::offering(usd(0), 8);
     let jobs = world.two_of(&open_job());

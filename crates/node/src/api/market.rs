@@ -2,13 +2,13 @@
 
 use super::access::Identity;
 use super::{BODY_BYTES_MAX, SMALL_BODY_BYTES_MAX, Shared, answer, blocking, parse, read, unknown};
-use crate::coordinator::{PAGE, Page};
+use crate::coordinator::Page;
 use crate::fault::{Fault, Result};
 use crate::keys::{Caller, Scope};
 use crate::monitor::collect::collect;
 use crate::wire::{
     ChallengeDoc, DeliverDoc, DoneDoc, EnrolDeviceDoc, FaucetDoc, FeedDoc, HandOverDoc, IdDoc, MeasureDoc,
-    MintedDoc, MoveDoc, MovedDoc, PassTimeDoc, ReadyDoc,
+    MintedDoc, MoveDoc, MovedDoc, PAGE, PassTimeDoc, ReadyDoc,
 };
 use axum::Extension;
 use axum::body::Body;

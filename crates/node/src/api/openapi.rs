@@ -4,9 +4,9 @@
 use super::routes::{Gives, ROUTES, Route, ShapeOf, Takes};
 use super::shape::{Form, Named, Shape, Types};
 use super::{Shared, answer};
-use crate::coordinator::PAGE;
 use crate::fault::{Fault, Result};
 use crate::keys::SCOPES;
+use crate::wire::PAGE;
 use axum::extract::State;
 use axum::response::Response;
 use proofmesh_market::order::{Bind, Certify, Dispute, Enroll, Limit, Offer, Pledge, Thaw, Withdraw};

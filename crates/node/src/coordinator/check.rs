@@ -34,6 +34,10 @@ pub(super) struct Delivery {
     pub(super) evidence: Vec<u8>,
 }
 
+fn unknown(digest: &Hash32) -> Fault {
+    Fault::trouble("receipt.unknown", "a delivered receipt of a posted job", digest)
+}
+
 /// What the checks of some receipts share, so that they wait for the book once.
 pub(super) struct Shared {
     seeds: Arc<Seeds>,
@@ -93,8 +97,7 @@ impl Coordinator {
 
     /// A delivered receipt with its job and its evidence.
     pub(super) fn delivery(&self, digest: &Hash32) -> Result<Delivery> {
-        let unknown = || Fault::trouble("receipt.unknown", "a delivered receipt of a posted job", digest);
-        self.deliveries(&[*digest]).pop().unwrap_or_else(|| Err(unknown()))
+        self.deliveries(&[*digest]).pop().unwrap_or_else(|| Err(unknown(digest)))
     }
 
     /// The same of many.
@@ -107,9 +110,7 @@ impl Coordinator {
         let found: Vec<_> =
             self.with_state(|state| digests.iter().map(|digest| look(state, digest)).collect());
         let with_evidence = |(digest, found): (&Hash32, Option<(Job, SignedReceipt)>)| {
-            let Some((job, signed)) = found else {
-                return Err(Fault::trouble("receipt.unknown", "a delivered receipt of a posted job", digest));
-            };
+            let (job, signed) = found.ok_or_else(|| unknown(digest))?;
             let evidence = self.blob(&signed.receipt.evidence)?.ok_or_else(|| {
                 Fault::trouble("blob.missing", "the evidence of a delivered receipt", signed.receipt.evidence)
             })?;

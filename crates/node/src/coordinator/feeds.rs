@@ -64,8 +64,9 @@ fn rules_s(state: &State) -> u64 {
     })
 }
 
-/// The feed that a job names.
-fn feed_of(job: &Job) -> Option<Hash32> {
+/// The feed of public side inputs that a job names.
+#[must_use]
+pub fn feed_of(job: &Job) -> Option<Hash32> {
     if job.service == SERVICE.id() { Terms::decode(&job.terms).ok()?.feed } else { None }
 }
 
@@ -200,7 +201,7 @@ impl Coordinator {
     /// Keeps a tenant's feed of public side inputs and gives the commitment that jobs name it by.
     ///
     /// # Errors
-    /// `feed.too-large`, `feed.too-many`, `feed.share`, `file.io`.
+    /// `feed.too-large`, `feed.too-many`, `feed.share`, `feed.other-form`, `file.io`.
     pub fn add_feed(&self, of: &Tenant, doc: &FeedDoc) -> Result<Hash32> {
         let table = doc.table()?;
         let commitment = table.commitment();

@@ -47,10 +47,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use verifiers::read_verifier;
 
 pub use check::middle;
-pub use feeds::read_feeds;
+pub use feeds::{feed_of, read_feeds};
 pub use ground::{CHECKER_PLEDGE, MarketTerms, WINDOW_MAX_S, embedded_url, read_deployment};
 pub use rounds::seats_cost;
-pub use show::{PAGE, Page};
+pub use show::Page;
 pub use verifiers::{Answers, Demand, answers};
 
 /// Receipts without a verdict that a start waits for; more are judged beside whatever else it does then.

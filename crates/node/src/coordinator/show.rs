@@ -13,9 +13,6 @@ use std::sync::PoisonError;
 
 /// Records of one page of the log.
 pub const LOG_PAGE: usize = 512;
-/// Jobs or receipts of one page, at most.
-pub const PAGE: usize = 256;
-
 /// Which part of a list is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Page {

@@ -6,12 +6,13 @@
 use crate::place::Place;
 use proofmesh::api::openapi::describe;
 use proofmesh::api::routes::ROUTES;
-use proofmesh::coordinator::{Config, MarketTerms, PAGE, Page};
+use proofmesh::coordinator::{Config, MarketTerms, Page};
 use proofmesh::engine::place::Engines;
 use proofmesh::keys::{Keyring, LOCAL, PER_SECOND_MAX, SCOPES, Scope, WantedKey};
 use proofmesh::time::Time;
 use proofmesh::up::Up;
 use proofmesh::weather::import_model;
+use proofmesh::wire::PAGE;
 use proofmesh::work::Worker;
 use proofmesh_market::Hash32;
 use reqwest::{Method, StatusCode};

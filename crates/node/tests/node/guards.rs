@@ -15,8 +15,8 @@ use proofmesh::pledge::{EXPOSURE, Takes, thaw};
 use proofmesh::time::Time;
 use proofmesh::up::Up;
 use proofmesh::weather::{airports, day_start_s, feed, import_model, salt};
-use proofmesh::wire::FeedDoc;
 use proofmesh::wire::overview::MemberGuardDoc;
+use proofmesh::wire::{FeedDoc, FeedRow};
 use proofmesh_market::order::{Dispute, Offer};
 use proofmesh_market::receipt::output_hash;
 use proofmesh_market::{AccountSecret, Event, Hash32, Job, Receipt, Signed, Usd, What, keccak};
@@ -238,6 +238,20 @@ async fn a_node_is_drawn_for_what_its_owner_asks_and_for_jobs_that_name_it() {
         "it may lack the readings, and its owner may not want the buyer"
     );
     of_url(client).await.expect("no difference");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_is_known_in_the_form_in_which_it_came_first() {
+    let scene = Scene::build("guards-twin").await;
+    let doc = |words: &[i32]| FeedDoc {
+        word_bytes: 1,
+        rows: vec![FeedRow { device: scene.operator.device().device(), start_s: 7, words: words.to_vec() }],
+    };
+    let first = scene.client.add_feed(&doc(&[1])).await.expect("taken");
+    assert_eq!(scene.client.add_feed(&doc(&[1])).await.expect("the same again"), first);
+    let twin = doc(&[1, 0, 0, 0]);
+    assert_eq!(twin.table().expect("a table").commitment(), first, "its leaf is the same");
+    assert_eq!(scene.client.add_feed(&twin).await.expect_err("another form").name, "feed.other-form");
 }
 
 #[tokio::test(flavor = "multi_thread")]

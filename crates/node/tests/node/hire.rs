@@ -166,6 +166,16 @@ async fn what_is_handed_over_is_checked_before_a_node_is_drawn() {
         client.hand_over(&HandOverDoc { order, signature, handed: Hex(bytes) }).await
     };
     assert_eq!(name(client.order(&What::JobPosted(signed.clone())).await), "wrap.not-handed");
+    // A node that is drawn has to bring something: not two units, nor by two nodes, nor of windows that are not over.
+    let later_s = status.now_s + 600;
+    for other in [
+        Job { max_units: 2, ..job.clone() },
+        Job { slots: 2, ..job.clone() },
+        Job { window_until_s: later_s, ..job.clone() },
+    ] {
+        let other = Signed::new(other, &status.domain, &buyer).expect("its own");
+        assert_eq!(name(client.order(&What::JobPosted(other)).await), "wrap.one");
+    }
     fund(&client, &*settlement, &buyer, escrow).await.expect("funded");
     let changed = Handed { output: vec![0], ..handed.clone() };
     assert_eq!(name(give(&job, changed.encode()).await), "wrap.other-proof");
